@@ -1,0 +1,73 @@
+//! What is measured.
+
+use crate::load::Traffic;
+
+/// One kind of traffic.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case {
+    /// As given to `--only`.
+    pub(crate) name: &'static str,
+    /// As shown in tables.
+    pub(crate) title: &'static str,
+    /// What is sent.
+    pub(crate) traffic: fn() -> Traffic,
+}
+
+/// Memory of idle clients; not a kind of traffic, but chosen in the same way.
+pub(crate) const IDLE: &str = "idle";
+/// Route look-up with few and many hosts; Aya alone.
+pub(crate) const HOSTS: &str = "hosts";
+
+/// Every kind of traffic.
+pub(crate) const CASES: &[Case] = &[
+    Case { name: "keepalive-8", title: "128 B, 8 connections", traffic: || Traffic::get("/128", 128, 8) },
+    Case { name: "keepalive-64", title: "128 B, 64 connections", traffic: || Traffic::get("/128", 128, 64) },
+    Case {
+        name: "keepalive-512",
+        title: "128 B, 512 connections",
+        traffic: || Traffic::get("/128", 128, 512),
+    },
+    Case {
+        name: "body-64k",
+        title: "64 KiB, 64 connections",
+        traffic: || Traffic::get("/64k", 64 * 1024, 64),
+    },
+    Case {
+        name: "body-1m",
+        title: "1 MiB, 16 connections",
+        traffic: || Traffic::get("/1m", 1024 * 1024, 16),
+    },
+    Case {
+        name: "connect",
+        title: "connection per request, 64 at once",
+        traffic: || Traffic::get("/128", 128, 64).reconnecting(),
+    },
+    Case {
+        name: "post-16k",
+        title: "POST of 16 KiB, 64 connections",
+        traffic: || Traffic::post(16 * 1024, 64),
+    },
+];
+
+/// Whether a case was asked for: all are, unless some are named (by how their names begin).
+pub(crate) fn is_chosen(name: &str, only: &[String]) -> bool {
+    only.is_empty() || only.iter().any(|wanted| name.starts_with(wanted.as_str()))
+}
+
+/// The names of all cases.
+pub(crate) fn names() -> Vec<&'static str> {
+    CASES.iter().map(|case| case.name).chain([IDLE, HOSTS]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cases_are_chosen_by_how_they_begin() {
+        let only = ["keepalive".to_owned(), "hosts".to_owned()];
+        let chosen: Vec<_> = names().into_iter().filter(|name| is_chosen(name, &only)).collect();
+        assert_eq!(chosen, ["keepalive-8", "keepalive-64", "keepalive-512", "hosts"]);
+        assert!(is_chosen("anything", &[]));
+    }
+}

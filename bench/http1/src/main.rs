@@ -1,0 +1,173 @@
+//! Side-by-side benchmark of HTTP/1: Aya, HAProxy, nginx and a bare relay in one run on one machine.
+//!
+//! Each proxy has a core of its own; the load and the backend share the rest. It uses loopback only, installs
+//! nothing, starts and ends its own processes, and counts every request that did not get the answer it asked
+//! for.
+
+mod cases;
+mod load;
+mod machine;
+mod process;
+mod proxies;
+mod report;
+mod roles;
+mod run;
+mod socket;
+mod wire;
+
+use std::ffi::OsString;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::proxies::{Installed, Proxy};
+use crate::report::Circumstances;
+use crate::run::{Bench, Effort};
+
+/// Descriptors this program needs besides those of its connections.
+const SPARE_FILES: u64 = 200;
+
+/// Measures HTTP/1 proxies side by side.
+///
+/// Needs two cores and, for the comparison, `apt-get install haproxy nginx`; `perf` or `strace` to count
+/// system calls. What is missing is left out, and said.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    /// Only these cases (or those whose names begin so).
+    #[arg(long, visible_alias = "case", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Only these proxies.
+    #[arg(long, value_delimiter = ',')]
+    proxies: Vec<Proxy>,
+    /// Rounds for each proxy in each case; the median counts.
+    #[arg(long)]
+    repeats: Option<usize>,
+    /// Length of a round.
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// Proves in a minute that everything works; the figures mean nothing.
+    #[arg(long)]
+    quick: bool,
+    /// Also writes the tables to this file.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Aya's program; by default, the one built beside this.
+    #[arg(long, value_name = "PATH")]
+    aya: Option<PathBuf>,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+/// What this program starts itself as.
+#[derive(Subcommand)]
+enum Role {
+    /// Answers requests.
+    #[command(hide = true)]
+    Backend,
+    /// Relays to a backend.
+    #[command(hide = true)]
+    Relay {
+        /// Where the backend listens.
+        backend: SocketAddr,
+    },
+    /// Becomes another program, on a core.
+    #[command(hide = true)]
+    Launch {
+        /// The core.
+        #[arg(long)]
+        core: usize,
+        /// Program and arguments.
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    },
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    match &arguments.role {
+        Some(Role::Backend) => roles::backend::run().map(|()| ExitCode::SUCCESS),
+        Some(Role::Relay { backend }) => roles::relay::run(*backend).map(|()| ExitCode::SUCCESS),
+        Some(Role::Launch { core, command }) => {
+            roles::launch::run(*core, command).map(|()| ExitCode::SUCCESS)
+        }
+        None => bench(&arguments),
+    }
+}
+
+/// Fails if a request through Aya or the relay failed: peers' failures are shown, but are theirs.
+fn bench(arguments: &Arguments) -> Result<ExitCode> {
+    machine::allow_many_files();
+    let cores = machine::cores()?;
+    machine::pin(cores.load)?;
+    machine::wake_on_time()?;
+    let effort = effort(arguments)?;
+    let installed = installed(arguments)?;
+    let folder = std::env::temp_dir().join(format!("bench-http1-{}", std::process::id()));
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let method = method(&effort);
+    let results = Bench::new(effort, cores, installed.clone(), folder.clone()).and_then(|bench| bench.run());
+    let _ = fs::remove_dir_all(&folder);
+    let results = results?;
+    let circumstances = Circumstances { machine: machine::description(), date: machine::today(), method };
+    let text = results.markdown(&circumstances, &installed);
+    print!("\n{text}");
+    if let Some(file) = &arguments.markdown {
+        fs::write(file, &text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let failed = results.failures(Proxy::Aya) + results.failures(Proxy::Relay);
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn effort(arguments: &Arguments) -> Result<Effort> {
+    let known = cases::names();
+    for wanted in &arguments.only {
+        if !known.iter().any(|name| name.starts_with(wanted.as_str())) {
+            bail!("there is no case {wanted:?}; there are: {}", known.join(", "));
+        }
+    }
+    let seconds = arguments.seconds.unwrap_or(if arguments.quick { 0.2 } else { 3.0 });
+    if !(0.01..=600.0).contains(&seconds) {
+        bail!("a round of {seconds} seconds is too short or too long: give 0.01 to 600");
+    }
+    let idle_clients = if arguments.quick { 1_000 } else { 10_000 };
+    let most = machine::open_files().saturating_sub(SPARE_FILES) as usize;
+    Ok(Effort {
+        only: arguments.only.clone(),
+        repeats: arguments.repeats.unwrap_or(if arguments.quick { 1 } else { 3 }).max(1),
+        round: Duration::from_secs_f64(seconds),
+        warm_up: Duration::from_secs_f64((seconds / 4.0).min(1.0)),
+        idle_clients: idle_clients.min(most),
+        hosts: if arguments.quick { 1_000 } else { 100_000 },
+    })
+}
+
+/// The proxies that were asked for and are there; says which are not.
+fn installed(arguments: &Arguments) -> Result<Vec<Installed>> {
+    let beside = std::env::current_exe()?.with_file_name("aya");
+    let aya = arguments.aya.clone().unwrap_or(beside);
+    let wanted = if arguments.proxies.is_empty() { Proxy::value_variants() } else { &arguments.proxies };
+    let mut installed = Vec::new();
+    for proxy in wanted {
+        match proxy.find(&aya) {
+            Ok(found) => installed.push(found),
+            Err(error) => eprintln!("left out: {error}"),
+        }
+    }
+    if installed.is_empty() {
+        bail!("no proxy to measure");
+    }
+    Ok(installed)
+}
+
+fn method(effort: &Effort) -> String {
+    format!(
+        "Each proxy alone on one core, load and backend on the other; rounds in turn; medians of {} rounds of {:?}.",
+        effort.repeats, effort.round
+    )
+}

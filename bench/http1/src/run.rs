@@ -1,0 +1,223 @@
+//! Runs the cases: proxies in turn, again and again, so that what the machine does meanwhile meets them all.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cases::{self, Case};
+use crate::load::{Load, Tally, Traffic};
+use crate::machine::Cores;
+use crate::process::Process;
+use crate::proxies::{Installed, Proxy, Routes, Running};
+use crate::report::{CaseResult, HostsResult, IdleResult, Results, Row};
+
+/// The fixed rate of a case, as a share of what the slowest proxy can do in it.
+const FIXED_SHARE: f64 = 0.5;
+/// Connections that warm a proxy up before its memory is looked at.
+const WARM_CONNECTIONS: usize = 64;
+/// For the memory to settle after connections were closed.
+const SETTLING: Duration = Duration::from_millis(300);
+/// How long opening all idle connections may take.
+const OPENING: Duration = Duration::from_secs(60);
+
+/// How much is measured.
+#[derive(Clone, Debug)]
+pub(crate) struct Effort {
+    /// Names of cases, or how they begin; all if empty.
+    pub(crate) only: Vec<String>,
+    /// Rounds of each proxy in each case.
+    pub(crate) repeats: usize,
+    /// Length of a round.
+    pub(crate) round: Duration,
+    /// Length of what goes before a round.
+    pub(crate) warm_up: Duration,
+    /// Idle clients.
+    pub(crate) idle_clients: usize,
+    /// Hosts in the large configuration.
+    pub(crate) hosts: u64,
+}
+
+/// A backend, and the proxies that can be started in front of it.
+pub(crate) struct Bench {
+    effort: Effort,
+    cores: Cores,
+    installed: Vec<Installed>,
+    folder: PathBuf,
+    backends: Vec<SocketAddr>,
+    _backend: Process,
+}
+
+impl Bench {
+    /// Starts the backend.
+    pub(crate) fn new(
+        effort: Effort,
+        cores: Cores,
+        installed: Vec<Installed>,
+        folder: PathBuf,
+    ) -> Result<Self> {
+        let (backend, backends) = Process::start_role(cores.backend, &["backend"], 2)?;
+        Ok(Self { effort, cores, installed, folder, backends, _backend: backend })
+    }
+
+    /// Everything that was asked for.
+    pub(crate) fn run(&self) -> Result<Results> {
+        let mut results = Results { cases: self.traffic_cases()?, idle: Vec::new(), hosts: None };
+        if self.is_chosen(cases::IDLE) {
+            for installed in &self.installed {
+                results.idle.push(self.idle(installed)?);
+            }
+        }
+        let aya = self.installed.iter().find(|installed| installed.proxy == Proxy::Aya);
+        if let Some(aya) = aya.filter(|_| self.is_chosen(cases::HOSTS)) {
+            results.hosts = Some(self.hosts(aya)?);
+        }
+        Ok(results)
+    }
+
+    fn is_chosen(&self, name: &str) -> bool {
+        cases::is_chosen(name, &self.effort.only)
+    }
+
+    fn traffic_cases(&self) -> Result<Vec<CaseResult>> {
+        let chosen: Vec<&Case> = cases::CASES.iter().filter(|case| self.is_chosen(case.name)).collect();
+        if chosen.is_empty() {
+            return Ok(Vec::new());
+        }
+        let proxies: Vec<Running> = self
+            .installed
+            .iter()
+            .map(|installed| self.start(installed, Routes::Few))
+            .collect::<Result<_>>()?;
+        chosen.into_iter().map(|case| self.traffic_case(case, &proxies)).collect()
+    }
+
+    fn start(&self, installed: &Installed, routes: Routes) -> Result<Running> {
+        installed.start(self.cores.proxy, &self.backends, routes, &self.folder)
+    }
+
+    /// Capacity first, for all; then latency at a rate that all can bear; then system calls.
+    fn traffic_case(&self, case: &Case, proxies: &[Running]) -> Result<CaseResult> {
+        eprintln!("{}:", case.title);
+        let mut subjects: Vec<Subject<'_>> =
+            proxies.iter().map(|proxy| Subject::new(proxy, (case.traffic)())).collect::<Result<_>>()?;
+        for _ in 0..self.effort.repeats {
+            for subject in &mut subjects {
+                subject.capacity(&self.effort)?;
+            }
+        }
+        let slowest =
+            subjects.iter().map(|subject| subject.row.rate_per_second()).fold(f64::INFINITY, f64::min);
+        let fixed_rate_per_second = slowest * FIXED_SHARE;
+        for _ in 0..self.effort.repeats {
+            for subject in &mut subjects {
+                subject.latency(fixed_rate_per_second, &self.effort)?;
+            }
+        }
+        for subject in &mut subjects {
+            subject.system_calls(&self.effort, &self.folder)?;
+            eprintln!("  {}", subject.row.summary());
+        }
+        let rows = subjects.into_iter().map(|subject| subject.row).collect();
+        Ok(CaseResult { title: case.title, fixed_rate_per_second, rows })
+    }
+
+    /// Memory of a fresh proxy before and after many clients made one request each and stayed.
+    fn idle(&self, installed: &Installed) -> Result<IdleResult> {
+        let proxy = self.start(installed, Routes::Few)?;
+        let clients = self.effort.idle_clients;
+        let mut warm = Load::new(proxy.address, Traffic::get("/128", 128, WARM_CONNECTIONS))?;
+        warm.closed_loop(self.effort.warm_up)?;
+        drop(warm);
+        std::thread::sleep(SETTLING);
+        let before_kib = proxy.process.resident_kib();
+        let mut load = Load::new(proxy.address, Traffic::get("/128", 128, clients))?;
+        let tally = load.one_each(OPENING)?;
+        std::thread::sleep(SETTLING);
+        let after_kib = proxy.process.resident_kib();
+        let result =
+            IdleResult { proxy: installed.proxy, clients, before_kib, after_kib, failures: tally.failures() };
+        eprintln!("idle: {}", result.summary());
+        Ok(result)
+    }
+
+    /// The same load on two Ayas: one with ten hosts, one with many.
+    fn hosts(&self, aya: &Installed) -> Result<HostsResult> {
+        let mut rows = Vec::new();
+        let counts = [10, self.effort.hosts];
+        // One after the other on disk, side by side in memory: both answer before the first round.
+        let proxies =
+            counts.iter().map(|count| self.start(aya, Routes::Hosts(*count))).collect::<Result<Vec<_>>>()?;
+        let mut subjects = Vec::new();
+        for (proxy, count) in proxies.iter().zip(counts) {
+            subjects.push(Subject::new(proxy, Traffic::hosts(count, WARM_CONNECTIONS))?);
+        }
+        for _ in 0..self.effort.repeats {
+            for subject in &mut subjects {
+                subject.capacity(&self.effort)?;
+            }
+        }
+        rows.extend(subjects.into_iter().map(|subject| subject.row));
+        let [few, many] = <[Row; 2]>::try_from(rows).ok().context("two rows")?;
+        let result = HostsResult { hosts: counts, few, many };
+        eprintln!("hosts: {}", result.summary());
+        Ok(result)
+    }
+}
+
+/// A proxy under one kind of load.
+struct Subject<'a> {
+    running: &'a Running,
+    load: Load,
+    row: Row,
+}
+
+impl<'a> Subject<'a> {
+    fn new(running: &'a Running, traffic: Traffic) -> Result<Self> {
+        Ok(Self { running, load: Load::new(running.address, traffic)?, row: Row::new(running.proxy) })
+    }
+
+    fn capacity(&mut self, effort: &Effort) -> Result<()> {
+        self.load.closed_loop(effort.warm_up)?;
+        let before = self.running.process.cpu_time();
+        let tally = self.load.closed_loop(effort.round)?;
+        let used = self.running.process.cpu_time().saturating_sub(before);
+        self.note_failures(&tally);
+        if tally.answered == 0 {
+            bail!("{} answered nothing: {}", self.row.proxy.name(), tally.failure_text());
+        }
+        self.row.cpu_us.push(used.as_secs_f64() * 1e6 / tally.answered as f64);
+        self.row.rates_per_second.push(tally.rate_per_second());
+        Ok(())
+    }
+
+    fn latency(&mut self, rate_per_second: f64, effort: &Effort) -> Result<()> {
+        self.load.open_loop(rate_per_second, effort.warm_up)?;
+        let tally = self.load.open_loop(rate_per_second, effort.round)?;
+        self.note_failures(&tally);
+        self.row.latencies_us.push([0.5, 0.99, 0.999].map(|share| tally.percentile_us(share)));
+        Ok(())
+    }
+
+    fn system_calls(&mut self, effort: &Effort, folder: &std::path::Path) -> Result<()> {
+        let Self { running, load, row } = self;
+        let mut counted = None;
+        let calls = running.process.count_system_calls(folder, || {
+            counted = Some(load.closed_loop(effort.warm_up)?);
+            Ok(())
+        })?;
+        if let (Some(calls), Some(tally)) = (calls, counted) {
+            row.calls_per_request = Some(calls as f64 / tally.answered.max(1) as f64);
+            self.note_failures(&tally);
+        }
+        Ok(())
+    }
+
+    fn note_failures(&mut self, tally: &Tally) {
+        self.row.failures += tally.failures();
+        if tally.failures() > 0 {
+            eprintln!("  {}: failed: {}", self.row.proxy.name(), tally.failure_text());
+        }
+    }
+}

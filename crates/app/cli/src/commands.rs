@@ -1,0 +1,11 @@
+//! The commands, one function each.
+
+mod config;
+mod demo;
+mod reference;
+mod run;
+
+pub(crate) use config::{check, diff, fmt, schema};
+pub(crate) use demo::demo;
+pub(crate) use reference::{Page, reference};
+pub(crate) use run::run;

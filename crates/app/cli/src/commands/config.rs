@@ -1,0 +1,88 @@
+//! `aya check`, `fmt`, `schema` and `diff`.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use app_node::catalog;
+use base_model::diagnostic::Colour;
+use base_model::{Diagnostics, Loaded};
+
+fn load(file: &Path) -> Result<Loaded, Diagnostics> {
+    base_model::load_file(file, &|name| std::env::var(name).ok(), &catalog())
+}
+
+/// Colours on a terminal only.
+pub(super) fn colour() -> Colour {
+    if std::io::stderr().is_terminal() { Colour::Ansi } else { Colour::Plain }
+}
+
+fn refuse(diagnostics: &Diagnostics) -> ExitCode {
+    eprint!("{}", diagnostics.render(colour()));
+    ExitCode::from(2)
+}
+
+/// Says everything that is wrong with a configuration.
+pub(crate) fn check(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    let result = load(file);
+    let (found, code) = match &result {
+        Ok(loaded) => (&loaded.warnings, ExitCode::SUCCESS),
+        Err(diagnostics) => (diagnostics, ExitCode::from(2)),
+    };
+    if json {
+        println!("{}", serde_json::to_string_pretty(&found.to_json())?);
+        return Ok(code);
+    }
+    eprint!("{}", found.render(colour()));
+    if let Ok(Loaded { model, .. }) = &result {
+        let (listeners, routes, pools) = (model.listeners.len(), model.routes.len(), model.pools.len());
+        let endpoints: usize = model.pools.iter().map(|pool| pool.endpoints.len()).sum();
+        println!(
+            "{} is fine: listeners: {listeners}, routes: {routes}, pools: {pools}, endpoints: {endpoints}",
+            file.display()
+        );
+    }
+    Ok(code)
+}
+
+/// Writes a configuration in its canonical form.
+pub(crate) fn fmt(file: &Path, full: bool, write: bool) -> anyhow::Result<ExitCode> {
+    let loaded = match load(file) {
+        Ok(loaded) => loaded,
+        Err(diagnostics) => return Ok(refuse(&diagnostics)),
+    };
+    let text = if full {
+        base_model::render_full(&loaded.document)
+    } else {
+        base_model::format(&loaded.source, &file.display().to_string())?
+    };
+    if write {
+        std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    } else {
+        print!("{text}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the JSON Schema.
+pub(crate) fn schema() -> anyhow::Result<ExitCode> {
+    println!("{}", serde_json::to_string_pretty(&base_model::schema(&catalog()))?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says what differs between two configurations.
+pub(crate) fn diff(before: &Path, after: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    let (before, after) = match (load(before), load(after)) {
+        (Ok(before), Ok(after)) => (before, after),
+        (Err(diagnostics), _) | (_, Err(diagnostics)) => return Ok(refuse(&diagnostics)),
+    };
+    let changes = base_model::diff(&before, &after);
+    if json {
+        let changes: Vec<_> = changes.iter().map(base_model::Change::to_json).collect();
+        println!("{}", serde_json::to_string_pretty(&changes)?);
+    } else {
+        changes.iter().for_each(|change| println!("{change}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,68 @@
+//! `aya demo`: the command line's part of it, and Aya as the demo sees it.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use app_node::{AdminState, Node, catalog};
+use base_model::model::LogLevel;
+
+use crate::demo::{self, DemoNode, DemoOptions, EndpointView};
+use crate::logging;
+
+/// Shows Aya at work.
+pub(crate) fn demo(options: DemoOptions) -> anyhow::Result<ExitCode> {
+    // Messages would tear the live view apart; the view tells what happens by itself.
+    logging::start(LogLevel::Error);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(demo::run(options, async |source: String| {
+        let catalog = catalog();
+        let loaded = base_model::load(&source, "demo.yaml", &|_| None, &catalog)
+            .map_err(|diagnostics| anyhow::anyhow!("{diagnostics}"))?;
+        Ok(Shown(Node::start(loaded, catalog).await?))
+    }))
+}
+
+/// A node as the demo shows it.
+struct Shown(Node);
+
+impl DemoNode for Shown {
+    fn proxy_address(&self) -> SocketAddr {
+        let started = self.0.started();
+        started.listeners.first().map_or(SocketAddr::from(([127, 0, 0, 1], 0)), |(_, address)| *address)
+    }
+
+    fn admin_address(&self) -> Option<SocketAddr> {
+        self.0.started().admin
+    }
+
+    fn snapshot(&self) -> Vec<EndpointView> {
+        let pools = self.0.pool_views();
+        pools.into_iter().flat_map(|pool| pool.endpoints).map(view).collect()
+    }
+
+    async fn shutdown(self) -> anyhow::Result<()> {
+        self.0.shutdown().await;
+        Ok(())
+    }
+}
+
+fn view(endpoint: app_node::EndpointView) -> EndpointView {
+    let state = match (endpoint.state, endpoint.ejected_until_ms) {
+        (AdminState::Ready, None) => match endpoint.health {
+            app_node::Health::Up => "up",
+            app_node::Health::Down => "down",
+            app_node::Health::Unchecked => "unchecked",
+        },
+        (AdminState::Ready, Some(_)) => "ejected",
+        (AdminState::Drain, _) => "drain",
+        (AdminState::Maintenance, _) => "maintenance",
+    };
+    EndpointView {
+        name: endpoint.address,
+        state: state.to_owned(),
+        takes_traffic: endpoint.eligible,
+        cause: endpoint.cause.unwrap_or_default(),
+        in_flight: endpoint.in_flight,
+        failures: endpoint.failures,
+    }
+}

@@ -1,0 +1,91 @@
+//! `aya run`.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use app_node::{Node, StartError, catalog};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::commands::config::colour;
+use crate::logging;
+
+/// Threads of the control side: API, health checks, reloads. None of them is on the request path.
+const CONTROL_THREADS: usize = 2;
+
+/// Serves traffic until told to stop.
+pub(crate) fn run(file: &Path, workers: Option<NonZeroUsize>) -> anyhow::Result<ExitCode> {
+    let catalog = catalog();
+    let mut loaded = match base_model::load_file(file, &|name| std::env::var(name).ok(), &catalog) {
+        Ok(loaded) => loaded,
+        Err(diagnostics) => {
+            eprint!("{}", diagnostics.render(colour()));
+            return Ok(ExitCode::from(2));
+        }
+    };
+    eprint!("{}", loaded.warnings.render(colour()));
+    loaded.model.operation.workers = workers.or(loaded.model.operation.workers);
+    logging::start(loaded.model.operation.log_level);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("aya-control")
+        .enable_all()
+        .build()
+        .context("cannot start the control threads")?;
+    runtime.block_on(async {
+        let node = match Node::start(loaded, catalog).await {
+            Ok(node) => node,
+            Err(StartError::Config(diagnostics)) => {
+                eprint!("{}", diagnostics.render(colour()));
+                return Ok(ExitCode::from(2));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        announce(&node);
+        serve(&node, file).await
+    })
+}
+
+/// Says where traffic is accepted: one line each, for people and scripts.
+fn announce(node: &Node) {
+    let started = node.started();
+    for (name, address) in &started.listeners {
+        eprintln!("listening name={name} address={address}");
+    }
+    if let Some(address) = started.admin {
+        eprintln!("admin address={address}");
+    }
+    eprintln!("ready");
+}
+
+/// Follows the file and the signals until one of them says to stop.
+async fn serve(node: &Node, file: &Path) -> anyhow::Result<ExitCode> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut reopen = signal(SignalKind::user_defined1())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let following = app_node::follow_file(node.clone(), file.to_owned());
+    let mut following = std::pin::pin!(following);
+    loop {
+        tokio::select! {
+            () = &mut following => break,
+            _ = hangup.recv() => app_node::apply_file(node, file).await,
+            _ = reopen.recv() => node.reopen_logs(),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    tracing::info!(target: "aya::node", "draining");
+    tokio::select! {
+        drained = node.shutdown() => {
+            if !drained {
+                tracing::warn!(target: "aya::node", "the time to drain ran out; connections that were left are closed");
+            }
+        }
+        // Whoever asks twice does not want to wait.
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,30 @@
+//! Aya's own messages, on standard error.
+
+use base_model::model::LogLevel;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
+
+/// Overrides the configured level, in the syntax of `tracing-subscriber` filters.
+const VARIABLE: &str = "AYA_LOG";
+
+/// Starts writing messages of this level and above. A panic, which ends one connection's task only, is a message too.
+pub(crate) fn start(level: LogLevel) {
+    let level = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    let filter = EnvFilter::builder().with_env_var(VARIABLE).with_default_directive(level.into()).from_env_lossy();
+    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(is_terminal)
+        .try_init();
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let message = panic.payload_as_str().unwrap_or("no message");
+        tracing::error!(target: "aya::panic", place, message, "a task failed; please report this");
+    }));
+}

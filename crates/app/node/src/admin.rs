@@ -1,0 +1,340 @@
+//! What the admin API shows and changes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use base_kit::{Clock, MonotonicClock, WallClock};
+use base_model::model::Endpoint;
+use base_model::{Diagnostics, Loaded, diff};
+use base_signal::families;
+use control_api::{
+    AdminState, Applied, ApplyError, CheckReport, ConfigView, EndpointChange, EndpointView, Health, HistoryEntry,
+    ListenerView, NewEndpoint, NodeError, Origin, Pending, PoolView, Readiness, Status,
+};
+use traffic_balance::{EndpointState, PoolChangeError, PoolState};
+
+use crate::apply::{ApplyOutcome, RejectReason};
+use crate::node::{Node, lock};
+
+impl control_api::Node for Node {
+    fn status(&self) -> Status {
+        let current = lock(&self.0.current);
+        let addresses = lock(&self.0.addresses);
+        let bound = |name: &str| addresses.iter().find(|(listener, _)| listener == name);
+        let listeners = current.snapshot.model.listeners.iter().map(|listener| ListenerView {
+            name: listener.name.to_string(),
+            protocol: "http".to_owned(),
+            addresses: bound(&listener.name)
+                .map(|(_, bound)| bound.iter().map(ToString::to_string).collect())
+                .unwrap_or_default(),
+        });
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            generation: current.snapshot.generation,
+            fingerprint: current.snapshot.fingerprint.to_string(),
+            started_ms: millis(self.0.started),
+            uptime_seconds: WallClock.since_epoch().saturating_sub(self.0.started).as_secs(),
+            workers: u32::try_from(self.0.workers.count()).unwrap_or(u32::MAX),
+            listeners: listeners.collect(),
+            draining: self.0.draining.load(Ordering::Relaxed),
+        }
+    }
+
+    fn is_ready(&self) -> Readiness {
+        let draining = self.0.draining.load(Ordering::Relaxed);
+        let reasons = if draining { vec!["draining: the process is about to end".to_owned()] } else { Vec::new() };
+        Readiness { ready: reasons.is_empty(), reasons }
+    }
+
+    fn metrics(&self) -> String {
+        self.0.metrics.render()
+    }
+
+    fn config(&self) -> ConfigView {
+        let current = lock(&self.0.current);
+        ConfigView {
+            generation: current.snapshot.generation,
+            fingerprint: current.snapshot.fingerprint.to_string(),
+            applied_ms: millis(current.applied),
+            origin: current.origin,
+            source: current.snapshot.source.to_string(),
+        }
+    }
+
+    fn check(&self, source: &[u8]) -> CheckReport {
+        match self.load(source, OFFERED) {
+            Ok(loaded) => self.report(&loaded),
+            Err(diagnostics) => refused(&diagnostics),
+        }
+    }
+
+    fn apply(&self, source: Vec<u8>, if_generation: Option<u64>) -> Pending<'_, Result<Applied, ApplyError>> {
+        Box::pin(async move { self.apply_from_api(&source, Origin::Api, if_generation).await })
+    }
+
+    fn history(&self) -> Result<Vec<HistoryEntry>, NodeError> {
+        Ok(lock(&self.0.history).entries())
+    }
+
+    fn rollback(&self, generation: u64) -> Pending<'_, Result<Applied, ApplyError>> {
+        Box::pin(async move {
+            let source = lock(&self.0.history).source(generation).ok_or_else(|| NodeError::NotFound {
+                what: format!("there is no configuration with the number {generation}"),
+                how: "GET /api/v1/config/history lists those there are".to_owned(),
+            })?;
+            let source = source.map_err(|error| NodeError::Failed {
+                what: format!("configuration {generation} cannot be read: {error}"),
+                how: "mend the permissions of the history folder".to_owned(),
+            })?;
+            self.apply_from_api(source.as_bytes(), Origin::Rollback, None).await
+        })
+    }
+
+    fn pools(&self) -> Vec<PoolView> {
+        self.pool_views()
+    }
+
+    fn pool(&self, name: &str) -> Option<PoolView> {
+        let model = Arc::clone(&lock(&self.0.current).snapshot.model);
+        let index = model.pool_index(name)?;
+        let pool = model.pools.get(index)?;
+        self.pool_view(name, &pool.balance.name)
+    }
+
+    fn add_endpoint(&self, pool: &str, endpoint: NewEndpoint) -> Result<EndpointView, NodeError> {
+        let state = self.pool_state(pool)?;
+        let address = parse_address(&endpoint.address).ok_or_else(|| NodeError::Invalid {
+            what: format!("`{}` is no address", endpoint.address),
+            place: "address".to_owned(),
+            how: "write host and port, for instance 10.0.0.3:8080".to_owned(),
+        })?;
+        let address = Endpoint { weight: endpoint.weight, ..address };
+        let added = state.add_endpoint(&address).map_err(|error| refusal(&error))?;
+        self.0.health.refresh();
+        tracing::info!(target: "aya::admin", pool, endpoint = added.name(), weight = endpoint.weight, "endpoint added");
+        Ok(self.endpoint_view(&added))
+    }
+
+    fn remove_endpoint(&self, pool: &str, address: &str) -> Result<(), NodeError> {
+        let removed = self.pool_state(pool)?.remove_endpoint(address).map_err(|error| refusal(&error))?;
+        self.0.health.refresh();
+        self.0.metrics.retire(&[("pool", pool), ("endpoint", removed.name())]);
+        tracing::info!(target: "aya::admin", pool, endpoint = removed.name(), "endpoint removed");
+        Ok(())
+    }
+
+    fn change_endpoint(
+        &self, pool: &str, address: &str, change: EndpointChange,
+    ) -> Result<EndpointView, NodeError> {
+        let state = self.pool_state(pool)?;
+        if let Some(weight) = change.weight {
+            state.set_weight(address, weight).map_err(|error| refusal(&error))?;
+            tracing::info!(target: "aya::admin", pool, endpoint = address, weight, "weight changed");
+        }
+        if let Some(admin) = change.state {
+            let changed = state.set_admin_state(address, admin_state(admin), "set through the admin API");
+            if let Some(transition) = changed.map_err(|error| refusal(&error))? {
+                (self.0.transitions)(&transition);
+            }
+        }
+        let endpoint = state.endpoint(address).ok_or_else(|| no_endpoint(pool, address))?;
+        Ok(self.endpoint_view(&endpoint))
+    }
+}
+
+/// The name of a configuration that came through the API, in messages.
+const OFFERED: &str = "configuration";
+
+impl Node {
+    /// All pools as they are now, in the order of the configuration.
+    pub fn pool_views(&self) -> Vec<PoolView> {
+        let model = Arc::clone(&lock(&self.0.current).snapshot.model);
+        model.pools.iter().filter_map(|pool| self.pool_view(&pool.name, &pool.balance.name)).collect()
+    }
+
+    async fn apply_from_api(
+        &self, source: &[u8], origin: Origin, if_generation: Option<u64>,
+    ) -> Result<Applied, ApplyError> {
+        match self.apply_source(source, OFFERED, origin, if_generation).await {
+            Ok(ApplyOutcome { generation, changed, changes, loaded }) => Ok(Applied {
+                generation,
+                fingerprint: lock(&self.0.current).snapshot.fingerprint.to_string(),
+                changed,
+                diagnostics: diagnostics(&loaded.warnings),
+                changes: changes.iter().map(change_view).collect(),
+            }),
+            Err(RejectReason::Invalid(found)) => Err(ApplyError::Rejected(refused(&found))),
+            Err(RejectReason::Outdated(current)) => Err(ApplyError::Outdated { current }),
+            Err(RejectReason::Failed(what)) => Err(ApplyError::Failed(NodeError::Failed {
+                what,
+                how: "the configuration in use stays; mend the cause and offer it again".to_owned(),
+            })),
+        }
+    }
+
+    fn report(&self, loaded: &Loaded) -> CheckReport {
+        let current = Arc::clone(&lock(&self.0.current).loaded);
+        CheckReport {
+            valid: true,
+            fingerprint: Some(base_model::model::Fingerprint::of(&loaded.source).to_string()),
+            diagnostics: diagnostics(&loaded.warnings),
+            changes: diff(&current, loaded).iter().map(change_view).collect(),
+        }
+    }
+
+    fn pool_state(&self, pool: &str) -> Result<Arc<PoolState>, NodeError> {
+        self.0.endpoints.pool(pool).ok_or_else(|| NodeError::NotFound {
+            what: format!("there is no pool `{pool}`"),
+            how: "GET /api/v1/pools lists those there are".to_owned(),
+        })
+    }
+
+    fn pool_view(&self, name: &str, balance: &str) -> Option<PoolView> {
+        let state = self.0.endpoints.pool(name)?;
+        let endpoints = state.endpoints().iter().map(|endpoint| self.endpoint_view(endpoint)).collect();
+        Some(PoolView { name: name.to_owned(), balance: balance.to_owned(), endpoints })
+    }
+
+    fn endpoint_view(&self, endpoint: &EndpointState) -> EndpointView {
+        let now = MonotonicClock.now();
+        let (pool, name) = (endpoint.pool(), endpoint.name());
+        let attempts =
+            |outcome| self.0.metrics.counter_total(&families::UPSTREAM_REQUESTS, &[pool, name, outcome]);
+        let failures = attempts("failed");
+        let answered: u64 = ["1xx", "2xx", "3xx", "4xx", "5xx"].map(attempts).iter().sum();
+        let ejected_until_ms = endpoint.ejected_until().filter(|until| *until > now).map(|until| {
+            millis(WallClock.since_epoch() + until.since(now))
+        });
+        EndpointView {
+            address: name.to_owned(),
+            resolved: endpoint.address().map(|address| address.to_string()).filter(|address| address != name),
+            weight: endpoint.weight(),
+            health: match endpoint.health() {
+                traffic_balance::Health::Unchecked => Health::Unchecked,
+                traffic_balance::Health::Up => Health::Up,
+                traffic_balance::Health::Down => Health::Down,
+            },
+            state: match endpoint.admin_state() {
+                traffic_balance::AdminState::Ready => AdminState::Ready,
+                traffic_balance::AdminState::Drain => AdminState::Drain,
+                traffic_balance::AdminState::Maintenance => AdminState::Maintenance,
+            },
+            eligible: endpoint.is_eligible(now),
+            cause: self.0.causes.of(endpoint),
+            ejected_until_ms,
+            in_flight: endpoint.in_flight(),
+            requests: answered + failures,
+            failures,
+        }
+    }
+
+    /// Reports what is known elsewhere at each scrape.
+    pub(crate) fn report_states(&self) {
+        let endpoints = Arc::clone(&self.0.endpoints);
+        self.0.metrics.collect(move |samples| {
+            let now = MonotonicClock.now();
+            for pool in endpoints.pools() {
+                for endpoint in pool.endpoints().iter() {
+                    let labels = [endpoint.pool(), endpoint.name()];
+                    samples.level(&families::ENDPOINT_IN_FLIGHT, &labels, i64::from(endpoint.in_flight()));
+                    for (state, holds) in states(endpoint, now) {
+                        let labels = [endpoint.pool(), endpoint.name(), state];
+                        samples.level(&families::ENDPOINT_STATE, &labels, i64::from(holds));
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// The states that an endpoint can be in, and whether it is.
+fn states(endpoint: &EndpointState, now: base_kit::Moment) -> [(&'static str, bool); 6] {
+    use traffic_balance::{AdminState, Health};
+    [
+        (Health::Unchecked.word(), endpoint.health() == Health::Unchecked),
+        (Health::Up.word(), endpoint.health() == Health::Up),
+        (Health::Down.word(), endpoint.health() == Health::Down),
+        ("ejected", endpoint.is_ejected(now)),
+        (AdminState::Drain.word(), endpoint.admin_state() == AdminState::Drain),
+        (AdminState::Maintenance.word(), endpoint.admin_state() == AdminState::Maintenance),
+    ]
+}
+
+const fn admin_state(state: AdminState) -> traffic_balance::AdminState {
+    match state {
+        AdminState::Ready => traffic_balance::AdminState::Ready,
+        AdminState::Drain => traffic_balance::AdminState::Drain,
+        AdminState::Maintenance => traffic_balance::AdminState::Maintenance,
+    }
+}
+
+fn parse_address(text: &str) -> Option<Endpoint> {
+    use base_model::model::Host;
+    let (host, port) = match text.parse::<std::net::SocketAddr>() {
+        Ok(address) => (Host::Ip(address.ip()), address.port()),
+        Err(_) => {
+            let (name, port) = text.rsplit_once(':')?;
+            (Host::Name(name.into()), port.parse().ok()?)
+        }
+    };
+    Some(Endpoint { host, port, weight: 1 })
+}
+
+fn no_endpoint(pool: &str, address: &str) -> NodeError {
+    NodeError::NotFound {
+        what: format!("pool `{pool}` has no endpoint `{address}`"),
+        how: format!("GET /api/v1/pools/{pool} lists those there are"),
+    }
+}
+
+fn refusal(error: &PoolChangeError) -> NodeError {
+    let what = error.to_string();
+    match error {
+        PoolChangeError::Unknown { pool, endpoint } => no_endpoint(pool, endpoint),
+        PoolChangeError::Exists { .. } => {
+            NodeError::Conflict { what, how: "PATCH it to change its weight or state".to_owned() }
+        }
+        PoolChangeError::Full(_) => NodeError::Conflict { what, how: "remove one first".to_owned() },
+        PoolChangeError::WeightTooLarge(_) => NodeError::Invalid {
+            what,
+            place: "weight".to_owned(),
+            how: "weights go from 0 to 65535; only their relation matters".to_owned(),
+        },
+    }
+}
+
+fn refused(found: &Diagnostics) -> CheckReport {
+    CheckReport { valid: false, diagnostics: diagnostics(found), ..CheckReport::default() }
+}
+
+fn diagnostics(found: &Diagnostics) -> Vec<control_api::Diagnostic> {
+    found.items().iter().map(|item| control_api::Diagnostic {
+        severity: match item.severity {
+            base_model::diagnostic::Severity::Error => control_api::Severity::Error,
+            base_model::diagnostic::Severity::Warning => control_api::Severity::Warning,
+        },
+        message: item.message.clone(),
+        path: None,
+        line: item.span.map(|span| span.start.line),
+        column: item.span.map(|span| span.start.column),
+        excerpt: None,
+        suggestion: item.help.clone(),
+    }).collect()
+}
+
+fn change_view(change: &base_model::Change) -> control_api::Change {
+    control_api::Change {
+        path: change.path.clone(),
+        kind: match (&change.before, &change.after) {
+            (None, _) => control_api::ChangeKind::Added,
+            (_, None) => control_api::ChangeKind::Removed,
+            _ => control_api::ChangeKind::Changed,
+        },
+        before: change.before.as_ref().map(ToString::to_string),
+        after: change.after.as_ref().map(ToString::to_string),
+    }
+}
+
+fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,252 @@
+//! From one configuration to the next while traffic flows.
+//!
+//! Everything that can fail comes first and is undone if it does. Endpoints that are new are checked before they are needed, and
+//! those that go stay until nobody is sent to them any more.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base_kit::WallClock;
+use base_model::model::Pool;
+use base_model::{Change, Diagnostics, Loaded, Model, Snapshot, diff};
+use base_signal::{AccessLog, families};
+use control_api::HistoryEntry;
+use traffic_proxy::Plan;
+
+use crate::listening::Prepared;
+use crate::node::{AdminPort, Current, FIRST_CHECKS, Node, Origin, bind_admin, lock, start_access_log};
+
+/// A configuration that was taken up.
+#[derive(Debug)]
+pub struct ApplyOutcome {
+    /// Its number.
+    pub generation: u64,
+    /// False if it says the same as the one before.
+    pub changed: bool,
+    /// What it changed.
+    pub changes: Vec<Change>,
+    /// What it is now.
+    pub loaded: Arc<Loaded>,
+}
+
+/// Why a configuration was not taken up. The one in use stays.
+#[derive(Debug)]
+pub enum RejectReason {
+    /// It is not valid.
+    Invalid(Diagnostics),
+    /// The one in use has another number than expected: this one.
+    Outdated(u64),
+    /// It is valid, but could not be put to work.
+    Failed(String),
+}
+
+impl fmt::Display for RejectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(diagnostics) => diagnostics.fmt(f),
+            Self::Outdated(current) => write!(f, "the configuration in use is generation {current}"),
+            Self::Failed(what) => f.write_str(what),
+        }
+    }
+}
+
+/// What was made ready for the next configuration. Dropped, it is undone.
+struct Ready {
+    sockets: Prepared,
+    /// `None`: the log stays as it is.
+    access: Option<Option<AccessLog>>,
+    admin: Option<(base_model::model::Admin, std::net::TcpListener)>,
+}
+
+impl Node {
+    /// Reads a configuration as it would be applied.
+    pub(crate) fn load(&self, source: &[u8], name: &str) -> Result<Loaded, Diagnostics> {
+        base_model::load_bytes(source, name, &|variable| std::env::var(variable).ok(), &self.0.catalog)
+    }
+
+    /// Takes a configuration up, all of it or nothing.
+    ///
+    /// # Errors
+    /// Why the one in use stays.
+    pub async fn apply_source(
+        &self, source: &[u8], name: &str, origin: Origin, if_generation: Option<u64>,
+    ) -> Result<ApplyOutcome, RejectReason> {
+        let result = self.try_apply(source, name, origin, if_generation).await;
+        let word = match &result {
+            Ok(outcome) if outcome.changed => "applied",
+            Ok(_) => "unchanged",
+            Err(_) => "rejected",
+        };
+        self.0.shard.counter(&families::CONFIG_RELOADS, &[word]).increment();
+        result
+    }
+
+    async fn try_apply(
+        &self, source: &[u8], name: &str, origin: Origin, if_generation: Option<u64>,
+    ) -> Result<ApplyOutcome, RejectReason> {
+        // One change at a time.
+        let mut listening = self.0.listening.lock().await;
+        let (node, bytes, name) = (self.clone(), source.to_vec(), name.to_owned());
+        let loading = tokio::task::spawn_blocking(move || node.load(&bytes, &name));
+        let loaded = loading.await.map_err(|error| RejectReason::Failed(error.to_string()))?;
+        let loaded = Arc::new(loaded.map_err(RejectReason::Invalid)?);
+        let (before, generation) = {
+            let current = lock(&self.0.current);
+            (Arc::clone(&current.loaded), current.snapshot.generation)
+        };
+        if if_generation.is_some_and(|expected| expected != generation) {
+            return Err(RejectReason::Outdated(generation));
+        }
+        let changes = diff(&before, &loaded);
+        if before.model == loaded.model {
+            return Ok(ApplyOutcome { generation, changed: false, changes, loaded });
+        }
+        let ready = self.make_ready(&before.model, &loaded.model, &listening).map_err(RejectReason::Failed)?;
+        let generation = generation.max(lock(&self.0.history).latest()) + 1;
+        let model = Arc::new(loaded.model.clone());
+        self.put_in_use(&before.model, &model, generation).await?;
+        listening.commit(ready.sockets, &self.0.workers).await;
+        self.change_logs_and_admin(&loaded.model, ready.access, ready.admin);
+        let snapshot = Snapshot::new(generation, model, Arc::clone(&loaded.source));
+        *lock(&self.0.current) =
+            Current { snapshot, loaded: Arc::clone(&loaded), applied: WallClock.since_epoch(), origin };
+        drop(listening);
+        self.note_applied(origin);
+        Ok(ApplyOutcome { generation, changed: true, changes, loaded })
+    }
+
+    /// Gets from the system what the next configuration needs.
+    fn make_ready(
+        &self, before: &Model, next: &Model, listening: &crate::listening::Listening,
+    ) -> Result<Ready, String> {
+        let sockets = listening.prepare(next, self.0.workers.count()).map_err(|error| error.to_string())?;
+        let (old, new) = (&before.operation, &next.operation);
+        let access = if old.access_log == new.access_log {
+            None
+        } else {
+            let started = new.access_log.as_ref().map(|log| start_access_log(log, &self.0.metrics)).transpose();
+            Some(started.map_err(|error| error.to_string())?)
+        };
+        let moved = old.admin.as_ref().map(|admin| admin.bind) != new.admin.as_ref().map(|admin| admin.bind);
+        let admin = match &new.admin {
+            Some(admin) if moved => Some(bind_admin(admin.clone()).map_err(|error| error.to_string())?),
+            Some(admin) if old.admin.as_ref() != Some(admin) => self.reuse_admin_socket(admin)?,
+            _ => None,
+        };
+        if old.workers != new.workers {
+            tracing::warn!(target: "aya::config", "the number of workers changes with the next start");
+        }
+        Ok(Ready { sockets, access, admin })
+    }
+
+    /// The admin port with another token: the same address, a new server.
+    fn reuse_admin_socket(
+        &self, settings: &base_model::model::Admin,
+    ) -> Result<Option<(base_model::model::Admin, std::net::TcpListener)>, String> {
+        let Some(address) = lock(&self.0.admin).as_ref().map(|admin| admin.address) else { return Ok(None) };
+        let mut bound = traffic_net::bind_beside(address, 1).map_err(|error| error.to_string())?;
+        Ok(bound.sockets.pop().map(|socket| (settings.clone(), socket)))
+    }
+
+    /// Has the workers use the next configuration.
+    async fn put_in_use(&self, before: &Model, next: &Arc<Model>, generation: u64) -> Result<(), RejectReason> {
+        // For a moment a pool has its old endpoints and its new ones, so that it always has some that are known to work.
+        let both = with_old_endpoints(before, &next.pools);
+        self.0.endpoints.reconcile(&both);
+        self.0.health.apply(&both, &self.0.endpoints);
+        self.0.health.first_round(FIRST_CHECKS).await;
+        match Plan::compile(generation, Arc::clone(next), &self.0.endpoints) {
+            Ok(plan) => self.0.workers.adopt(&Arc::new(plan)).await,
+            Err(error) => {
+                self.0.endpoints.reconcile(&before.pools);
+                self.0.health.apply(&before.pools, &self.0.endpoints);
+                return Err(RejectReason::Failed(error.to_string()));
+            }
+        }
+        self.0.endpoints.reconcile(&next.pools);
+        self.0.health.apply(&next.pools, &self.0.endpoints);
+        self.forget_what_is_gone(before);
+        Ok(())
+    }
+
+    /// Drops numbers and notes about endpoints that are no more.
+    fn forget_what_is_gone(&self, before: &Model) {
+        let endpoints = &self.0.endpoints;
+        let is_there = |pool: &str, name: &str| {
+            endpoints.pool(pool).is_some_and(|pool| pool.endpoint(name).is_some())
+        };
+        for pool in &before.pools {
+            for endpoint in &pool.endpoints {
+                let name = endpoint.to_string();
+                if !is_there(&pool.name, &name) {
+                    self.0.metrics.retire(&[("pool", &pool.name), ("endpoint", &name)]);
+                }
+            }
+        }
+        self.0.causes.retain(is_there);
+    }
+
+    fn change_logs_and_admin(
+        &self, next: &Model, access: Option<Option<AccessLog>>,
+        admin: Option<(base_model::model::Admin, std::net::TcpListener)>,
+    ) {
+        if let Some(access) = access {
+            self.0.workers.log_to(|| access.as_ref().map(AccessLog::writer));
+            // The former log ends when its last writer is dropped.
+            *lock(&self.0.access) = access;
+        }
+        if next.operation.admin.is_none() {
+            drop::<Option<AdminPort>>(lock(&self.0.admin).take());
+        }
+        if let Some((settings, socket)) = admin {
+            self.serve_admin(settings, socket);
+        }
+    }
+
+    /// Writes down what is in use now: for whoever asks, and for whoever wants it back.
+    pub(crate) fn note_applied(&self, origin: Origin) {
+        let (entry, source, model) = {
+            let current = lock(&self.0.current);
+            let entry = HistoryEntry {
+                generation: current.snapshot.generation,
+                fingerprint: current.snapshot.fingerprint.to_string(),
+                applied_ms: u64::try_from(current.applied.as_millis()).unwrap_or(u64::MAX),
+                origin,
+            };
+            (entry, Arc::clone(&current.snapshot.source), Arc::clone(&current.snapshot.model))
+        };
+        self.0.shard.gauge(&families::CONFIG_GENERATION, &[]).set(entry.generation.cast_signed());
+        if let Err(error) = lock(&self.0.history).add(entry, &source) {
+            tracing::error!(target: "aya::history", %error, "the configuration in use was not kept");
+        }
+        if let Ok(listening) = self.0.listening.try_lock() {
+            *lock(&self.0.addresses) = model
+                .listeners
+                .iter()
+                .map(|listener| (listener.name.to_string(), listening.addresses(listener)))
+                .collect();
+        }
+    }
+}
+
+/// The pools with the endpoints that they have now behind those that they will have.
+fn with_old_endpoints(before: &Model, next: &[Pool]) -> Vec<Pool> {
+    let mut pools = next.to_vec();
+    for pool in &mut pools {
+        let Some(old) = before.pools.iter().find(|old| old.name == pool.name) else { continue };
+        if same_endpoints(old, pool) {
+            continue;
+        }
+        for endpoint in &old.endpoints {
+            let stays = pool.endpoints.iter().any(|new| new.host == endpoint.host && new.port == endpoint.port);
+            if !stays {
+                pool.endpoints.push(endpoint.clone());
+            }
+        }
+    }
+    pools
+}
+
+fn same_endpoints(old: &Pool, new: &Pool) -> bool {
+    old.endpoints == new.endpoints
+}

@@ -1,0 +1,275 @@
+//! The node: everything that runs, from the first configuration to the last request.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base_kit::WallClock;
+use base_model::model::{AccessLog as AccessSettings, Admin, LogFormat, LogTarget};
+use base_model::{Diagnostics, KindCatalog, Loaded, Snapshot};
+use base_signal::{AccessFormat, AccessLayout, AccessLog, AccessLogError, AccessTarget, Shard};
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
+use traffic_health::{HealthMonitor, MonitorOptions};
+use traffic_net::BindError;
+use traffic_proxy::{Plan, PlanError, TransitionSink};
+
+use crate::history::History;
+use crate::listening::Listening;
+use crate::workers::Workers;
+use crate::{cores, transitions};
+
+pub use control_api::Origin;
+
+/// How long the first traffic waits for the first health checks, in addition to their own time-out.
+pub(crate) const FIRST_CHECKS: Duration = Duration::from_secs(5);
+/// How long lines of the access log may take to be written when the log goes.
+const LOG_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A running Aya. Clones are the same one.
+#[derive(Clone)]
+pub struct Node(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) catalog: KindCatalog,
+    pub(crate) metrics: base_signal::Registry,
+    pub(crate) shard: Shard,
+    pub(crate) endpoints: Arc<traffic_balance::Registry>,
+    pub(crate) health: HealthMonitor,
+    pub(crate) workers: Workers,
+    pub(crate) transitions: TransitionSink,
+    pub(crate) causes: transitions::Causes,
+    pub(crate) started: Duration,
+    pub(crate) current: Mutex<Current>,
+    pub(crate) listening: tokio::sync::Mutex<Listening>,
+    /// Real addresses, as `listening` has them, for whoever asks while a change is being made.
+    pub(crate) addresses: Mutex<Vec<(String, Vec<SocketAddr>)>>,
+    pub(crate) history: Mutex<History>,
+    pub(crate) access: Mutex<Option<AccessLog>>,
+    pub(crate) admin: Mutex<Option<AdminPort>>,
+    pub(crate) draining: AtomicBool,
+    pub(crate) stopped: watch::Sender<bool>,
+}
+
+/// The configuration in use.
+pub(crate) struct Current {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) loaded: Arc<Loaded>,
+    pub(crate) applied: Duration,
+    pub(crate) origin: Origin,
+}
+
+/// The admin server.
+pub(crate) struct AdminPort {
+    pub(crate) address: SocketAddr,
+    /// Dropped, the server stops.
+    _stop: oneshot::Sender<()>,
+}
+
+/// Why Aya does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The configuration is not valid.
+    #[error("the configuration is not valid")]
+    Config(Diagnostics),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The configuration cannot be put to work.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The access log cannot be written.
+    #[error(transparent)]
+    AccessLog(#[from] AccessLogError),
+    /// The folder of earlier configurations cannot be used.
+    #[error("cannot use the history folder {folder}: {source}; mend its permissions or change `history.folder`")]
+    History {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// No threads to be had.
+    #[error("cannot start a worker: {0}")]
+    Worker(std::io::Error),
+}
+
+/// What was started.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// Listener name and address, with the real port.
+    pub listeners: Vec<(String, SocketAddr)>,
+    /// The admin port.
+    pub admin: Option<SocketAddr>,
+}
+
+impl Node {
+    /// Starts everything. The calling runtime carries the control side; each worker has a thread and a runtime of its own.
+    /// Returns when traffic is accepted, which waits for the first health checks.
+    ///
+    /// # Errors
+    /// If anything is missing that the configuration asks for. Nothing goes on running then.
+    pub async fn start(loaded: Loaded, catalog: KindCatalog) -> Result<Self, StartError> {
+        let model = Arc::new(loaded.model.clone());
+        let metrics = base_signal::Registry::new();
+        let causes = transitions::Causes::default();
+        let counting = transitions::counting(&metrics, &causes);
+        let sink = transitions::reporting(&counting);
+        let history = open_history(&model)?;
+        let count = model.operation.workers.unwrap_or_else(cores::usable_cores).get();
+        let mut listening = Listening::default();
+        let prepared = listening.prepare(&model, count)?;
+        let admin = model.operation.admin.clone().map(bind_admin).transpose()?;
+        let access = model.operation.access_log.as_ref().map(|log| start_access_log(log, &metrics)).transpose()?;
+
+        let endpoints = Arc::new(traffic_balance::Registry::new());
+        endpoints.reconcile(&model.pools);
+        let health = HealthMonitor::new(Handle::current(), counting, MonitorOptions::default());
+        health.apply(&model.pools, &endpoints);
+        let generation = history.latest() + 1;
+        let plan = Arc::new(Plan::compile(generation, Arc::clone(&model), &endpoints)?);
+        health.first_round(FIRST_CHECKS).await;
+        let writer = || access.as_ref().map(AccessLog::writer);
+        let workers =
+            Workers::start(count, &plan, &metrics, &sink, writer).map_err(StartError::Worker)?;
+        listening.commit(prepared, &workers).await;
+
+        let node = Self::assemble(loaded, &model, catalog, generation, Parts {
+            metrics, transitions: sink, causes, endpoints, health, workers, listening, history, access,
+        });
+        node.note_applied(Origin::File);
+        if let Some((settings, socket)) = admin {
+            node.serve_admin(settings, socket);
+        }
+        Ok(node)
+    }
+
+    fn assemble(loaded: Loaded, model: &Arc<base_model::Model>, catalog: KindCatalog, generation: u64, parts: Parts) -> Self {
+        let snapshot = Snapshot::new(generation, Arc::clone(model), Arc::clone(&loaded.source));
+        let started = WallClock.since_epoch();
+        let current = Current { snapshot, loaded: Arc::new(loaded), applied: started, origin: Origin::File };
+        let inner = Arc::new(Inner {
+            catalog,
+            shard: parts.metrics.shared_shard(),
+            metrics: parts.metrics,
+            endpoints: parts.endpoints,
+            health: parts.health,
+            workers: parts.workers,
+            transitions: parts.transitions,
+            causes: parts.causes,
+            started,
+            current: current.into(),
+            listening: parts.listening.into(),
+            addresses: Mutex::default(),
+            history: parts.history.into(),
+            access: parts.access.into(),
+            admin: Mutex::default(),
+            draining: AtomicBool::new(false),
+            stopped: watch::Sender::new(false),
+        });
+        let node = Self(inner);
+        node.report_states();
+        node
+    }
+
+    /// The addresses that are listened on.
+    pub fn started(&self) -> Started {
+        let addresses = lock(&self.0.addresses);
+        let listeners = addresses
+            .iter()
+            .flat_map(|(name, bound)| bound.iter().map(|address| (name.clone(), *address)))
+            .collect();
+        Started { listeners, admin: lock(&self.0.admin).as_ref().map(|admin| admin.address) }
+    }
+
+    /// Opens the access log's file anew: it was renamed.
+    pub fn reopen_logs(&self) {
+        if let Some(access) = &*lock(&self.0.access) {
+            access.reopen();
+        }
+    }
+
+    /// Takes no more connections, lets running requests finish within the configured time, then ends the workers. True
+    /// if all could finish.
+    pub async fn shutdown(&self) -> bool {
+        self.0.draining.store(true, Ordering::Relaxed);
+        let patience = lock(&self.0.current).snapshot.model.operation.drain;
+        let drained = self.0.workers.drain(patience).await;
+        self.0.stopped.send_replace(true);
+        let access = lock(&self.0.access).take();
+        if let Some(access) = access {
+            let closing = tokio::task::spawn_blocking(move || access.close(LOG_PATIENCE));
+            let _ = closing.await;
+        }
+        lock(&self.0.admin).take();
+        drained
+    }
+
+    /// Serves the admin port until it is replaced or the node stops.
+    pub(crate) fn serve_admin(&self, settings: Admin, socket: std::net::TcpListener) {
+        let (stop, stopping) = oneshot::channel::<()>();
+        let address = socket.local_addr().unwrap_or(settings.bind);
+        let token = settings.token.clone();
+        let node: Arc<dyn control_api::Node> = Arc::new(self.clone());
+        crate::reload::tracked(async move {
+            let stopped = async move { drop(stopping.await) };
+            if let Err(error) = control_api::serve(socket, node, token, stopped).await {
+                tracing::error!(target: "aya::admin", %error, "admin port not served");
+            }
+        });
+        *lock(&self.0.admin) = Some(AdminPort { address, _stop: stop });
+    }
+}
+
+struct Parts {
+    metrics: base_signal::Registry,
+    endpoints: Arc<traffic_balance::Registry>,
+    health: HealthMonitor,
+    workers: Workers,
+    transitions: TransitionSink,
+    causes: transitions::Causes,
+    listening: Listening,
+    history: History,
+    access: Option<AccessLog>,
+}
+
+/// Locks what the control side shares. A panic elsewhere does not make the data wrong: each holder leaves it whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn open_history(model: &base_model::Model) -> Result<History, StartError> {
+    let settings = model.operation.history.as_ref();
+    History::open(settings).map_err(|source| StartError::History {
+        folder: settings.map(|settings| settings.folder.clone()).unwrap_or_default(),
+        source,
+    })
+}
+
+/// Binds the admin port; it is shared with nobody.
+pub(crate) fn bind_admin(settings: Admin) -> Result<(Admin, std::net::TcpListener), BindError> {
+    let mut bound = traffic_net::bind(settings.bind, 1)?;
+    let socket = bound.sockets.pop().ok_or_else(|| BindError::missing(settings.bind))?;
+    Ok((settings, socket))
+}
+
+/// Starts the access log that the configuration asks for.
+pub(crate) fn start_access_log(
+    settings: &AccessSettings, metrics: &base_signal::Registry,
+) -> Result<AccessLog, AccessLogError> {
+    let format = match settings.format {
+        LogFormat::Json => AccessFormat::Json,
+        LogFormat::Text => AccessFormat::Text,
+    };
+    let target = match &settings.target {
+        LogTarget::Stdout => AccessTarget::Stdout,
+        LogTarget::Stderr => AccessTarget::Stderr,
+        LogTarget::File(path) => AccessTarget::File(path.clone()),
+    };
+    // The names were checked with the document.
+    let layout = AccessLayout::new(format, &settings.fields).unwrap_or_else(|_| AccessLayout::standard(format));
+    AccessLog::start(&target, layout, metrics)
+}

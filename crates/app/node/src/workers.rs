@@ -1,0 +1,117 @@
+//! The worker threads, and how they are told something.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use base_signal::{AccessWriter, Registry};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+use traffic_net::Listeners;
+use traffic_proxy::{Command, ListenSocket, Plan, TransitionSink, WorkerSetup};
+
+/// Names of threads are cut at 15 bytes by the system; this leaves room for the number.
+const THREAD_NAME: &str = "aya-worker";
+/// How often a drain looks whether the threads have ended.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// All workers.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    commands: Vec<UnboundedSender<Command>>,
+    threads: std::sync::Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Workers {
+    /// Starts the threads. Each gets an access writer of its own, if there is a log.
+    pub(crate) fn start(
+        count: usize, plan: &Arc<Plan>, metrics: &Registry, transitions: &TransitionSink,
+        access: impl Fn() -> Option<AccessWriter>,
+    ) -> io::Result<Self> {
+        let (mut commands, mut threads) = (Vec::new(), Vec::new());
+        for index in 0..count.max(1) {
+            let (sender, receiver) = unbounded_channel();
+            let setup = WorkerSetup {
+                plan: Arc::clone(plan),
+                shard: metrics.shard(),
+                access: access(),
+                transitions: Arc::clone(transitions),
+            };
+            let body = move || {
+                if let Err(error) = traffic_proxy::run(setup, receiver) {
+                    tracing::error!(target: "aya::worker", worker = index, %error, "worker ended");
+                }
+            };
+            threads.push(thread::Builder::new().name(format!("{THREAD_NAME}-{index}")).spawn(body)?);
+            commands.push(sender);
+        }
+        Ok(Self { commands, threads: threads.into() })
+    }
+
+    /// How many there are.
+    pub(crate) const fn count(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Gives each worker its socket of an address.
+    pub(crate) fn listen(&self, listener: &Arc<str>, bound: Listeners, open: &Arc<std::sync::atomic::AtomicU32>) {
+        for (worker, socket) in self.commands.iter().zip(bound.sockets) {
+            let listen = ListenSocket {
+                listener: Arc::clone(listener),
+                address: bound.address,
+                socket,
+                open: Arc::clone(open),
+            };
+            let _ = worker.send(Command::Listen(listen));
+        }
+    }
+
+    /// Has all workers stop accepting on an address. Returns when they have.
+    pub(crate) async fn unlisten(&self, address: std::net::SocketAddr) {
+        self.tell_all(|done| Command::Unlisten(address, done)).await;
+    }
+
+    /// Has all workers use a plan. Returns when they do.
+    pub(crate) async fn adopt(&self, plan: &Arc<Plan>) {
+        self.tell_all(|done| Command::Adopt(Arc::clone(plan), done)).await;
+    }
+
+    /// Gives each worker a writer of another access log, or none.
+    pub(crate) fn log_to(&self, writer: impl Fn() -> Option<AccessWriter>) {
+        for worker in &self.commands {
+            let _ = worker.send(Command::AccessLog(writer()));
+        }
+    }
+
+    async fn tell_all(&self, command: impl Fn(oneshot::Sender<()>) -> Command) {
+        let mut answers = Vec::with_capacity(self.commands.len());
+        for worker in &self.commands {
+            let (done, answer) = oneshot::channel();
+            let _ = worker.send(command(done));
+            answers.push(answer);
+        }
+        for answer in answers {
+            // A worker that has ended has nothing to say.
+            let _ = answer.await;
+        }
+    }
+
+    /// Has all workers finish what they do and end. True if they did within the time.
+    pub(crate) async fn drain(&self, patience: Duration) -> bool {
+        for worker in &self.commands {
+            let _ = worker.send(Command::Drain);
+        }
+        let ended = async {
+            while !self.have_ended() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(patience, ended).await.is_ok()
+    }
+
+    fn have_ended(&self) -> bool {
+        let threads = self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        threads.iter().all(JoinHandle::is_finished)
+    }
+}

@@ -1,0 +1,177 @@
+//! Listeners: addresses that do not collide, limits and times that make sense.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use base_kit::ByteSize;
+
+use super::meaning::Checker;
+use super::parse;
+use crate::document::{self, Document, OrOff};
+use crate::limits::MAX_HEAD_BYTES;
+use crate::model::{
+    Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerTimeouts, Protocol, RequestId,
+};
+use crate::text::{Place, Span};
+
+/// Smaller heads are not worth listening for.
+const SMALLEST_HEAD_BYTES: u64 = 1 << 10;
+
+/// Fields that say how the message is framed or where it goes: an id there would break it.
+const FIELDS_WITH_A_MEANING: &[&str] =
+    &["connection", "content-length", "host", "te", "trailer", "transfer-encoding", "upgrade", "via"];
+
+/// All listeners of the document, in its order.
+pub(super) fn check(checker: &mut Checker<'_>, document: &Document) -> Vec<Listener> {
+    let top = Place::ROOT.key("listeners");
+    let mut taken = Taken::default();
+    let listeners = document.listeners.iter();
+    let listeners = listeners.map(|(name, listener)| one(checker, &mut taken, name, listener, &top.key(name))).collect();
+    admin_address(checker, &mut taken, document);
+    listeners
+}
+
+fn one(
+    checker: &mut Checker<'_>,
+    taken: &mut Taken,
+    name: &str,
+    listener: &document::Listener,
+    place: &Place<'_>,
+) -> Listener {
+    let limits = &listener.limits;
+    head_limit(checker, limits.head, place);
+    if limits.target > limits.head || limits.target.bytes() == 0 {
+        let place = place.key("limits");
+        let place = place.key("target");
+        let message = format!("the target may be {}, the whole head {}", limits.target, limits.head);
+        checker.error("bad-limit", message, &place, "write more than zero and at most as much as `head`");
+    }
+    Listener {
+        name: name.into(),
+        bind: addresses(checker, taken, &listener.bind, &place.key("bind")),
+        protocol: match listener.protocol {
+            document::Protocol::Http => Protocol::Http,
+        },
+        trusted_proxies: networks(checker, &listener.trusted_proxies, &place.key("trusted-proxies")),
+        forwarded: forwarded(listener.forwarded),
+        request_id: request_id(checker, &listener.request_id, &place.key("request-id")),
+        via: listener.via.on().map(|via| via.as_str().into()),
+        max_connections: listener.max_connections,
+        max_head_bytes: limits.head.length(),
+        max_fields: limits.fields as usize,
+        max_target_bytes: limits.target.length(),
+        timeouts: timeouts(checker, &listener.timeouts, &place.key("timeouts")),
+    }
+}
+
+/// Bounds that hold for heads in both directions.
+pub(super) fn head_limit(checker: &mut Checker<'_>, head: ByteSize, place: &Place<'_>) {
+    if (SMALLEST_HEAD_BYTES..=MAX_HEAD_BYTES).contains(&head.bytes()) {
+        return;
+    }
+    let place = place.key("limits");
+    let place = place.key("head");
+    let (least, most) = (ByteSize::from_bytes(SMALLEST_HEAD_BYTES), ByteSize::from_bytes(MAX_HEAD_BYTES));
+    let help = format!("write from `{least}` to `{most}`");
+    checker.error("bad-limit", format!("a head of {head} is out of range"), &place, help);
+}
+
+fn addresses(checker: &mut Checker<'_>, taken: &mut Taken, texts: &[String], place: &Place<'_>) -> Vec<SocketAddr> {
+    let mut out = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        let place = place.index(index);
+        let addresses = checker.parsed(text, parse::bind_address, &place).unwrap_or_default();
+        taken.claim(checker, &addresses, &place);
+        out.extend(addresses);
+    }
+    out
+}
+
+/// The admin port must not be one of the traffic.
+fn admin_address(checker: &mut Checker<'_>, taken: &mut Taken, document: &Document) {
+    let Some(admin) = &document.admin else { return };
+    let top = Place::ROOT.key("admin");
+    let addresses = parse::bind_address(&admin.bind).unwrap_or_default();
+    taken.claim(checker, &addresses, &top.key("bind"));
+}
+
+/// Addresses that somebody listens on, by port.
+#[derive(Default)]
+struct Taken(HashMap<u16, Vec<(SocketAddr, Span, String)>>);
+
+impl Taken {
+    /// Says so if one of them is taken. Port 0 is any free one, so it never is.
+    fn claim(&mut self, checker: &mut Checker<'_>, addresses: &[SocketAddr], place: &Place<'_>) {
+        let span = place.span(checker.root);
+        let mut told = false;
+        for address in addresses.iter().filter(|address| address.port() != 0) {
+            let others = self.0.entry(address.port()).or_default();
+            if let Some((other, first, owner)) = others.iter().find(|(other, ..)| collide(address, other)) {
+                let message = if address == other {
+                    format!("the address {address} is listened on twice")
+                } else {
+                    format!("the address {address} is already covered by {other}")
+                };
+                if !told {
+                    let note = format!("first here, in `{owner}`");
+                    checker.clash("address-in-use", message, (place, *first, &note), "give one of them another port or address");
+                }
+                told = true;
+            } else {
+                others.push((*address, span, place.to_string()));
+            }
+        }
+    }
+}
+
+/// Same port assumed. IPv6 sockets take IPv6 only, so the families do not collide.
+fn collide(a: &SocketAddr, b: &SocketAddr) -> bool {
+    a.ip() == b.ip() || (a.is_ipv4() == b.is_ipv4() && (a.ip().is_unspecified() || b.ip().is_unspecified()))
+}
+
+/// Networks; the first stage has checked their form.
+pub(super) fn networks(checker: &mut Checker<'_>, texts: &[String], place: &Place<'_>) -> Vec<ipnet::IpNet> {
+    let texts = texts.iter().enumerate();
+    texts.filter_map(|(index, text)| checker.parsed(text, parse::network, &place.index(index))).collect()
+}
+
+fn forwarded(forwarded: document::Forwarded) -> Forwarded {
+    Forwarded {
+        mode: match forwarded.mode {
+            document::ForwardedMode::Append => ForwardedMode::Append,
+            document::ForwardedMode::Replace => ForwardedMode::Replace,
+            document::ForwardedMode::Drop => ForwardedMode::Drop,
+        },
+        style: match forwarded.style {
+            document::ForwardedStyle::XForwarded => ForwardedStyle::XForwarded,
+            document::ForwardedStyle::Forwarded => ForwardedStyle::Forwarded,
+            document::ForwardedStyle::Both => ForwardedStyle::Both,
+        },
+    }
+}
+
+fn request_id(checker: &mut Checker<'_>, request_id: &OrOff<document::RequestId>, place: &Place<'_>) -> RequestId {
+    let OrOff::On(request_id) = request_id else { return RequestId { header: None, trust: false } };
+    let header = request_id.header.to_ascii_lowercase();
+    if FIELDS_WITH_A_MEANING.contains(&header.as_str()) {
+        let message = format!("the field `{header}` cannot carry the request id: it has a meaning of its own");
+        checker.error("bad-value", message, place, "use a field such as `x-request-id`");
+    }
+    RequestId { header: Some(header.into()), trust: request_id.trust }
+}
+
+fn timeouts(checker: &mut Checker<'_>, times: &document::ListenerTimeouts, place: &Place<'_>) -> ListenerTimeouts {
+    let all = [
+        ("request-head", times.request_head),
+        ("body-progress", times.body_progress),
+        ("send-progress", times.send_progress),
+        ("idle", times.idle),
+    ];
+    checker.positive(&all, place);
+    ListenerTimeouts {
+        request_head: times.request_head.duration(),
+        body_progress: times.body_progress.duration(),
+        send_progress: times.send_progress.duration(),
+        idle: times.idle.duration(),
+    }
+}

@@ -1,0 +1,144 @@
+//! Running it: an admin port that not everybody can use, secrets that are there, logs that can be written.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
+use std::net::SocketAddr;
+
+use super::meaning::Checker;
+use super::parse;
+use crate::document::{self, Document, OrOff, SecretSource, Workers};
+use crate::limits::MAX_SECRET_BYTES;
+use crate::model::{AccessLog, Admin, History, LogFormat, LogLevel, LogTarget, Operation, Secret};
+use crate::text::Place;
+
+/// What concerns the process; `None` if the admin port cannot be had.
+pub(super) fn check(checker: &mut Checker<'_>, document: &Document) -> Option<Operation> {
+    let admin = match &document.admin {
+        Some(admin) => Some(admin_port(checker, admin)?),
+        None => None,
+    };
+    Some(Operation {
+        workers: match document.workers {
+            Workers::Auto => None,
+            Workers::Number(number) => Some(number),
+        },
+        drain: document.drain.duration(),
+        admin,
+        access_log: access_log(checker, &document.logs.access),
+        log_level: match document.logs.level {
+            document::LogLevel::Error => LogLevel::Error,
+            document::LogLevel::Warn => LogLevel::Warn,
+            document::LogLevel::Info => LogLevel::Info,
+            document::LogLevel::Debug => LogLevel::Debug,
+        },
+        history: document
+            .history
+            .as_ref()
+            .map(|history| History { folder: checker.path(&history.folder), keep: history.keep }),
+    })
+}
+
+fn admin_port(checker: &mut Checker<'_>, admin: &document::Admin) -> Option<Admin> {
+    let top = Place::ROOT.key("admin");
+    let place = top.key("bind");
+    let bind = one_address(checker, &admin.bind, &place);
+    let token = admin.token.as_ref().map(|source| secret(checker, source, &top.key("token")));
+    let given = checker.root.get("admin").is_some_and(|node| node.entry("token").is_some());
+    if let (Some(bind), false) = (bind, given)
+        && !bind.ip().to_canonical().is_loopback()
+    {
+        checker.error(
+            "open-admin",
+            format!("the admin port on {bind} can be reached by others, and has no token"),
+            &place,
+            "add `token: {env: AYA_TOKEN}` or `token: {file: …}`, or bind it to 127.0.0.1",
+        );
+    }
+    match token {
+        Some(token) => Some(Admin { bind: bind?, token: Some(token?) }),
+        None => Some(Admin { bind: bind?, token: None }),
+    }
+}
+
+/// The admin port has one address, not one for each family.
+fn one_address(checker: &mut Checker<'_>, text: &str, place: &Place<'_>) -> Option<SocketAddr> {
+    let addresses = checker.parsed(text, parse::bind_address, place)?;
+    if let [only] = addresses.as_slice() {
+        return Some(*only);
+    }
+    let help = format!("write `127.0.0.1{text}`, or `0.0.0.0{text}` with a token");
+    checker.error("bad-value", format!("`{text}` stands for several addresses, the admin port has one"), place, help);
+    None
+}
+
+/// The value of a secret. It appears in no message.
+fn secret(checker: &mut Checker<'_>, source: &SecretSource, place: &Place<'_>) -> Option<Secret> {
+    let found = match source {
+        SecretSource::Env(name) => (checker.surroundings.environment)(name).ok_or_else(|| {
+            (format!("the environment variable `{name}` for the secret is not set"), "set it, or use `{file: …}`")
+        }),
+        SecretSource::File(name) => read_secret(checker, name),
+    };
+    let value = match found {
+        Ok(value) => value,
+        Err((message, help)) => {
+            checker.error("secret", message, place, help);
+            return None;
+        }
+    };
+    let value = value.trim_end_matches(['\r', '\n']);
+    if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        checker.error(
+            "secret",
+            "the secret is empty, or holds something that cannot be sent in a header field".to_owned(),
+            place,
+            "use letters, digits and signs, without spaces: `openssl rand -hex 32` makes a good one",
+        );
+        return None;
+    }
+    Some(Secret::new(value))
+}
+
+fn read_secret(checker: &Checker<'_>, name: &str) -> Result<String, (String, &'static str)> {
+    let path = checker.path(name);
+    let shown = path.display();
+    let mut text = String::new();
+    let read = File::open(&path).and_then(|file| file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text));
+    match read {
+        Err(error) => Err((
+            format!("the secret in {shown} cannot be read: {error}"),
+            "check path and permissions; relative paths start at the folder of the configuration",
+        )),
+        Ok(length) if length as u64 > MAX_SECRET_BYTES => {
+            Err((format!("the secret in {shown} is over {MAX_SECRET_BYTES} bytes"), "check the path"))
+        }
+        Ok(_) => Ok(text),
+    }
+}
+
+fn access_log(checker: &mut Checker<'_>, access: &OrOff<document::Access>) -> Option<AccessLog> {
+    let access = access.on()?;
+    let top = Place::ROOT.key("logs");
+    let place = top.key("access");
+    let fields_place = place.key("fields");
+    let mut seen = HashSet::new();
+    for (index, field) in access.fields.iter().enumerate() {
+        if !seen.insert(field) {
+            let message = format!("the field `{field}` is listed twice");
+            checker.error("duplicate-field", message, &fields_place.index(index), "keep one of them");
+        }
+    }
+    let target = match checker.parsed(&access.to, parse::log_target, &place.key("to"))? {
+        LogTarget::File(path) => LogTarget::File(checker.surroundings.folder.join(path)),
+        stream => stream,
+    };
+    Some(AccessLog {
+        format: match access.format {
+            document::AccessFormat::Json => LogFormat::Json,
+            document::AccessFormat::Text => LogFormat::Text,
+        },
+        target,
+        fields: access.fields.iter().map(|field| field.as_str().into()).collect(),
+    })
+}

@@ -1,0 +1,227 @@
+//! Pools: endpoints that differ, checks that can be made.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::listeners::head_limit;
+use super::meaning::Checker;
+use super::parse;
+use crate::document::{self, Document, OrOff, Status};
+use crate::model::{
+    ActiveCheck, BodyMatch, CheckKind, Connections, Endpoint, KindSettings, PassiveCheck, Pool, PoolTimeouts,
+    StatusRange, ValuePattern,
+};
+use crate::text::Place;
+
+/// Kept in memory for every request on its way, so it has to stay small.
+const MAX_REPLAY_BYTES: u64 = 16 << 20;
+
+/// What counts as well when a check names no statuses.
+const USUAL_STATUSES: StatusRange = StatusRange { first: 200, last: 299 };
+
+/// All pools of the document, in its order.
+pub(super) fn check(checker: &mut Checker<'_>, document: &Document) -> Vec<Pool> {
+    let top = Place::ROOT.key("pools");
+    document.pools.iter().map(|(name, pool)| one(checker, name, pool, &top.key(name))).collect()
+}
+
+fn one(checker: &mut Checker<'_>, name: &str, pool: &document::Pool, place: &Place<'_>) -> Pool {
+    head_limit(checker, pool.limits.head, place);
+    if pool.replay.bytes() > MAX_REPLAY_BYTES {
+        let message = format!("{} of every request body is too much to keep", pool.replay);
+        checker.error("bad-limit", message, &place.key("replay"), "write at most `16MiB`");
+    }
+    Pool {
+        name: name.into(),
+        endpoints: endpoints(checker, &pool.endpoints, &place.key("endpoints")),
+        balance: balance(&pool.balance),
+        checks: checks(checker, &pool.health, &place.key("health")),
+        passive: passive(checker, &pool.ejection, &place.key("ejection")),
+        connections: connections(checker, &pool.connections, &place.key("connections")),
+        timeouts: timeouts(checker, &pool.timeouts, &place.key("timeouts")),
+        host: pool.host.as_deref().map(Into::into),
+        replay_bytes: pool.replay.length(),
+        max_head_bytes: pool.limits.head.length(),
+    }
+}
+
+/// `{kind: name, …}` taken apart.
+fn balance(value: &serde_json::Value) -> KindSettings {
+    let mut settings = value.as_object().cloned().unwrap_or_default();
+    let name = settings.shift_remove("kind");
+    let name = name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
+    KindSettings { name: name.into(), settings: serde_json::Value::Object(settings) }
+}
+
+fn endpoints(checker: &mut Checker<'_>, documents: &[document::Endpoint], place: &Place<'_>) -> Vec<Endpoint> {
+    let mut seen = HashMap::new();
+    let mut out: Vec<Endpoint> = Vec::new();
+    for (index, document) in documents.iter().enumerate() {
+        let place = place.index(index);
+        let Some((host, port)) = checker.parsed(&document.address, parse::endpoint_address, &place) else { continue };
+        if let Some(first) = seen.insert((host.clone(), port), index) {
+            let parent = place_of(checker, &place, first);
+            let message = format!("the endpoint `{}` is in this pool twice", document.address);
+            checker.clash(
+                "duplicate-endpoint",
+                message,
+                (&place, parent, "first given here"),
+                "remove one; a larger share is written `{address: …, weight: 2}`",
+            );
+        }
+        out.push(Endpoint { host, port, weight: document.weight });
+    }
+    weights(checker, &out, place);
+    out
+}
+
+/// Where the earlier item of the same list stands.
+fn place_of(checker: &Checker<'_>, place: &Place<'_>, index: usize) -> crate::text::Span {
+    place.sibling(index).span(checker.root)
+}
+
+fn weights(checker: &mut Checker<'_>, endpoints: &[Endpoint], place: &Place<'_>) {
+    let sum: u64 = endpoints.iter().map(|endpoint| u64::from(endpoint.weight)).sum();
+    if sum > u64::from(u32::MAX) {
+        let message = format!("the weights of `{place}` sum to {sum}, more than {}", u32::MAX);
+        checker.key_error("weight-overflow", message, place, "divide all weights by the same number");
+    }
+    if !checker.clean {
+        return;
+    }
+    if endpoints.is_empty() {
+        let message = format!("`{place}` is empty: the pool answers 503 until endpoints are added at run time");
+        checker.warning("no-endpoints", message, place, "add endpoints, or leave it if that is meant");
+    } else if sum == 0 {
+        let message = format!("all weights of `{place}` are 0: the pool takes no traffic");
+        checker.warning("no-weight", message, place, "give at least one endpoint a weight");
+    }
+}
+
+fn checks(checker: &mut Checker<'_>, documents: &[document::Check], place: &Place<'_>) -> Vec<ActiveCheck> {
+    let documents = documents.iter().enumerate();
+    documents.filter_map(|(index, check)| active_check(checker, check, &place.index(index))).collect()
+}
+
+fn active_check(checker: &mut Checker<'_>, check: &document::Check, place: &Place<'_>) -> Option<ActiveCheck> {
+    checker.positive(&[("interval", check.interval), ("timeout", check.timeout)], place);
+    let kind = match (&check.tcp, &check.http) {
+        (Some(_), None) => {
+            only_with_http(checker, place);
+            CheckKind::Tcp
+        }
+        (None, Some(path)) => http_check(checker, check, path, place),
+        (Some(_), Some(_)) => {
+            let message = format!("`{place}` has both `tcp` and `http`");
+            checker.key_error("two-checks", message, place, "write two checks as a list: `[tcp, {http: /healthz}]`");
+            return None;
+        }
+        (None, None) => {
+            if checker.clean {
+                let message = format!("`{place}` does not say what is asked");
+                checker.key_error("no-check", message, place, "add `http: /healthz` or `tcp: true`");
+            }
+            return None;
+        }
+    };
+    Some(ActiveCheck {
+        kind,
+        interval: check.interval.duration(),
+        timeout: check.timeout.duration(),
+        rise: check.rise,
+        fall: check.fall,
+        jitter: check.jitter,
+        port: check.port,
+    })
+}
+
+/// Keys that a `tcp` check cannot use.
+fn only_with_http(checker: &mut Checker<'_>, place: &Place<'_>) {
+    let root = checker.root;
+    for key in ["method", "host", "headers", "status", "body"] {
+        if place.node(root).is_some_and(|node| node.entry(key).is_some()) {
+            let place = place.key(key);
+            let message = format!("`{key}` has no meaning in a `tcp` check");
+            checker.key_error("unused-setting", message, &place, "remove it, or check with `http: /healthz`");
+        }
+    }
+}
+
+fn http_check(checker: &mut Checker<'_>, check: &document::Check, path: &str, place: &Place<'_>) -> CheckKind {
+    let headers: Vec<(Arc<str>, Arc<str>)> = check
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_ascii_lowercase().into(), value.as_str().into()))
+        .collect();
+    if let Some(name) = check.headers.keys().find(|name| name.eq_ignore_ascii_case("host")) {
+        let place = place.key("headers");
+        checker.key_error(
+            "unused-setting",
+            "`host` is not set among the headers".to_owned(),
+            &place.key(name),
+            "write it beside `http`: `host: app.internal`",
+        );
+    }
+    CheckKind::Http {
+        method: check.method.as_deref().unwrap_or("GET").into(),
+        path: path.into(),
+        host: check.host.as_deref().map(Into::into),
+        headers,
+        statuses: statuses(checker, &check.status, &place.key("status")),
+        body: check.body.as_deref().and_then(|body| body_match(checker, body, &place.key("body"))),
+    }
+}
+
+fn statuses(checker: &mut Checker<'_>, documents: &[Status], place: &Place<'_>) -> Vec<StatusRange> {
+    if documents.is_empty() {
+        return vec![USUAL_STATUSES];
+    }
+    let documents = documents.iter().enumerate();
+    let range = |(index, status): (usize, &Status)| match status {
+        Status::Code(code) => Some(StatusRange { first: *code, last: *code }),
+        Status::Range(text) => checker.parsed(text, parse::status_range, &place.index(index)),
+    };
+    documents.filter_map(range).collect()
+}
+
+fn body_match(checker: &mut Checker<'_>, text: &str, place: &Place<'_>) -> Option<BodyMatch> {
+    Some(match checker.parsed(text, parse::value_pattern, place)? {
+        ValuePattern::Regex(pattern) => BodyMatch::Regex(pattern),
+        _ => BodyMatch::Contains(text.into()),
+    })
+}
+
+fn passive(checker: &mut Checker<'_>, ejection: &OrOff<document::Ejection>, place: &Place<'_>) -> PassiveCheck {
+    let on = match ejection {
+        OrOff::On(ejection) => ejection,
+        OrOff::Off => return PassiveCheck { consecutive_failures: 0, eject_for: std::time::Duration::ZERO },
+    };
+    checker.positive(&[("for", on.span)], place);
+    PassiveCheck { consecutive_failures: on.consecutive_failures, eject_for: on.span.duration() }
+}
+
+fn connections(checker: &mut Checker<'_>, document: &document::Connections, place: &Place<'_>) -> Connections {
+    checker.positive(&[("idle", document.idle)], place);
+    Connections {
+        max: document.max,
+        // More idle ones than there may be at all cannot be kept.
+        max_idle: document.max_idle.min(document.max),
+        idle_timeout: document.idle.duration(),
+    }
+}
+
+fn timeouts(checker: &mut Checker<'_>, times: &document::PoolTimeouts, place: &Place<'_>) -> PoolTimeouts {
+    let all = [
+        ("connect", times.connect),
+        ("first-byte", times.first_byte),
+        ("response-progress", times.response_progress),
+        ("send-progress", times.send_progress),
+    ];
+    checker.positive(&all, place);
+    PoolTimeouts {
+        connect: times.connect.duration(),
+        first_byte: times.first_byte.duration(),
+        response_progress: times.response_progress.duration(),
+        send_progress: times.send_progress.duration(),
+    }
+}

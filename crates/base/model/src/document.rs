@@ -1,0 +1,70 @@
+//! The configuration as written, with every shorthand spelled out and every default filled in.
+//!
+//! These types are the vocabulary: the JSON Schema, the reference and the checks come from them. What may be written
+//! short (`bind: ":80"`) has a private `…Form` type beside it that says so.
+
+mod catalog;
+mod forms;
+mod listener;
+mod operation;
+mod pool;
+mod route;
+mod schema;
+
+pub use listener::{Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerLimits, ListenerTimeouts, Protocol, RequestId};
+pub use operation::{Access, AccessFormat, Admin, History, LogLevel, Logs, SecretSource, Workers};
+pub use pool::{Check, Connections, Ejection, Endpoint, Pool, PoolLimits, PoolTimeouts, Status};
+pub use route::{Match, Retry, Route, RouteTimeouts, ValueMatch};
+
+pub use catalog::{KindCatalog, KindEntry, SettingsCheck, SettingsProblem};
+pub use forms::OrOff;
+pub use schema::schema;
+pub(crate) use schema::resolve;
+
+use base_kit::TimeSpan;
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A configuration of Aya.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[schemars(extend("required" = ["listeners"]))]
+pub struct Document {
+    /// Worker threads. `auto` takes one for each core that may be used.
+    pub workers: Workers,
+    /// How long running requests may take to end when Aya stops, or when a listener goes.
+    pub drain: TimeSpan,
+    /// How traffic comes in: a name for each listener.
+    #[schemars(extend("propertyNames" = {"format": "name"}, "minProperties" = 1))]
+    pub listeners: IndexMap<String, Listener>,
+    /// Which request goes where. The most specific route wins: host, then path, then the number of conditions;
+    /// order breaks ties.
+    pub routes: Vec<Route>,
+    /// Where traffic goes: a name for each pool of endpoints.
+    #[schemars(extend("propertyNames" = {"format": "name"}))]
+    pub pools: IndexMap<String, Pool>,
+    /// The admin port: API and metrics.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin: Option<Admin>,
+    /// What is written down about requests and about Aya itself.
+    pub logs: Logs,
+    /// Keeps earlier configurations, so that one can go back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<History>,
+}
+
+impl Default for Document {
+    fn default() -> Self {
+        Self {
+            workers: Workers::Auto,
+            drain: TimeSpan::from_secs(30),
+            listeners: IndexMap::new(),
+            routes: Vec::new(),
+            pools: IndexMap::new(),
+            admin: None,
+            logs: Logs::default(),
+            history: None,
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The kinds that a configuration may name. They live in higher planes; whoever puts Aya together hands them in.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base_kit::KindInfo;
+use serde_json::Value;
+
+/// Everything that can be named in a configuration but is not defined here.
+#[derive(Clone, Debug, Default)]
+pub struct KindCatalog {
+    /// For `balance`.
+    pub balancers: Vec<KindEntry>,
+    /// For `filters`.
+    pub filters: Vec<KindEntry>,
+    /// Keys of a route that answer by themselves.
+    pub handlers: Vec<KindEntry>,
+    /// Fields that an access log can have; empty allows any.
+    pub access_fields: Vec<&'static str>,
+}
+
+/// Looks at settings that fit the schema already.
+pub type SettingsCheck = Arc<dyn Fn(&Value) -> Result<(), SettingsProblem> + Send + Sync>;
+
+/// One kind.
+#[derive(Clone)]
+pub struct KindEntry {
+    /// Its name card.
+    pub info: KindInfo,
+    /// JSON Schema of its settings, as schemars makes it.
+    pub schema: Value,
+    /// What the schema cannot say.
+    pub check: Option<SettingsCheck>,
+}
+
+impl KindEntry {
+    /// A kind whose schema says everything.
+    pub const fn new(info: KindInfo, schema: Value) -> Self {
+        Self { info, schema, check: None }
+    }
+
+    /// Adds a check of what the schema cannot say; building the kind from its settings is a good one.
+    #[must_use]
+    pub fn with_check<F>(mut self, check: F) -> Self
+    where
+        F: Fn(&Value) -> Result<(), SettingsProblem> + Send + Sync + 'static,
+    {
+        self.check = Some(Arc::new(check));
+        self
+    }
+}
+
+impl fmt::Debug for KindEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KindEntry").field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+/// What is wrong with the settings of a kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsProblem {
+    /// Keys on the way to the value, from the settings; empty for all of them.
+    pub at: Vec<String>,
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// How to mend it.
+    pub help: Option<String>,
+}
+
+impl From<String> for SettingsProblem {
+    fn from(message: String) -> Self {
+        Self { at: Vec::new(), message, help: None }
+    }
+}

@@ -1,0 +1,236 @@
+//! How traffic comes in.
+
+use base_kit::{ByteSize, TimeSpan};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::forms::{OneOrMany, OneOrSome, OrOff, one_or_many};
+
+/// A set of addresses with one protocol and one way of treating clients.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Listener {
+    /// Address and port, or a list of them: `10.0.0.1:80`, `"[::1]:80"`; `:80` is all addresses of the machine.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrSome<BindAddress>")]
+    pub bind: Vec<String>,
+    /// What is spoken there.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// Networks whose `Forwarded` and `X-Forwarded-*` fields are believed: proxies in front of Aya.
+    #[serde(default, deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrMany<Network>")]
+    pub trusted_proxies: Vec<String>,
+    /// What endpoints are told about the client.
+    #[serde(default)]
+    pub forwarded: Forwarded,
+    /// The field that carries the request id to the endpoint and back to the client.
+    #[serde(default = "RequestId::switched_on")]
+    pub request_id: OrOff<RequestId>,
+    /// Aya's name in the `Via` field.
+    #[serde(default = "default_via")]
+    #[schemars(with = "OrOff<Token>")]
+    pub via: OrOff<String>,
+    /// Connections open at once; more wait in the kernel's queue.
+    #[serde(default = "default_max_connections")]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub max_connections: u32,
+    /// How large a request head may be.
+    #[serde(default)]
+    pub limits: ListenerLimits,
+    /// How long clients may take.
+    #[serde(default)]
+    pub timeouts: ListenerTimeouts,
+}
+
+/// Tells the schema that a text is an address to listen on.
+#[derive(JsonSchema)]
+#[schemars(inline, extend("format" = "bind-address"))]
+pub(super) struct BindAddress(#[expect(dead_code, reason = "only its schema is used")] String);
+
+/// Tells the schema that a text is a network.
+#[derive(JsonSchema)]
+#[schemars(inline, extend("format" = "network"))]
+pub(super) struct Network(#[expect(dead_code, reason = "only its schema is used")] String);
+
+/// Tells the schema that a text is a token of HTTP (RFC 9110 §5.6.2).
+#[derive(JsonSchema)]
+#[schemars(inline, extend("format" = "token"))]
+pub(super) struct Token(#[expect(dead_code, reason = "only its schema is used")] String);
+
+fn default_via() -> OrOff<String> {
+    OrOff::On("aya".to_owned())
+}
+
+/// Enough for a large machine; each costs a descriptor.
+const fn default_max_connections() -> u32 {
+    100_000
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum Protocol {
+    /// HTTP/1.1 (and 1.0).
+    #[default]
+    Http,
+}
+
+/// What endpoints are told about the client: `append` is short for `{mode: append}`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", from = "ForwardedForm")]
+pub struct Forwarded {
+    /// What happens to the fields that are there.
+    pub mode: ForwardedMode,
+    /// Which fields are written.
+    pub style: ForwardedStyle,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum ForwardedForm {
+    Mode(ForwardedMode),
+    Full(ForwardedFull),
+}
+
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[schemars(inline)]
+struct ForwardedFull {
+    /// What happens to the fields that are there.
+    mode: ForwardedMode,
+    /// Which fields are written.
+    style: ForwardedStyle,
+}
+
+impl From<ForwardedForm> for Forwarded {
+    fn from(form: ForwardedForm) -> Self {
+        match form {
+            ForwardedForm::Mode(mode) => Self { mode, style: ForwardedStyle::default() },
+            ForwardedForm::Full(full) => Self { mode: full.mode, style: full.style },
+        }
+    }
+}
+
+/// What happens to forwarding fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum ForwardedMode {
+    /// Fields from trusted proxies are kept and the peer is added; from others, replaced.
+    #[default]
+    Append,
+    /// What the client sent is dropped, the peer alone is named.
+    Replace,
+    /// What the client sent is dropped, and nothing is told.
+    Drop,
+}
+
+/// Which forwarding fields are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum ForwardedStyle {
+    /// `X-Forwarded-For`, `-Proto`, `-Host`.
+    #[default]
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+    /// Both.
+    Both,
+}
+
+/// The request id: `x-request-id` is short for `{header: x-request-id}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", from = "RequestIdForm")]
+pub struct RequestId {
+    /// Name of the field.
+    pub header: String,
+    /// Whether an id that a trusted proxy sent is kept.
+    pub trust: bool,
+}
+
+impl RequestId {
+    fn switched_on() -> OrOff<Self> {
+        OrOff::On(RequestIdForm::Full(RequestIdFull::default()).into())
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum RequestIdForm {
+    Header(#[schemars(extend("format" = "header-name"))] String),
+    Full(RequestIdFull),
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[schemars(inline)]
+struct RequestIdFull {
+    /// Name of the field.
+    #[schemars(extend("format" = "header-name"))]
+    header: String,
+    /// Whether an id that a trusted proxy sent is kept.
+    trust: bool,
+}
+
+impl Default for RequestIdFull {
+    fn default() -> Self {
+        Self { header: "x-request-id".to_owned(), trust: true }
+    }
+}
+
+impl From<RequestIdForm> for RequestId {
+    fn from(form: RequestIdForm) -> Self {
+        let full = match form {
+            RequestIdForm::Header(header) => RequestIdFull { header, ..RequestIdFull::default() },
+            RequestIdForm::Full(full) => full,
+        };
+        Self { header: full.header, trust: full.trust }
+    }
+}
+
+/// How large a request head may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct ListenerLimits {
+    /// The whole head; at most 256KiB.
+    pub head: ByteSize,
+    /// Number of header fields.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub fields: u32,
+    /// The request target (path and query).
+    pub target: ByteSize,
+}
+
+impl Default for ListenerLimits {
+    fn default() -> Self {
+        Self { head: ByteSize::from_kib(64), fields: 100, target: ByteSize::from_kib(16) }
+    }
+}
+
+/// How long a client may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct ListenerTimeouts {
+    /// From the first byte of a request head (or from accepting the connection) to its last.
+    pub request_head: TimeSpan,
+    /// Without a byte of the request body.
+    pub body_progress: TimeSpan,
+    /// Without the client taking a byte of its answer.
+    pub send_progress: TimeSpan,
+    /// Between two requests of a connection, and without a byte either way after an upgrade.
+    pub idle: TimeSpan,
+}
+
+impl Default for ListenerTimeouts {
+    fn default() -> Self {
+        Self {
+            request_head: TimeSpan::from_secs(10),
+            body_progress: TimeSpan::from_secs(30),
+            send_progress: TimeSpan::from_secs(30),
+            idle: TimeSpan::from_secs(75),
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! Where traffic goes.
+
+use std::borrow::Cow;
+
+use base_kit::{ByteSize, TimeSpan};
+use indexmap::IndexMap;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::forms::{OneOrMany, OneOrSome, OrOff, one_or_many};
+
+/// Endpoints that serve the same thing, and how traffic is spread over them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Pool {
+    /// The servers: `10.0.0.1:8080`, `app.internal:8080` or `{address: …, weight: …}`. The port is 80 if not given.
+    pub endpoints: Vec<Endpoint>,
+    /// How one of them is chosen: the name of a balancer, or `{kind: name}` with its settings.
+    #[serde(default = "default_balance")]
+    #[schemars(with = "BalancerSlot")]
+    pub balance: Value,
+    /// Active checks: `tcp`, `{http: /path}`, or a list of checks that must all pass. None if not given.
+    #[serde(default, deserialize_with = "checks")]
+    #[schemars(with = "HealthForm")]
+    pub health: Vec<Check>,
+    /// Takes an endpoint out for a while after failures in traffic.
+    #[serde(default = "Ejection::switched_on")]
+    pub ejection: OrOff<Ejection>,
+    /// Limits of connections to each endpoint.
+    #[serde(default)]
+    pub connections: Connections,
+    /// How long endpoints may take.
+    #[serde(default)]
+    pub timeouts: PoolTimeouts,
+    /// The `Host` sent to endpoints; the client's if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "authority"))]
+    pub host: Option<String>,
+    /// Request bodies up to this size are kept until the answer begins, so that a request can be sent again.
+    #[serde(default = "default_replay")]
+    pub replay: ByteSize,
+    /// How large a response head may be.
+    #[serde(default)]
+    pub limits: PoolLimits,
+}
+
+fn default_balance() -> Value {
+    Value::from("round-robin")
+}
+
+/// Most forms and API calls fit.
+const fn default_replay() -> ByteSize {
+    ByteSize::from_kib(64)
+}
+
+/// Stands in the schema where the balancers of the catalog go.
+#[derive(JsonSchema)]
+#[schemars(rename = "Balancer")]
+struct BalancerSlot {}
+
+/// One server: `10.0.0.1:8080` is short for `{address: "10.0.0.1:8080"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", from = "EndpointForm")]
+pub struct Endpoint {
+    /// Host and port.
+    pub address: String,
+    /// Share of traffic relative to the others.
+    pub weight: u32,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum EndpointForm {
+    Address(#[schemars(extend("format" = "endpoint-address"))] String),
+    Full(EndpointFull),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(inline)]
+struct EndpointFull {
+    /// Host and port.
+    #[schemars(extend("format" = "endpoint-address"))]
+    address: String,
+    /// Share of traffic relative to the others; 0 takes no new traffic.
+    #[serde(default = "default_weight")]
+    #[schemars(range(min = 0, max = 65_535))]
+    weight: u32,
+}
+
+const fn default_weight() -> u32 {
+    1
+}
+
+impl From<EndpointForm> for Endpoint {
+    fn from(form: EndpointForm) -> Self {
+        match form {
+            EndpointForm::Address(address) => Self { address, weight: default_weight() },
+            EndpointForm::Full(full) => Self { address: full.address, weight: full.weight },
+        }
+    }
+}
+
+/// A check that asks the endpoint: either `tcp: true` or `http: /path`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Check {
+    /// A connection is accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("const" = true))]
+    pub tcp: Option<bool>,
+    /// The path that is asked with HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "origin-path"))]
+    pub http: Option<String>,
+    /// The method (with `http`); `GET` if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "method"))]
+    pub method: Option<String>,
+    /// The `Host` sent (with `http`); the endpoint's own if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "authority"))]
+    pub host: Option<String>,
+    /// Further header fields sent (with `http`).
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    #[schemars(extend("propertyNames" = {"format": "header-name"}, "additionalProperties" = {"type": "string", "format": "header-value"}))]
+    pub headers: IndexMap<String, String>,
+    /// Statuses that are well (with `http`): `200`, `200-299` or a list; `200-299` if not given.
+    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "OneOrSome<Status>")]
+    pub status: Vec<Status>,
+    /// What the first 64KiB of the body must hold (with `http`): a text, or `~ regex`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "value-pattern"))]
+    pub body: Option<String>,
+    /// From the end of one check to the start of the next.
+    pub interval: TimeSpan,
+    /// For one check, all of it.
+    pub timeout: TimeSpan,
+    /// Successes in a row that bring a sick endpoint back.
+    #[schemars(range(min = 1, max = 1_000))]
+    pub rise: u32,
+    /// Failures in a row that take a healthy one out.
+    #[schemars(range(min = 1, max = 1_000))]
+    pub fall: u32,
+    /// Share of the interval by which it is varied at random, so that checks do not come all at once.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub jitter: f64,
+    /// Asked on this port instead of the endpoint's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65_535))]
+    pub port: Option<u16>,
+}
+
+impl Default for Check {
+    fn default() -> Self {
+        Self {
+            tcp: None,
+            http: None,
+            method: None,
+            host: None,
+            headers: IndexMap::new(),
+            status: Vec::new(),
+            body: None,
+            interval: TimeSpan::from_secs(2),
+            timeout: TimeSpan::from_secs(1),
+            rise: 2,
+            fall: 3,
+            jitter: 0.1,
+            port: None,
+        }
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+enum CheckForm {
+    Word(CheckWord),
+    Full(Box<Check>),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+enum CheckWord {
+    /// A connection is accepted.
+    Tcp,
+}
+
+type HealthForm = OneOrMany<CheckForm>;
+
+/// Spells checks out.
+fn checks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Check>, D::Error> {
+    let forms: Vec<CheckForm> = HealthForm::deserialize(deserializer)?.into();
+    let full = |form| match form {
+        CheckForm::Word(CheckWord::Tcp) => Check { tcp: Some(true), ..Check::default() },
+        CheckForm::Full(check) => *check,
+    };
+    Ok(forms.into_iter().map(full).collect())
+}
+
+/// A status, or a range of them: `304`, `200-299`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Status {
+    /// One.
+    Code(u16),
+    /// From one to another.
+    Range(String),
+}
+
+impl JsonSchema for Status {
+    fn schema_name() -> Cow<'static, str> {
+        "Status".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "integer", "minimum": 100, "maximum": 599 },
+            { "type": "string", "format": "status-range" },
+        ] })
+    }
+}
+
+/// Takes an endpoint out for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Ejection {
+    /// Failures in a row that do it: connection refused, no answer, broken answer.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub consecutive_failures: u32,
+    /// For how long.
+    #[serde(rename = "for")]
+    pub span: TimeSpan,
+}
+
+impl Default for Ejection {
+    fn default() -> Self {
+        Self { consecutive_failures: 5, span: TimeSpan::from_secs(10) }
+    }
+}
+
+impl Ejection {
+    fn switched_on() -> OrOff<Self> {
+        OrOff::On(Self::default())
+    }
+}
+
+/// Limits of connections to each endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Connections {
+    /// In use at once.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max: u32,
+    /// Kept idle by each worker.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub max_idle: u32,
+    /// How long one is kept idle.
+    pub idle: TimeSpan,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self { max: 1_024, max_idle: 64, idle: TimeSpan::from_secs(60) }
+    }
+}
+
+/// How long endpoints may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct PoolTimeouts {
+    /// To connect.
+    pub connect: TimeSpan,
+    /// From the last byte of the request sent to the first of the answer.
+    pub first_byte: TimeSpan,
+    /// Without a byte of the answer's body.
+    pub response_progress: TimeSpan,
+    /// Without taking a byte of the request.
+    pub send_progress: TimeSpan,
+}
+
+impl Default for PoolTimeouts {
+    fn default() -> Self {
+        Self {
+            connect: TimeSpan::from_secs(2),
+            first_byte: TimeSpan::from_secs(60),
+            response_progress: TimeSpan::from_secs(60),
+            send_progress: TimeSpan::from_secs(30),
+        }
+    }
+}
+
+/// How large a response head may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct PoolLimits {
+    /// The whole head; at most 256KiB.
+    pub head: ByteSize,
+}
+
+impl Default for PoolLimits {
+    fn default() -> Self {
+        Self { head: ByteSize::from_kib(64) }
+    }
+}

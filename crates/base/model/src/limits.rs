@@ -1,0 +1,41 @@
+//! How much a configuration may hold. Reading one must stay cheap whatever somebody sends.
+
+/// Bytes of one configuration: ten times what 10,000 routes need.
+pub const MAX_SOURCE_BYTES: usize = 10 << 20;
+
+/// Lists and maps inside each other. The vocabulary needs 9.
+pub const MAX_DEPTH: usize = 64;
+
+/// Values in one configuration, aliases counted as often as they are used.
+pub const MAX_NODES: usize = 2_000_000;
+
+/// Values that come from aliases: enough to share settings between pools, far too few for an alias bomb.
+pub const MAX_ALIAS_NODES: usize = 100_000;
+
+/// Bytes of text that come from aliases, for the same reason.
+pub const MAX_ALIAS_BYTES: usize = 1 << 20;
+
+/// Bytes of one value after environment variables are put in.
+pub const MAX_SCALAR_BYTES: usize = 1 << 20;
+
+/// Bytes of a file that holds a secret.
+pub const MAX_SECRET_BYTES: u64 = 64 << 10;
+
+/// Diagnostics kept of one configuration: whoever has more is not helped by reading them all.
+pub const MAX_DIAGNOSTICS: usize = 100;
+
+/// Bytes of a request or response head, whatever is configured: a head is kept in memory as a whole.
+pub const MAX_HEAD_BYTES: u64 = 256 << 10;
+
+/// Weight of one endpoint.
+pub const MAX_ENDPOINT_WEIGHT: u32 = 65_535;
+
+/// Weight of one pool in a split: fine enough for one request in a million.
+pub const MAX_SHARE_WEIGHT: u32 = 1_000_000;
+
+/// Bytes of a compiled regular expression.
+pub const MAX_REGEX_BYTES: usize = 1 << 20;
+
+const _: () = assert!(MAX_ALIAS_NODES < MAX_NODES);
+const _: () = assert!(MAX_ALIAS_BYTES <= MAX_SOURCE_BYTES);
+const _: () = assert!(MAX_SCALAR_BYTES <= MAX_SOURCE_BYTES);

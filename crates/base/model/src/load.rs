@@ -1,0 +1,155 @@
+//! Text → [`Loaded`]: the one way to a [`Model`].
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::check::{self, Checked, Surroundings};
+use crate::diagnostic::{Diagnostic, Diagnostics, Position, Problems, Span};
+use crate::document::{Document, KindCatalog};
+use crate::limits::MAX_SOURCE_BYTES;
+use crate::model::Model;
+use crate::text;
+
+/// A configuration that can be used.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// Every shorthand spelled out, every default filled in.
+    pub document: Document,
+    /// What the planes work with.
+    pub model: Model,
+    /// What works, but was hardly meant.
+    pub warnings: Diagnostics,
+    /// The text.
+    pub source: Arc<str>,
+}
+
+/// Checks a configuration in YAML or JSON. `file_name` is for messages, and its folder is where relative paths start;
+/// `environment` gives the values of variables.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn load(
+    source: &str,
+    file_name: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+    kinds: &KindCatalog,
+) -> Result<Loaded, Diagnostics> {
+    if source.len() > MAX_SOURCE_BYTES {
+        return Err(Diagnostics::of_file(file_name, too_large(source.len())));
+    }
+    // Some editors put a byte order mark in front.
+    let source = source.strip_prefix('\u{feff}').unwrap_or(source);
+    let mut problems = Problems::default();
+    let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
+    let checked = match text::read(source, Some(environment), &mut problems) {
+        None => {
+            if problems.errors() == 0 {
+                problems.push(empty());
+            }
+            None
+        }
+        Some(root) if root.is_null() => {
+            problems.push(empty());
+            None
+        }
+        Some(root) => check::check(&root, &Surroundings { environment, folder, catalog: kinds }, &mut problems),
+    };
+    let failed = problems.errors() > 0;
+    let diagnostics = problems.finish(file_name, source);
+    match checked {
+        Some(Checked { document, model }) if !failed => {
+            Ok(Loaded { document, model, warnings: diagnostics, source: source.into() })
+        }
+        _ => Err(diagnostics),
+    }
+}
+
+/// Like [`load`], for bytes that may not be text.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn load_bytes(
+    bytes: &[u8],
+    file_name: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+    kinds: &KindCatalog,
+) -> Result<Loaded, Diagnostics> {
+    if bytes.len() > MAX_SOURCE_BYTES {
+        return Err(Diagnostics::of_file(file_name, too_large(bytes.len())));
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(source) => load(source, file_name, environment, kinds),
+        Err(error) => {
+            let mut problems = Problems::default();
+            problems.push(not_text(bytes, error.valid_up_to()));
+            Err(problems.finish(file_name, &String::from_utf8_lossy(bytes)))
+        }
+    }
+}
+
+/// Like [`load`], from a file.
+///
+/// # Errors
+/// All that is wrong with it, or that it cannot be read.
+pub fn load_file(
+    path: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+    kinds: &KindCatalog,
+) -> Result<Loaded, Diagnostics> {
+    let name = path.display().to_string();
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells that there is more.
+    let limit = MAX_SOURCE_BYTES as u64 + 1;
+    match File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
+        Ok(_) => load_bytes(&bytes, &name, environment, kinds),
+        Err(error) => {
+            let diagnostic = Diagnostic::error("unreadable", format!("the configuration cannot be read: {error}"));
+            Err(Diagnostics::of_file(&name, diagnostic.help(way_out(&error))))
+        }
+    }
+}
+
+/// What is wrong with a text that gives no tree; `None` if it is only empty.
+pub(crate) fn unreadable(source: &str, file_name: &str, problems: Problems) -> Option<Diagnostics> {
+    if source.len() > MAX_SOURCE_BYTES {
+        return Some(Diagnostics::of_file(file_name, too_large(source.len())));
+    }
+    (problems.errors() > 0).then(|| problems.finish(file_name, source))
+}
+
+fn way_out(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "check the path",
+        std::io::ErrorKind::PermissionDenied => "give the user that runs Aya the right to read it",
+        std::io::ErrorKind::IsADirectory => "name a file, not a folder",
+        _ => "check that it is a readable file",
+    }
+}
+
+fn too_large(bytes: usize) -> Diagnostic {
+    let message = format!("the configuration is over {MAX_SOURCE_BYTES} bytes ({bytes} were read)");
+    Diagnostic::error("too-large", message).help("is it the right file? A configuration of 10,000 routes needs a tenth of that")
+}
+
+fn empty() -> Diagnostic {
+    Diagnostic::error("empty", "the configuration is empty".to_owned())
+        .help("begin with `listeners`, `routes` and `pools`; examples/quickstart.yaml is a short one")
+}
+
+/// Says where the first byte is that is not UTF-8.
+fn not_text(bytes: &[u8], offset: usize) -> Diagnostic {
+    let before = bytes.get(..offset).unwrap_or_default();
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |index| index + 1);
+    let in_line = String::from_utf8_lossy(before.get(line_start..).unwrap_or_default());
+    let start = Position {
+        line: u32::try_from(line).unwrap_or(u32::MAX),
+        column: u32::try_from(in_line.chars().count() + 1).unwrap_or(u32::MAX),
+    };
+    let byte = bytes.get(offset).copied().unwrap_or_default();
+    Diagnostic::error("not-utf-8", format!("byte {offset} (0x{byte:02x}) is not UTF-8 text"))
+        .at(Span { start, end: start }.part(0, 1))
+        .help("save the file as UTF-8")
+}

@@ -1,0 +1,96 @@
+//! How traffic comes in.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// A set of addresses with one protocol and one way of treating clients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    /// Its name in the document.
+    pub name: Arc<str>,
+    /// At least one address.
+    pub bind: Vec<SocketAddr>,
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// Whose `Forwarded` and `X-Forwarded-*` fields are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What is told to endpoints about the client.
+    pub forwarded: Forwarded,
+    /// The request id.
+    pub request_id: RequestId,
+    /// The pseudonym in `Via`; `None` leaves `Via` alone.
+    pub via: Option<Arc<str>>,
+    /// Connections open at once, over all workers; more wait in the kernel's queue.
+    pub max_connections: u32,
+    /// Longest request head, in bytes; at most 256 KiB.
+    pub max_head_bytes: usize,
+    /// Most header fields in a request head.
+    pub max_fields: usize,
+    /// Longest request target, in bytes.
+    pub max_target_bytes: usize,
+    /// How long clients may take.
+    pub timeouts: ListenerTimeouts,
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1 (and 1.0).
+    Http,
+}
+
+/// How the fields that name the client are treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forwarded {
+    /// What happens to what is there.
+    pub mode: ForwardedMode,
+    /// Which fields are meant.
+    pub style: ForwardedStyle,
+}
+
+/// What happens to forwarding fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardedMode {
+    /// Fields from trusted proxies are kept and the peer is added; from others, replaced.
+    Append,
+    /// What the client sent is dropped, the peer alone is named.
+    Replace,
+    /// What the client sent is dropped, and nothing is told.
+    Drop,
+}
+
+/// Which forwarding fields are written. Those not written are dropped, unless they come from a trusted proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardedStyle {
+    /// `X-Forwarded-For`, `-Proto`, `-Host`.
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+    /// Both.
+    Both,
+}
+
+/// The field that carries the request id to the endpoint and back to the client.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestId {
+    /// Field name, in lower case; `None` switches the field off (logs still have an id).
+    pub header: Option<Arc<str>>,
+    /// Whether an id that a trusted proxy sent is kept.
+    pub trust: bool,
+}
+
+/// How long a client may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenerTimeouts {
+    /// From the first byte of a request head (or from accepting the connection) to its last.
+    pub request_head: Duration,
+    /// Without a byte of the request body.
+    pub body_progress: Duration,
+    /// Without the client taking a byte of its answer.
+    pub send_progress: Duration,
+    /// Between two requests of a connection, and without a byte either way after an upgrade.
+    pub idle: Duration,
+}

@@ -1,0 +1,12 @@
+//! From text to a tree of values that know where they stand.
+
+mod environment;
+mod node;
+mod place;
+mod reader;
+
+pub(crate) use environment::substitute;
+pub(crate) use node::{Entry, Node, Scalar, ScalarKind, Value};
+pub use node::{Position, Span};
+pub(crate) use place::Place;
+pub(crate) use reader::read;

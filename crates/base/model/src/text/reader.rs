@@ -1,0 +1,286 @@
+//! Text → tree, within limits. JSON is read the same way: as far as it matters here it is a part of YAML.
+
+use std::collections::{HashMap, HashSet};
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span as ParserSpan, StrInput};
+
+use super::node::{Entry, Node, Position, Scalar, Span, Value};
+use super::substitute;
+use crate::diagnostic::{Diagnostic, Problems};
+use crate::limits::{MAX_ALIAS_BYTES, MAX_ALIAS_NODES, MAX_DEPTH, MAX_NODES};
+
+/// The tree of a text, or `None` if it is not one. Problems that leave a tree behind are reported too. Without an
+/// environment, references to variables stay as they are.
+pub(crate) fn read(
+    source: &str,
+    environment: Option<&dyn Fn(&str) -> Option<String>>,
+    problems: &mut Problems,
+) -> Option<Node> {
+    let mut reader = Reader {
+        parser: Parser::new_from_str(source),
+        environment,
+        problems,
+        anchors: HashMap::new(),
+        total: Size::default(),
+        aliased: Size::default(),
+    };
+    match reader.stream() {
+        Ok(root) => root,
+        Err(Stop::Told) => None,
+        Err(Stop::Syntax(error)) => {
+            problems.push(syntax_diagnostic(source, &error));
+            None
+        }
+    }
+}
+
+/// Why reading ends early.
+enum Stop {
+    /// A diagnostic says it.
+    Told,
+    /// Not YAML.
+    Syntax(ScanError),
+}
+
+impl From<ScanError> for Stop {
+    fn from(error: ScanError) -> Self {
+        Self::Syntax(error)
+    }
+}
+
+/// What a part of the tree costs.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    nodes: usize,
+    bytes: usize,
+}
+
+struct Reader<'s, 'r> {
+    parser: Parser<'s, StrInput<'s>>,
+    environment: Option<&'r dyn Fn(&str) -> Option<String>>,
+    problems: &'r mut Problems,
+    anchors: HashMap<usize, (Node, Size)>,
+    total: Size,
+    aliased: Size,
+}
+
+impl<'s> Reader<'s, '_> {
+    fn next(&mut self) -> Result<(Event<'s>, ParserSpan), Stop> {
+        match self.parser.next_event() {
+            Some(event) => Ok(event?),
+            None => Ok((Event::StreamEnd, ParserSpan::default())),
+        }
+    }
+
+    fn stop<T>(&mut self, diagnostic: Diagnostic) -> Result<T, Stop> {
+        self.problems.push(diagnostic);
+        Err(Stop::Told)
+    }
+
+    /// The one document of the stream.
+    fn stream(&mut self) -> Result<Option<Node>, Stop> {
+        let mut root = None;
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamEnd => return Ok(root),
+                Event::DocumentStart(_) if root.is_some() => {
+                    return self.stop(
+                        Diagnostic::error("second-document", "a second document begins here".to_owned())
+                            .at(convert(span))
+                            .help("keep one document in a file: remove the `---` and what follows"),
+                    );
+                }
+                Event::DocumentStart(_) => {
+                    let first = self.next()?;
+                    root = Some(self.node(first, 0)?);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn node(&mut self, (event, span): (Event<'s>, ParserSpan), depth: usize) -> Result<Node, Stop> {
+        self.total.nodes += 1;
+        if self.total.nodes > MAX_NODES {
+            return self.stop(too_large(span, &format!("more than {MAX_NODES} values")));
+        }
+        if depth > MAX_DEPTH {
+            return self.stop(too_deep(convert(span)));
+        }
+        let before = self.total;
+        let (anchor, tagged, node) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                self.total.bytes += text.len();
+                (anchor, tag.is_some(), self.scalar(text.into_owned(), style, convert(span)))
+            }
+            Event::SequenceStart(anchor, tag) => (anchor, tag.is_some(), self.list(span, depth)?),
+            Event::MappingStart(anchor, tag) => (anchor, tag.is_some(), self.map(span, depth)?),
+            Event::Alias(anchor) => (0, false, self.alias(anchor, span)?),
+            _ => return Ok(Node { span: convert(span), value: Value::Scalar(Scalar::new(String::new(), false)) }),
+        };
+        if tagged {
+            self.problems.push(
+                Diagnostic::error("tag", "YAML tags such as `!!str` are not used here".to_owned())
+                    .at(node.span)
+                    .help("remove the tag; quotes make a text of anything"),
+            );
+        }
+        if anchor > 0 {
+            let size = Size {
+                nodes: self.total.nodes - before.nodes + 1,
+                bytes: self.total.bytes - before.bytes,
+            };
+            self.anchors.insert(anchor, (node.clone(), size));
+        }
+        Ok(node)
+    }
+
+    /// A value; plain ones get their type after environment variables are put in.
+    fn scalar(&mut self, text: String, style: ScalarStyle, span: Span) -> Node {
+        let quoted = style != ScalarStyle::Plain;
+        let substituted = self.environment.map_or(Ok(None), |environment| substitute(&text, environment));
+        let scalar = match substituted {
+            Ok(None) => Scalar::new(text, quoted),
+            Ok(Some(value)) => Scalar { written: Some(text), ..Scalar::new(value, quoted) },
+            Err(error) => {
+                let place = if span.start.line == span.end.line && text.is_ascii() {
+                    let quote = usize::from(quoted);
+                    span.part(error.range.start + quote, error.range.end + quote)
+                } else {
+                    span
+                };
+                self.problems.push(
+                    Diagnostic::error("environment", error.message).at(place).help(error.help).incomplete(),
+                );
+                Scalar { written: Some(text.clone()), ..Scalar::new(text, true) }
+            }
+        };
+        Node { span, value: Value::Scalar(scalar) }
+    }
+
+    fn list(&mut self, span: ParserSpan, depth: usize) -> Result<Node, Stop> {
+        let mut items = Vec::new();
+        loop {
+            let event = self.next()?;
+            if matches!(event.0, Event::SequenceEnd | Event::StreamEnd) {
+                let span = Span { start: convert(span).start, end: convert(event.1).end };
+                return Ok(Node { span, value: Value::List(items) });
+            }
+            items.push(self.node(event, depth + 1)?);
+        }
+    }
+
+    fn map(&mut self, span: ParserSpan, depth: usize) -> Result<Node, Stop> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut seen: HashSet<String> = HashSet::new();
+        loop {
+            let (event, key_span) = self.next()?;
+            let key = match event {
+                Event::MappingEnd | Event::StreamEnd => {
+                    let span = Span { start: convert(span).start, end: convert(key_span).end };
+                    return Ok(Node { span, value: Value::Map(entries) });
+                }
+                Event::Scalar(text, ..) => text.into_owned(),
+                _ => {
+                    return self.stop(
+                        Diagnostic::error("key", "a list, a map or an alias cannot be a key".to_owned())
+                            .at(convert(key_span))
+                            .help("write a name in front of the colon"),
+                    );
+                }
+            };
+            self.total.bytes += key.len();
+            let value = self.next()?;
+            let node = self.node(value, depth + 1)?;
+            let key_span = convert(key_span);
+            if seen.insert(key.clone()) {
+                entries.push(Entry { key, key_span, node });
+            } else {
+                self.duplicate_key(&entries, &key, key_span);
+            }
+        }
+    }
+
+    fn duplicate_key(&mut self, entries: &[Entry], key: &str, span: Span) {
+        let mut diagnostic = Diagnostic::error("duplicate-key", format!("`{key}` is given twice in this map"))
+            .at(span)
+            .help("keep one of them");
+        if let Some(first) = entries.iter().find(|entry| entry.key == key) {
+            diagnostic = diagnostic.note(first.key_span, "first given here");
+        }
+        self.problems.push(diagnostic);
+    }
+
+    /// A copy of what the anchor names, counted as if it were written out.
+    fn alias(&mut self, anchor: usize, span: ParserSpan) -> Result<Node, Stop> {
+        let Some((_, size)) = self.anchors.get(&anchor) else {
+            return self.stop(
+                Diagnostic::error("alias", "this alias is used inside of what it names".to_owned())
+                    .at(convert(span))
+                    .help("write the value out"),
+            );
+        };
+        let size = *size;
+        self.aliased.nodes += size.nodes;
+        self.aliased.bytes += size.bytes;
+        self.total.nodes += size.nodes;
+        self.total.bytes += size.bytes;
+        if self.aliased.nodes > MAX_ALIAS_NODES || self.aliased.bytes > MAX_ALIAS_BYTES {
+            let what = format!("more than {MAX_ALIAS_NODES} values, or {MAX_ALIAS_BYTES} bytes, through aliases");
+            return self.stop(too_large(span, &what));
+        }
+        match self.anchors.get(&anchor) {
+            Some((node, _)) => Ok(node.clone()),
+            None => Err(Stop::Told),
+        }
+    }
+}
+
+fn too_deep(span: Span) -> Diagnostic {
+    Diagnostic::error("too-deep", format!("lists and maps are nested deeper than {MAX_DEPTH}"))
+        .at(span)
+        .help("no setting needs that depth; is a bracket missing?")
+}
+
+fn too_large(span: ParserSpan, what: &str) -> Diagnostic {
+    Diagnostic::error("too-large", format!("the document holds {what}"))
+        .at(convert(span))
+        .help("nothing that big is needed to balance traffic; write it without aliases of aliases, or split it")
+}
+
+/// Says what is wrong with the syntax in terms of the text where that can be told.
+fn syntax_diagnostic(source: &str, error: &ScanError) -> Diagnostic {
+    let start = position(*error.marker());
+    let line = source.lines().nth((start.line as usize).saturating_sub(1)).unwrap_or_default();
+    let indent: String = line.chars().take_while(|c| c.is_whitespace()).collect();
+    if let Some(tab) = indent.chars().position(|c| c == '\t') {
+        let start = Position { line: start.line, column: u32::try_from(tab + 1).unwrap_or(1) };
+        return Diagnostic::error("syntax", "a tab is used for indentation".to_owned())
+            .at(Span { start, end: start }.part(0, 1))
+            .help("use spaces: YAML does not allow tabs there");
+    }
+    let span = Span { start, end: start }.part(0, 1);
+    if error.info().contains("recursion limit") {
+        return too_deep(span);
+    }
+    Diagnostic::error("syntax", format!("this is not valid YAML: {}", error.info()))
+        .at(span)
+        .help(if line.contains(['{', '[']) {
+            "look at brackets and quotes here and just above; inside of `{…}` and `[…]`, quote what holds a bracket, a comma or a colon"
+        } else {
+            "look at the indentation, colons, quotes and brackets here and just above"
+        })
+}
+
+fn convert(span: ParserSpan) -> Span {
+    Span { start: position(span.start), end: position(span.end) }
+}
+
+/// The parser counts lines from 1 and columns from 0.
+fn position(marker: Marker) -> Position {
+    Position {
+        line: u32::try_from(marker.line().max(1)).unwrap_or(u32::MAX),
+        column: u32::try_from(marker.col()).unwrap_or(u32::MAX).saturating_add(1),
+    }
+}

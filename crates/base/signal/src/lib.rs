@@ -1,0 +1,22 @@
+//! The recording side of what Aya tells about itself: reasons, metrics, access events.
+//!
+//! Always true here: recording never blocks and never fails. A counter is a plain load and store in memory that only its
+//! own thread writes; what does not fit (a series too many, a line too many) is dropped and counted. All names, labels and
+//! help texts come from [`families`], so that documentation and output cannot disagree.
+//!
+//! Not here: serving the numbers ([`Registry::render`] gives text, the admin API sends it), keeping a history, and Aya's own
+//! messages, which go through `tracing`.
+
+mod access;
+mod metrics;
+mod reason;
+pub mod reference;
+
+pub use access::{
+    AccessField, AccessFieldError, AccessFormat, AccessLayout, AccessLog, AccessLogError, AccessRecord,
+    AccessTarget, AccessWriter,
+};
+pub use metrics::{
+    Counter, Family, FamilyKind, Gauge, Histogram, Registry, Samples, Shard, families, status_class,
+};
+pub use reason::{Blame, Reason};

@@ -1,0 +1,114 @@
+//! Python's HTTP server and the `websockets` package.
+
+use std::fs::OpenOptions;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::folder::{TempFolder, target_folder};
+use crate::port::free_port;
+use crate::process::{Ended, Process};
+use crate::time::{PATIENCE, wait_until};
+
+/// Installing a package over a slow network takes longer than anything else.
+const INSTALL: Duration = Duration::from_secs(120);
+
+/// A Python program that listens on a picked port.
+#[derive(Debug)]
+pub struct Python {
+    port: u16,
+    folder: TempFolder,
+    _process: Process,
+}
+
+impl Python {
+    /// `python3 -m http.server` over a folder that holds these files.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn http_server(files: &[(&str, &str)]) -> Self {
+        let folder = TempFolder::new();
+        for (name, content) in files {
+            folder.write(name, content);
+        }
+        Self::serve(folder, |port, command| {
+            command.args(["-m", "http.server", "--bind", "127.0.0.1", &port.to_string()]);
+        })
+    }
+
+    /// A WebSocket server of the package `websockets` that sends back what it gets.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn websocket_echo() -> Self {
+        let script = "import asyncio, sys\n\
+            from websockets.asyncio.server import serve\n\
+            async def echo(socket):\n\
+            \x20   async for message in socket:\n\
+            \x20       await socket.send(message)\n\
+            async def main():\n\
+            \x20   async with serve(echo, '127.0.0.1', int(sys.argv[1]), max_size=None) as server:\n\
+            \x20       await server.serve_forever()\n\
+            asyncio.run(main())\n";
+        let folder = TempFolder::new();
+        let file = folder.write("echo.py", script);
+        Self::serve(folder, |port, command| {
+            command.arg(file).arg(port.to_string()).env("PYTHONPATH", packages());
+        })
+    }
+
+    /// Runs a script with the package `websockets` at hand, to its end.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn run(script: &str, arguments: &[&str]) -> Ended {
+        let mut command = Command::new("python3");
+        command.args(["-c", script]).args(arguments).env("PYTHONPATH", packages());
+        Process::run(command, PATIENCE * 2)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    /// Its working directory.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    fn serve(folder: TempFolder, arguments: impl FnOnce(u16, &mut Command)) -> Self {
+        let port = free_port();
+        let mut command = Command::new("python3");
+        command.current_dir(folder.path()).env("PYTHONUNBUFFERED", "1");
+        arguments(port, &mut command);
+        let mut process = Process::start(command);
+        wait_until("a Python server to listen", || {
+            let ended = process.exit_status();
+            assert!(ended.is_none(), "Python ended ({ended:?}) and said:\n{}", process.stderr());
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+        });
+        Self { port, folder, _process: process }
+    }
+}
+
+/// The folder with the Python packages that plays need, installed when missing: `AYA_PYTHON_PACKAGES`, else below the target
+/// folder.
+fn packages() -> PathBuf {
+    let target = target_folder();
+    let default = || target.parent().unwrap_or(&target).join("python-packages");
+    let folder = std::env::var_os("AYA_PYTHON_PACKAGES").map_or_else(default, PathBuf::from);
+    std::fs::create_dir_all(&folder).expect("a folder for packages can be made");
+    let lock = folder.join(".lock");
+    let lock = OpenOptions::new().create(true).append(true).open(lock).expect("a lock file can be made");
+    lock.lock().expect("a file can be locked");
+    if !folder.join("websockets").is_dir() {
+        let mut install = Command::new("python3");
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);
+        install.arg(&folder).arg("websockets");
+        let ended = Process::run(install, INSTALL);
+        assert_eq!(ended.code, Some(0), "websockets is not installed: {}", ended.stderr);
+    }
+    folder
+}

@@ -1,0 +1,68 @@
+//! What supervisors, scrapers and newcomers ask for.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::{Extension, Json};
+
+use super::NodeRef;
+use crate::types::{Readiness, Status};
+
+/// What the API says about itself.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    /// HTML.
+    pub(crate) index: String,
+    /// JSON.
+    pub(crate) openapi: String,
+}
+
+/// A page that lists all this.
+#[utoipa::path(get, path = "/", tag = "service", operation_id = "index",
+    responses((status = 200, description = "Links.", content_type = "text/html", body = String)))]
+pub(super) async fn index(Extension(pages): Extension<Arc<Pages>>) -> Html<String> {
+    Html(pages.index.clone())
+}
+
+/// Whether the process lives. Open to everybody, token or not.
+#[utoipa::path(get, path = "/healthz", tag = "service", operation_id = "healthz",
+    responses((status = 200, description = "It does.", content_type = "text/plain", body = String, example = "ok\n")))]
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Whether the process should get traffic: it is configured, its listeners are open, and it is not about to end.
+#[utoipa::path(get, path = "/readyz", tag = "service", operation_id = "readyz",
+    responses(
+        (status = 200, description = "It should.", body = Readiness),
+        (status = 503, description = "It should not; the reasons are in the body.", body = Readiness),
+    ))]
+pub(super) async fn readyz(State(node): State<NodeRef>) -> Response {
+    let readiness = node.is_ready();
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(readiness)).into_response()
+}
+
+/// All metrics, as Prometheus text.
+#[utoipa::path(get, path = "/metrics", tag = "service", operation_id = "metrics",
+    responses((status = 200, description = "The reference of metrics says what they mean.",
+        content_type = "text/plain", body = String)))]
+pub(super) async fn metrics(State(node): State<NodeRef>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], node.metrics()).into_response()
+}
+
+/// This description.
+#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "service", operation_id = "openapi",
+    responses((status = 200, description = "OpenAPI 3.1.", content_type = "application/json", body = Object)))]
+pub(super) async fn openapi(Extension(pages): Extension<Arc<Pages>>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], pages.openapi.clone()).into_response()
+}
+
+/// The process as a whole: version, configuration, workers, listeners.
+#[utoipa::path(get, path = "/api/v1/status", tag = "service", operation_id = "status",
+    responses((status = 200, description = "As it is now.", body = Status)))]
+pub(super) async fn status(State(node): State<NodeRef>) -> Json<Status> {
+    Json(node.status())
+}

@@ -1,0 +1,12 @@
+//! What goes over the wire. Times are milliseconds since 1970-01-01 UTC (`…_ms`).
+
+mod config;
+mod pool;
+mod status;
+
+pub use config::{
+    Applied, Change, ChangeKind, CheckReport, ConfigView, Diagnostic, HistoryEntry, Origin, RollbackRequest,
+    Severity,
+};
+pub use pool::{AdminState, EndpointChange, EndpointView, Health, NewEndpoint, PoolView};
+pub use status::{ListenerView, Readiness, Status};

@@ -1,0 +1,101 @@
+//! Pools and their endpoints.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A pool.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq, ToSchema)]
+pub struct PoolView {
+    /// Its name in the configuration.
+    pub name: String,
+    /// How traffic is spread over it.
+    #[schema(example = "round-robin")]
+    pub balance: String,
+    /// Its endpoints.
+    pub endpoints: Vec<EndpointView>,
+}
+
+/// An endpoint as it is now.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq, ToSchema)]
+pub struct EndpointView {
+    /// Host and port, as in the configuration.
+    #[schema(example = "10.0.0.1:8080")]
+    pub address: String,
+    /// The address that a name was looked up to; absent if there is none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<String>,
+    /// Share of traffic relative to the others; 0 takes no new traffic.
+    pub weight: u32,
+    /// What is known of its health.
+    pub health: Health,
+    /// What an operator said.
+    pub state: AdminState,
+    /// Whether it gets new traffic now, all in all.
+    pub eligible: bool,
+    /// Why it is in this state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Until when it is ejected, in milliseconds since 1970-01-01 UTC; absent if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ejected_until_ms: Option<u64>,
+    /// Requests it is working on.
+    pub in_flight: u32,
+    /// Requests sent to it since the process started.
+    pub requests: u64,
+    /// Those of them that failed.
+    pub failures: u64,
+}
+
+/// What is known of an endpoint's health.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// No check has finished yet; it gets no traffic.
+    Unchecked,
+    /// Fit, or never checked.
+    Up,
+    /// Checks fail.
+    Down,
+}
+
+/// What an operator says about an endpoint.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AdminState {
+    /// Takes traffic.
+    Ready,
+    /// Finishes what it has, takes nothing new.
+    Drain,
+    /// Out of use.
+    Maintenance,
+}
+
+/// An endpoint to add.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewEndpoint {
+    /// Host and port.
+    #[schema(example = "10.0.0.3:8080")]
+    pub address: String,
+    /// Share of traffic relative to the others; 1 if not given.
+    #[serde(default = "one")]
+    #[schema(default = 1, maximum = 65_535)]
+    pub weight: u32,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+/// What to change of an endpoint. What is absent stays.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointChange {
+    /// Share of traffic relative to the others; 0 takes no new traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 65_535)]
+    pub weight: Option<u32>,
+    /// Whether it takes traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<AdminState>,
+}

@@ -1,0 +1,130 @@
+//! The contract between the request path and a balancer, and between a kind and the catalog.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base_kit::{KindInfo, Moment, Rng};
+use serde::de::DeserializeOwned;
+
+use crate::endpoint::{EndpointId, EndpointState};
+
+/// An endpoint that may take traffic.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The endpoint's id.
+    pub id: EndpointId,
+    /// Its weight when the list was made; at least 1.
+    pub weight: u32,
+    /// All that is known about it.
+    pub state: Arc<EndpointState>,
+}
+
+/// What a balancer may know about a request.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestFacts {
+    /// The client's address, as trusted proxies report it.
+    pub client: IpAddr,
+}
+
+/// Which of the [`RequestFacts`] a balancer looks at. Others need not be worked out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FactsNeeded {
+    /// [`RequestFacts::client`].
+    pub client: bool,
+}
+
+/// What became of a request that a balancer placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feedback {
+    /// It is being sent.
+    Started,
+    /// The answer began.
+    FirstByte {
+        /// Since `Started`.
+        latency: Duration,
+    },
+    /// The answer is complete.
+    Finished {
+        /// Since `Started`.
+        latency: Duration,
+        /// Of the answer.
+        status: u16,
+    },
+    /// There was no complete answer.
+    Failed {
+        /// Since `Started`.
+        latency: Duration,
+    },
+}
+
+/// Chooses endpoints. One instance serves one pool on one worker.
+pub trait Balancer {
+    /// The members to choose from, from now on: only those that may take traffic. Called when the pool's epoch moved.
+    /// What was learned about members that stay is kept.
+    fn update(&mut self, members: &[Member]);
+
+    /// Which facts [`Balancer::pick`] looks at.
+    fn needs(&self) -> FactsNeeded;
+
+    /// The index, in the members last given, of the next candidate that is not in `tried`; `None` when none is left.
+    /// Repeated calls with a growing `tried` therefore name every member once, in the order that a retry should use.
+    /// Does not allocate.
+    fn pick(
+        &mut self,
+        request: &RequestFacts,
+        tried: &[EndpointId],
+        now: Moment,
+        rng: &mut dyn Rng,
+    ) -> Option<usize>;
+
+    /// Tells what became of a request. The endpoint may have left the members since.
+    fn feedback(&mut self, endpoint: EndpointId, event: Feedback, now: Moment) {
+        let _ = (endpoint, event, now);
+    }
+
+    /// Asserts that the inner state is sound; for tests and simulations.
+    fn check_invariants(&self);
+}
+
+/// A way of balancing that an operator can choose.
+pub trait BalancerKind: Sync {
+    /// Its name card.
+    fn info(&self) -> KindInfo;
+
+    /// The JSON Schema of its settings: an object, without `kind`.
+    fn schema(&self) -> schemars::Schema;
+
+    /// A balancer with these settings (an object, or null for the defaults).
+    ///
+    /// # Errors
+    /// When the settings are not what the schema and the kind's own rules ask for.
+    fn build(&self, settings: &serde_json::Value) -> Result<Box<dyn Balancer>, SettingsError>;
+}
+
+/// Settings that a kind does not accept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("balancer `{kind}`: {problem}")]
+pub struct SettingsError {
+    /// The kind that was asked.
+    pub kind: &'static str,
+    /// What is wrong.
+    pub problem: String,
+}
+
+/// Reads a kind's settings; null stands for the empty object.
+///
+/// # Errors
+/// When the value does not fit the settings type.
+pub fn read_settings<S: DeserializeOwned>(
+    kind: &'static str,
+    settings: &serde_json::Value,
+) -> Result<S, SettingsError> {
+    let empty = serde_json::Value::Object(serde_json::Map::new());
+    let settings = if settings.is_null() { &empty } else { settings };
+    // Serde would take a list for a struct as well.
+    if !settings.is_object() {
+        return Err(SettingsError { kind, problem: format!("settings are an object, not {settings}") });
+    }
+    S::deserialize(settings).map_err(|error| SettingsError { kind, problem: error.to_string() })
+}

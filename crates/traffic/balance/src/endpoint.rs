@@ -1,0 +1,384 @@
+//! All that is known about one server, readable and writable from every thread without a lock.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use arc_swap::ArcSwapOption;
+use base_kit::Moment;
+use base_model::model::{Endpoint, Host, PassiveCheck};
+
+use crate::pool::PoolState;
+use crate::transition::{Outcome, Transition};
+
+/// Names an endpoint's state: unique in the process, never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndpointId(u64);
+
+impl EndpointId {
+    /// The next one. 2^64 of them do not run out.
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl fmt::Display for EndpointId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What active checks say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Health {
+    /// Checks (or a name look-up) are configured and none has finished: takes no traffic yet.
+    Unchecked,
+    /// Fit, or nothing checks it.
+    Up,
+    /// Not fit.
+    Down,
+}
+
+impl Health {
+    /// The word in logs, metrics and the API.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unchecked => "unchecked",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+
+    const fn from_bits(bits: u8) -> Self {
+        match bits {
+            0 => Self::Unchecked,
+            1 => Self::Up,
+            _ => Self::Down,
+        }
+    }
+}
+
+/// What the operator wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum AdminState {
+    /// Takes traffic.
+    Ready,
+    /// Takes no new requests; running ones end in peace.
+    Drain,
+    /// Takes no new requests either, and is meant to stay out until it is made ready.
+    Maintenance,
+}
+
+impl AdminState {
+    /// The word in logs, metrics and the API.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Drain => "drain",
+            Self::Maintenance => "maintenance",
+        }
+    }
+
+    const fn from_bits(bits: u8) -> Self {
+        match bits {
+            0 => Self::Ready,
+            1 => Self::Drain,
+            _ => Self::Maintenance,
+        }
+    }
+}
+
+/// A value with cache lines of its own. Two lines of 64 bytes, because processors fetch them in pairs.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Padded<T>(T);
+
+/// Marks a weight that the API has not changed; no weight is as large.
+const NO_OVERRIDE: u32 = u32::MAX;
+/// Marks an endpoint that is not ejected.
+const NOT_EJECTED: u64 = 0;
+
+/// What is known about one server of one pool.
+///
+/// The in-flight count is written per request by all workers and therefore has cache lines of its own; the rest is
+/// written when something changes.
+pub struct EndpointState {
+    in_flight: Padded<AtomicU32>,
+    id: EndpointId,
+    pool_name: Arc<str>,
+    name: Arc<str>,
+    host: Host,
+    port: u16,
+    /// The pool this belongs to, to bump its epoch and to ask about the other endpoints. Gone with the pool.
+    pool: Weak<PoolState>,
+    address: ArcSwapOption<SocketAddr>,
+    configured_weight: AtomicU32,
+    weight_override: AtomicU32,
+    health: AtomicU8,
+    admin: AtomicU8,
+    failures_in_a_row: AtomicU32,
+    ejected_until_nanos: AtomicU64,
+}
+
+impl EndpointState {
+    pub(crate) fn new(pool: &PoolState, endpoint: &Endpoint, health: Health) -> Self {
+        Self {
+            in_flight: Padded::default(),
+            id: EndpointId::next(),
+            pool_name: Arc::clone(pool.shared_name()),
+            name: endpoint.to_string().into(),
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+            pool: pool.weak(),
+            address: ArcSwapOption::from_pointee(endpoint.socket_addr()),
+            configured_weight: AtomicU32::new(endpoint.weight),
+            weight_override: AtomicU32::new(NO_OVERRIDE),
+            health: AtomicU8::new(health as u8),
+            admin: AtomicU8::new(AdminState::Ready as u8),
+            failures_in_a_row: AtomicU32::new(0),
+            ejected_until_nanos: AtomicU64::new(NOT_EJECTED),
+        }
+    }
+
+    /// Its id.
+    pub const fn id(&self) -> EndpointId {
+        self.id
+    }
+
+    /// Host and port as configured, for instance `10.0.0.1:8080`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The pool's name.
+    pub fn pool(&self) -> &str {
+        &self.pool_name
+    }
+
+    /// How its machine is called.
+    pub const fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Its port.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where it is; `None` while its name has not been found.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address.load().as_deref().copied()
+    }
+
+    /// Where it is from now on.
+    pub fn set_address(&self, address: Option<SocketAddr>) {
+        if self.address() != address {
+            self.address.store(address.map(Arc::new));
+            self.bump_epoch();
+        }
+    }
+
+    /// Requests in flight, over all workers.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.0.load(Ordering::Relaxed)
+    }
+
+    /// Counts one more request in flight, unless there are `max` already. Pair each `true` with one
+    /// [`EndpointState::end`], or use [`InFlight::begin`].
+    pub fn try_begin(&self, max: u32) -> bool {
+        let more = |count: u32| (count < max).then(|| count + 1);
+        self.in_flight.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// Counts one request less in flight.
+    pub fn end(&self) {
+        let less = |count: u32| count.checked_sub(1);
+        let ended = self.in_flight.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        // One `end` too many must not make the count wrap and close the endpoint for good.
+        debug_assert!(ended.is_ok(), "`end` without `try_begin` at {}", self.name);
+    }
+
+    /// Its share of traffic: as configured, or as changed through the API.
+    pub fn weight(&self) -> u32 {
+        match self.weight_override.load(Ordering::Relaxed) {
+            NO_OVERRIDE => self.configured_weight(),
+            weight => weight,
+        }
+    }
+
+    /// The weight of the configuration.
+    pub fn configured_weight(&self) -> u32 {
+        self.configured_weight.load(Ordering::Relaxed)
+    }
+
+    /// What active checks say.
+    pub fn health(&self) -> Health {
+        Health::from_bits(self.health.load(Ordering::Acquire))
+    }
+
+    /// What the operator wants.
+    pub fn admin_state(&self) -> AdminState {
+        AdminState::from_bits(self.admin.load(Ordering::Acquire))
+    }
+
+    /// Until when passive failures keep it out, if they do.
+    pub fn ejected_until(&self) -> Option<Moment> {
+        match self.ejected_until_nanos.load(Ordering::Acquire) {
+            NOT_EJECTED => None,
+            nanos => Some(Moment::from_nanos(nanos)),
+        }
+    }
+
+    /// Whether passive failures keep it out.
+    pub fn is_ejected(&self, now: Moment) -> bool {
+        self.ejected_until().is_some_and(|until| until > now)
+    }
+
+    /// Failures since the last success.
+    pub fn failures_in_a_row(&self) -> u32 {
+        self.failures_in_a_row.load(Ordering::Relaxed)
+    }
+
+    /// Whether it may take a new request: wanted, fit, not ejected, with a weight and an address.
+    pub fn is_eligible(&self, now: Moment) -> bool {
+        self.is_eligible_but_for_ejection() && !self.is_ejected(now)
+    }
+
+    pub(crate) fn is_eligible_but_for_ejection(&self) -> bool {
+        self.admin_state() == AdminState::Ready
+            && self.health() == Health::Up
+            && self.weight() > 0
+            && self.address.load().is_some()
+    }
+
+    /// Sets what active checks say. Gives the change, if it is one.
+    pub fn set_health(&self, health: Health, cause: &str) -> Option<Transition> {
+        let before = Health::from_bits(self.health.swap(health as u8, Ordering::AcqRel));
+        (before != health).then(|| self.changed(before.word(), health.word(), cause.to_owned()))
+    }
+
+    /// Sets what the operator wants. Gives the change, if it is one.
+    pub fn set_admin_state(&self, admin: AdminState, cause: &str) -> Option<Transition> {
+        let before = AdminState::from_bits(self.admin.swap(admin as u8, Ordering::AcqRel));
+        (before != admin).then(|| self.changed(before.word(), admin.word(), cause.to_owned()))
+    }
+
+    /// Counts how a request ended. Enough failures in a row eject the endpoint for a while, unless no other endpoint of
+    /// the pool could take its traffic: then the count begins anew. Any success ends the row.
+    pub fn record(&self, outcome: Outcome, policy: &PassiveCheck, now: Moment) -> Option<Transition> {
+        match outcome {
+            Outcome::Success => {
+                // The plain read keeps the line shared between workers while all goes well.
+                if self.failures_in_a_row() != 0 {
+                    self.failures_in_a_row.store(0, Ordering::Relaxed);
+                }
+                None
+            }
+            Outcome::Failure(cause) => self.record_failure(cause, policy, now),
+        }
+    }
+
+    fn record_failure(&self, cause: &str, policy: &PassiveCheck, now: Moment) -> Option<Transition> {
+        // Requests that were under way when it was ejected say nothing new.
+        if policy.consecutive_failures == 0 || self.is_ejected(now) {
+            return None;
+        }
+        let failures = self.failures_in_a_row.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if failures < policy.consecutive_failures {
+            return None;
+        }
+        self.failures_in_a_row.store(0, Ordering::Relaxed);
+        let until = now + policy.eject_for;
+        let ejected = self.pool.upgrade()?.eject(self, until, now);
+        let why = || format!("{failures} failures in a row, the last: {cause}; for {:?}", policy.eject_for);
+        ejected.then(|| self.changed("up", "ejected", why()))
+    }
+
+    /// Marks it as ejected. Only under the pool's lock.
+    pub(crate) fn mark_ejected(&self, until: Moment) {
+        self.ejected_until_nanos.store(until.as_nanos().max(1), Ordering::Release);
+    }
+
+    /// Ends its ejection if its time is over. Only under the pool's lock.
+    pub(crate) fn unmark_ejected(&self, now: Moment) -> Option<Transition> {
+        let until = self.ejected_until().filter(|until| *until <= now)?;
+        self.ejected_until_nanos.store(NOT_EJECTED, Ordering::Release);
+        let late = now.since(until);
+        Some(self.changed("ejected", "up", format!("the time of its ejection is over since {late:?}")))
+    }
+
+    /// Sets the weight of the configuration. The caller bumps the epoch.
+    pub(crate) fn set_configured_weight(&self, weight: u32) {
+        self.configured_weight.store(weight, Ordering::Relaxed);
+    }
+
+    /// Sets or drops the weight given through the API. The caller bumps the epoch.
+    pub(crate) fn override_weight(&self, weight: Option<u32>) {
+        self.weight_override.store(weight.unwrap_or(NO_OVERRIDE), Ordering::Relaxed);
+    }
+
+    fn changed(&self, from: &'static str, to: &'static str, cause: String) -> Transition {
+        self.bump_epoch();
+        Transition { pool: Arc::clone(&self.pool_name), endpoint: Arc::clone(&self.name), from, to, cause }
+    }
+
+    fn bump_epoch(&self) {
+        if let Some(pool) = self.pool.upgrade() {
+            pool.bump_epoch();
+        }
+    }
+
+    /// Asserts that the state is sound; for tests and simulations.
+    pub fn check_invariants(&self) {
+        assert!(self.weight() <= crate::MAX_WEIGHT, "weight {} of {}", self.weight(), self.name);
+        if let Host::Ip(ip) = self.host {
+            assert_eq!(self.address(), Some(SocketAddr::new(ip, self.port)), "address of {}", self.name);
+        }
+    }
+}
+
+impl fmt::Debug for EndpointState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointState")
+            .field("id", &self.id)
+            .field("pool", &self.pool_name)
+            .field("name", &self.name)
+            .field("address", &self.address())
+            .field("in_flight", &self.in_flight())
+            .field("weight", &self.weight())
+            .field("health", &self.health())
+            .field("admin", &self.admin_state())
+            .field("ejected_until", &self.ejected_until())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One request in flight: counted while this lives.
+#[derive(Debug)]
+pub struct InFlight(Arc<EndpointState>);
+
+impl InFlight {
+    /// Counts a request at this endpoint; `None` when there are `max` already.
+    pub fn begin(endpoint: &Arc<EndpointState>, max: u32) -> Option<Self> {
+        endpoint.try_begin(max).then(|| Self(Arc::clone(endpoint)))
+    }
+}
+
+impl Deref for InFlight {
+    type Target = EndpointState;
+
+    fn deref(&self) -> &EndpointState {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}

@@ -1,0 +1,205 @@
+//! `source-hash`: one client, one endpoint, as long as the endpoint is there.
+//!
+//! Weighted rendezvous hashing (Thaler and Ravishankar 1998; weights after Schindelhauer and Schomaker 2005): each member
+//! gets a pseudo-random score from the client's address and its own name, and the highest wins. When a member leaves,
+//! only its clients move; when one comes, it takes its share from all. The order of the members does not matter, and all
+//! workers and instances agree.
+
+use std::net::IpAddr;
+
+use base_kit::{KindInfo, Moment, Rng, Status};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::balancer::{
+    Balancer, BalancerKind, FactsNeeded, Member, RequestFacts, SettingsError, read_settings,
+};
+use crate::endpoint::EndpointId;
+
+/// The kind.
+pub(super) struct SourceHashKind;
+
+const NAME: &str = "source-hash";
+
+/// How clients are told apart.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct Settings {
+    /// Leading bits of an IPv4 address that count: with 24, clients of one /24 share an endpoint.
+    #[schemars(range(min = 1, max = 32))]
+    ipv4_prefix: u8,
+    /// Leading bits of an IPv6 address that count. A household or a machine usually has a /64 and changes addresses in it.
+    #[schemars(range(min = 1, max = 128))]
+    ipv6_prefix: u8,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { ipv4_prefix: 32, ipv6_prefix: 64 }
+    }
+}
+
+impl BalancerKind for SourceHashKind {
+    fn info(&self) -> KindInfo {
+        KindInfo {
+            name: NAME,
+            summary: "The same client address always goes to the same endpoint, as long as that one is there; clients \
+                      are spread in proportion to weight.",
+            status: Status::Stable,
+        }
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(Settings)
+    }
+
+    fn build(&self, settings: &serde_json::Value) -> Result<Box<dyn Balancer>, SettingsError> {
+        let settings: Settings = read_settings(NAME, settings)?;
+        let in_range = (1..=32).contains(&settings.ipv4_prefix) && (1..=128).contains(&settings.ipv6_prefix);
+        if !in_range {
+            let problem = "`ipv4-prefix` is 1 to 32, `ipv6-prefix` is 1 to 128".to_owned();
+            return Err(SettingsError { kind: NAME, problem });
+        }
+        Ok(Box::new(SourceHash { settings, entries: Vec::new() }))
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: EndpointId,
+    /// Of its name, not of its id: other workers, instances and later lives must agree.
+    name_hash: u64,
+    weight: f64,
+}
+
+#[derive(Debug)]
+struct SourceHash {
+    settings: Settings,
+    entries: Vec<Entry>,
+}
+
+impl SourceHash {
+    fn key(&self, client: IpAddr) -> u64 {
+        match client.to_canonical() {
+            IpAddr::V4(address) => {
+                let dropped = 32 - u32::from(self.settings.ipv4_prefix);
+                mix(u64::from(address.to_bits() >> dropped))
+            }
+            IpAddr::V6(address) => {
+                let kept = address.to_bits() >> (128 - u32::from(self.settings.ipv6_prefix));
+                mix(mix((kept >> 64) as u64 ^ IPV6_SEED) ^ kept as u64)
+            }
+        }
+    }
+}
+
+impl Balancer for SourceHash {
+    fn update(&mut self, members: &[Member]) {
+        self.entries.clear();
+        let entry = |member: &Member| Entry {
+            id: member.id,
+            name_hash: hash_name(member.state.name()),
+            weight: f64::from(member.weight),
+        };
+        self.entries.extend(members.iter().map(entry));
+    }
+
+    fn needs(&self) -> FactsNeeded {
+        FactsNeeded { client: true }
+    }
+
+    fn pick(
+        &mut self,
+        request: &RequestFacts,
+        tried: &[EndpointId],
+        _now: Moment,
+        _rng: &mut dyn Rng,
+    ) -> Option<usize> {
+        let key = self.key(request.client);
+        let mut best: Option<(f64, u64, usize)> = None;
+        for (index, entry) in self.entries.iter().enumerate() {
+            let score = score(key, entry);
+            // Equal scores are as good as impossible; the name decides, so that the order of members never does.
+            let better = best.is_none_or(|(best, name, _)| (score, entry.name_hash) > (best, name));
+            if better && !tried.contains(&entry.id) {
+                best = Some((score, entry.name_hash, index));
+            }
+        }
+        best.map(|(_, _, index)| index)
+    }
+
+    fn check_invariants(&self) {
+        assert!(self.entries.iter().all(|entry| entry.weight >= 1.0));
+    }
+}
+
+/// Keeps IPv6 keys apart from IPv4 ones.
+const IPV6_SEED: u64 = 0x6a09_e667_f3bc_c908;
+
+/// The member's score for a key: `-weight / ln(u)` with `u` in (0, 1) from both hashes.
+fn score(key: u64, entry: &Entry) -> f64 {
+    let bits = mix(key ^ entry.name_hash) >> 11;
+    let unit = (bits as f64 + 0.5) / (1_u64 << 53) as f64;
+    -entry.weight / unit.ln()
+}
+
+/// FNV-1a, then mixed: names differ in few characters.
+fn hash_name(name: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    mix(name.bytes().fold(0xcbf2_9ce4_8422_2325, step))
+}
+
+/// The finaliser of SplitMix64 (Steele, Lea and Flood 2014): every input bit changes every output bit half of the time.
+const fn mix(mut bits: u64) -> u64 {
+    bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::members;
+    use base_kit::SeededRng;
+
+    fn balancer(settings: &str, members: &[Member]) -> Box<dyn Balancer> {
+        let settings = serde_json::from_str(settings).unwrap();
+        let mut balancer = SourceHashKind.build(&settings).unwrap();
+        balancer.update(members);
+        balancer
+    }
+
+    fn pick(balancer: &mut dyn Balancer, client: &str) -> usize {
+        let request = RequestFacts { client: client.parse().unwrap() };
+        balancer.pick(&request, &[], Moment::ZERO, &mut SeededRng::new(0)).unwrap()
+    }
+
+    #[test]
+    fn the_prefix_tells_clients_apart() {
+        let members = members(&[1; 50]);
+        let mut by_network = balancer(r#"{"ipv4-prefix": 24}"#, &members);
+        let mut by_address = balancer("{}", &members);
+        let picks = |balancer: &mut dyn Balancer| -> std::collections::HashSet<usize> {
+            (0..100).map(|last| pick(balancer, &format!("192.0.2.{last}"))).collect()
+        };
+        assert_eq!(picks(&mut *by_network).len(), 1);
+        assert!(picks(&mut *by_address).len() > 20);
+    }
+
+    #[test]
+    fn a_mapped_address_is_the_address_it_maps() {
+        let mut balancer = balancer("{}", &members(&[1; 50]));
+        for last in 0..50 {
+            let plain = pick(&mut *balancer, &format!("192.0.2.{last}"));
+            assert_eq!(plain, pick(&mut *balancer, &format!("::ffff:192.0.2.{last}")));
+        }
+    }
+
+    #[test]
+    fn prefixes_out_of_range_are_refused() {
+        for settings in [r#"{"ipv4-prefix": 0}"#, r#"{"ipv4-prefix": 33}"#, r#"{"ipv6-prefix": 129}"#] {
+            assert!(SourceHashKind.build(&serde_json::from_str(settings).unwrap()).is_err(), "{settings}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Tests of pools and of the endpoints in them.
+
+use std::time::Duration;
+
+use base_model::model::PassiveCheck;
+
+use super::*;
+use crate::fixture::{endpoint, pool};
+use crate::transition::Outcome;
+
+const POLICY: PassiveCheck = PassiveCheck { consecutive_failures: 3, eject_for: Duration::from_secs(10) };
+const BROKEN: Outcome = Outcome::Failure("connect-failed");
+
+fn at(seconds: u64) -> Moment {
+    Moment::ZERO + Duration::from_secs(seconds)
+}
+
+fn pool_of(count: usize) -> Arc<PoolState> {
+    PoolState::new(&pool("p", (0..count).map(|number| endpoint(number, 1)).collect()))
+}
+
+fn fail(endpoint: &EndpointState, times: u32, now: Moment) -> Vec<Transition> {
+    (0..times).filter_map(|_| endpoint.record(BROKEN, &POLICY, now)).collect()
+}
+
+fn names(members: &[Member]) -> Vec<&str> {
+    members.iter().map(|member| member.state.name()).collect()
+}
+
+#[test]
+fn failures_in_a_row_eject_and_time_brings_back() {
+    let pool = pool_of(2);
+    let sick = Arc::clone(&pool.endpoints()[0]);
+    assert_eq!(fail(&sick, 2, at(1)), []);
+    let epoch = pool.epoch();
+    let transitions = fail(&sick, 1, at(1));
+    assert_eq!((transitions[0].from, transitions[0].to), ("up", "ejected"));
+    assert_eq!(transitions[0].cause, "3 failures in a row, the last: connect-failed; for 10s");
+    assert!(pool.epoch() > epoch);
+    assert_eq!(names(&pool.eligible(at(1))), ["10.0.0.1:80"]);
+    pool.check_invariants();
+
+    assert_eq!(fail(&sick, 30, at(2)), [], "an ejected endpoint is not ejected again");
+    assert_eq!(pool.expire_ejections(at(10)), []);
+    let epoch = pool.epoch();
+    let transitions = pool.expire_ejections(at(11));
+    assert_eq!((transitions[0].from, transitions[0].to), ("ejected", "up"));
+    assert_eq!(pool.expire_ejections(at(12)), []);
+    assert!(pool.epoch() > epoch);
+    assert_eq!(pool.next_expiry(), Moment::NEVER);
+    assert_eq!(fail(&sick, 2, at(12)), [], "the row begins anew");
+    assert_eq!(pool.eligible(at(12)).len(), 2);
+}
+
+#[test]
+fn a_success_ends_the_row_of_failures() {
+    let pool = pool_of(2);
+    let endpoint = &pool.endpoints()[0];
+    for _ in 0..10 {
+        assert_eq!(fail(endpoint, 2, at(1)), []);
+        assert_eq!(endpoint.record(Outcome::Success, &POLICY, at(1)), None);
+    }
+    assert_eq!(fail(endpoint, 3, at(1)).len(), 1);
+}
+
+#[test]
+fn zero_failures_switch_ejection_off() {
+    let pool = pool_of(2);
+    let off = PassiveCheck { consecutive_failures: 0, ..POLICY };
+    assert!((0..100).all(|_| pool.endpoints()[0].record(BROKEN, &off, at(1)).is_none()));
+    assert_eq!(pool.eligible(at(1)).len(), 2);
+}
+
+#[test]
+fn the_last_eligible_endpoint_is_not_ejected() {
+    let alone = pool_of(1);
+    assert_eq!(fail(&alone.endpoints()[0], 100, at(1)), []);
+    assert_eq!(alone.eligible(at(1)).len(), 1);
+
+    let pool = pool_of(3);
+    let endpoints = pool.endpoints();
+    endpoints[2].set_health(Health::Down, "test");
+    assert_eq!(fail(&endpoints[0], 3, at(1)).len(), 1);
+    assert_eq!(fail(&endpoints[1], 100, at(1)), []);
+    assert!(endpoints[1].is_eligible(at(1)));
+    // Once the other is back, it can be ejected.
+    assert_eq!(pool.expire_ejections(at(11)).len(), 1);
+    assert_eq!(fail(&endpoints[1], 3, at(11)).len(), 1);
+}
+
+#[test]
+fn ejected_endpoints_serve_when_all_others_are_gone() {
+    let pool = pool_of(2);
+    let endpoints = pool.endpoints();
+    fail(&endpoints[0], 3, at(1));
+    endpoints[1].set_health(Health::Down, "test");
+    assert!(!endpoints[0].is_eligible(at(1)));
+    assert_eq!(names(&pool.eligible(at(1))), ["10.0.0.0:80"]);
+    endpoints[0].set_health(Health::Down, "test");
+    assert_eq!(pool.eligible(at(1)).len(), 0);
+}
+
+#[test]
+fn endpoints_that_fail_at_the_same_time_do_not_all_go() {
+    for _ in 0..50 {
+        let pool = pool_of(4);
+        std::thread::scope(|scope| {
+            for endpoint in pool.endpoints().iter() {
+                let endpoint = Arc::clone(endpoint);
+                scope.spawn(move || fail(&endpoint, 20, at(1)));
+            }
+        });
+        let left = pool.endpoints().iter().filter(|endpoint| endpoint.is_eligible(at(1))).count();
+        assert_eq!(left, 1);
+        pool.check_invariants();
+    }
+}
+
+#[test]
+fn whoever_sees_the_last_epoch_sees_the_last_change() {
+    for last in [Health::Up, Health::Down] {
+        let pool = pool_of(1);
+        let endpoint = Arc::clone(&pool.endpoints()[0]);
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let workers = [(); 3].map(|()| {
+                scope.spawn(|| {
+                    let (mut epoch, mut eligible) = (0, 0);
+                    loop {
+                        let done = done.load(Ordering::Acquire);
+                        let now = pool.epoch();
+                        if now != epoch {
+                            (epoch, eligible) = (now, pool.eligible(at(0)).len());
+                        } else if done {
+                            return eligible;
+                        }
+                    }
+                })
+            });
+            for turn in 0..5_000 {
+                endpoint.set_health(if turn % 2 == 0 { Health::Down } else { Health::Up }, "test");
+            }
+            endpoint.set_health(last, "test");
+            let epoch = pool.epoch();
+            done.store(true, Ordering::Release);
+            let expected = usize::from(last == Health::Up);
+            assert!(epoch > 5_000);
+            assert!(workers.into_iter().all(|worker| worker.join().unwrap() == expected));
+        });
+    }
+}
+
+#[test]
+fn health_and_admin_state_decide_and_are_told_once() {
+    let pool = pool_of(2);
+    let endpoint = Arc::clone(&pool.endpoints()[0]);
+    let epoch = pool.epoch();
+    let down = endpoint.set_health(Health::Down, "timed out").unwrap();
+    assert_eq!((down.from, down.to, &*down.cause, &*down.pool), ("up", "down", "timed out", "p"));
+    assert_eq!(endpoint.set_health(Health::Down, "refused"), None);
+    assert_eq!(pool.epoch(), epoch + 1);
+    assert!(!endpoint.is_eligible(at(0)));
+    endpoint.set_health(Health::Up, "answers");
+
+    let drain = pool.set_admin_state("10.0.0.0:80", AdminState::Drain, "API").unwrap().unwrap();
+    assert_eq!((drain.from, drain.to), ("ready", "drain"));
+    assert_eq!(pool.set_admin_state("10.0.0.0:80", AdminState::Drain, "API"), Ok(None));
+    assert_eq!(names(&pool.eligible(at(0))), ["10.0.0.1:80"]);
+    assert!(pool.set_admin_state("10.9.9.9:80", AdminState::Drain, "API").is_err());
+}
+
+#[test]
+fn the_api_adds_removes_and_weighs() {
+    let pool = pool_of(1);
+    let epoch = pool.epoch();
+    let added = pool.add_endpoint(&endpoint(7, 5)).unwrap();
+    assert_eq!((added.name(), added.weight(), added.health()), ("10.0.0.7:80", 5, Health::Up));
+    let twice = pool.add_endpoint(&endpoint(7, 1));
+    assert_eq!(twice.unwrap_err().to_string(), "pool `p` has an endpoint `10.0.0.7:80` already");
+    assert!(pool.epoch() > epoch);
+
+    pool.set_weight("10.0.0.0:80", 0).unwrap();
+    assert_eq!(names(&pool.eligible(at(0))), ["10.0.0.7:80"]);
+    assert_eq!(pool.endpoint("10.0.0.0:80").unwrap().configured_weight(), 1);
+    assert_eq!(pool.set_weight("10.0.0.0:80", 65_536), Err(PoolChangeError::WeightTooLarge(65_536)));
+    assert!(pool.set_weight("10.0.0.9:80", 1).is_err());
+
+    assert!(added.try_begin(1));
+    let removed = pool.remove_endpoint("10.0.0.7:80").unwrap();
+    removed.end();
+    assert_eq!(removed.in_flight(), 0);
+    assert!(pool.remove_endpoint("10.0.0.7:80").is_err());
+    assert_eq!(pool.endpoints().len(), 1);
+    pool.check_invariants();
+}
+
+#[test]
+fn a_full_pool_takes_no_more() {
+    let pool = PoolState::new(&pool("p", (0..MAX_ENDPOINTS_PER_POOL).map(|n| endpoint(n, 1)).collect()));
+    let refused = pool.add_endpoint(&endpoint(MAX_ENDPOINTS_PER_POOL, 1)).unwrap_err();
+    assert_eq!(refused, PoolChangeError::Full("p".into()));
+}
+
+#[test]
+fn a_name_takes_no_traffic_before_it_is_found() {
+    let by_name = Endpoint { host: Host::Name("app.internal".into()), port: 8080, weight: 1 };
+    let pool = PoolState::new(&pool("p", vec![by_name]));
+    let endpoint = Arc::clone(&pool.endpoints()[0]);
+    assert_eq!((endpoint.name(), endpoint.health()), ("app.internal:8080", Health::Unchecked));
+    endpoint.set_health(Health::Up, "test");
+    assert!(!endpoint.is_eligible(at(0)));
+    let epoch = pool.epoch();
+    endpoint.set_address("192.0.2.7:8080".parse().ok());
+    assert!(pool.epoch() > epoch);
+    assert!(endpoint.is_eligible(at(0)));
+}
+
+#[test]
+fn in_flight_is_limited_and_ends_with_its_guard() {
+    let pool = pool_of(1);
+    let endpoint = Arc::clone(&pool.endpoints()[0]);
+    let running: Vec<_> = (0..5).filter_map(|_| crate::InFlight::begin(&endpoint, 3)).collect();
+    assert_eq!((running.len(), endpoint.in_flight()), (3, 3));
+    drop(running);
+    assert_eq!(endpoint.in_flight(), 0);
+}
+
+#[test]
+fn an_endpoint_outlives_its_pool() {
+    let pool = pool_of(2);
+    let endpoint = Arc::clone(&pool.endpoints()[0]);
+    drop(pool);
+    assert_eq!(fail(&endpoint, 10, at(1)), []);
+    assert!(endpoint.set_health(Health::Down, "test").is_some());
+}
+
+#[test]
+fn the_in_flight_count_has_its_own_cache_lines() {
+    assert_eq!(std::mem::align_of::<EndpointState>(), 128);
+}

@@ -1,0 +1,324 @@
+//! What every balancer must do, whatever its kind: one suite over `kinds::ALL`.
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
+
+#[path = "conformance/play.rs"]
+mod play;
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use base_kit::{Moment, Rng, SeededRng};
+use traffic_balance::{Balancer, BalancerKind, Feedback, InFlight, RequestFacts, kinds};
+
+use play::{Play, endpoint, pool};
+
+/// χ² with 4 degrees of freedom is above this in one of 100,000 fair runs.
+const CHI_SQUARED_LIMIT: f64 = 28.5;
+
+fn build(kind: &dyn BalancerKind) -> Box<dyn Balancer> {
+    kind.build(&serde_json::Value::Null).unwrap()
+}
+
+fn client(number: u64) -> RequestFacts {
+    RequestFacts { client: IpAddr::from((number as u32).to_be_bytes()) }
+}
+
+fn each_kind(test: impl Fn(&dyn BalancerKind, &str)) {
+    for kind in kinds::ALL {
+        test(*kind, kind.info().name);
+    }
+}
+
+fn chi_squared(counts: &[u64], weights: &[u32]) -> f64 {
+    let total: u32 = weights.iter().sum();
+    let picks: u64 = counts.iter().sum();
+    let part = |(&count, &weight): (&u64, &u32)| {
+        let expected = picks as f64 * f64::from(weight) / f64::from(total);
+        (count as f64 - expected).powi(2) / expected
+    };
+    counts.iter().zip(weights).map(part).sum()
+}
+
+#[test]
+fn kinds_introduce_themselves() {
+    let names: HashSet<_> = kinds::ALL.iter().map(|kind| kind.info().name).collect();
+    assert_eq!(names.len(), kinds::ALL.len());
+    assert!(kinds::find(kinds::DEFAULT).is_some());
+    each_kind(|kind, name| {
+        assert!(name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-'), "{name}");
+        assert_eq!(kinds::find(name).map(BalancerKind::info), Some(kind.info()));
+        let summary = kind.info().summary;
+        assert!(summary.ends_with('.') && summary.starts_with(char::is_uppercase), "{name}: {summary}");
+        assert!(summary.contains("weight"), "{name} says what it does with weights");
+        let schema = kind.schema();
+        assert_eq!(schema.get("type").and_then(|kind| kind.as_str()), Some("object"), "{name}");
+        assert_eq!(schema.get("additionalProperties"), Some(&false.into()), "{name}");
+    });
+}
+
+#[test]
+fn default_settings_build_and_unknown_ones_do_not() {
+    each_kind(|kind, name| {
+        assert!(kind.build(&serde_json::json!({})).is_ok(), "{name}");
+        let error = kind.build(&serde_json::json!({"no-such-setting": 1})).err().unwrap();
+        assert_eq!(error.kind, name);
+        assert!(error.to_string().contains("no-such-setting"), "{error}");
+        assert!(kind.build(&serde_json::json!([])).is_err(), "{name} takes a list");
+    });
+}
+
+#[test]
+fn an_empty_pool_gives_nobody() {
+    each_kind(|kind, name| {
+        let mut rng = SeededRng::new(1);
+        let mut balancer = build(kind);
+        assert_eq!(balancer.pick(&client(1), &[], Moment::ZERO, &mut rng), None, "{name} before any update");
+        let members = pool(&[1, 2]).eligible(Moment::ZERO);
+        for members in [&members[..], &[]] {
+            balancer.update(members);
+            balancer.check_invariants();
+        }
+        assert_eq!(balancer.pick(&client(1), &[], Moment::ZERO, &mut rng), None, "{name} after all left");
+        balancer.feedback(members[0].id, Feedback::Failed { latency: Duration::ZERO }, Moment::ZERO);
+        balancer.check_invariants();
+    });
+}
+
+#[test]
+fn every_candidate_comes_exactly_once() {
+    each_kind(|kind, name| {
+        let mut rng = SeededRng::new(2);
+        for count in [1, 2, 3, 10, 100] {
+            let weights: Vec<u32> = (0..count).map(|index| 1 + index * index % 7 * 300).collect();
+            let members = pool(&weights).eligible(Moment::ZERO);
+            let mut balancer = build(kind);
+            balancer.update(&members);
+            for request in 0..20 {
+                let mut tried = Vec::new();
+                while let Some(index) = balancer.pick(&client(request), &tried, Moment::ZERO, &mut rng) {
+                    assert!(!tried.contains(&members[index].id), "{name}: {index} of {count} twice");
+                    tried.push(members[index].id);
+                    balancer.check_invariants();
+                }
+                assert_eq!(tried.len(), members.len(), "{name}");
+            }
+        }
+    });
+}
+
+#[test]
+fn who_was_tried_and_is_gone_does_not_matter() {
+    each_kind(|kind, name| {
+        let members = pool(&[1, 1, 1]).eligible(Moment::ZERO);
+        let gone: Vec<_> = pool(&[1; 50]).eligible(Moment::ZERO).iter().map(|member| member.id).collect();
+        let mut balancer = build(kind);
+        balancer.update(&members);
+        for request in 0..100 {
+            let picked = balancer.pick(&client(request), &gone, Moment::ZERO, &mut SeededRng::new(request));
+            assert!(picked.is_some(), "{name}");
+        }
+    });
+}
+
+#[test]
+fn weights_are_respected() {
+    const WEIGHTS: [u32; 5] = [1, 2, 3, 4, 10];
+    each_kind(|kind, name| {
+        for seed in 0..5 {
+            let mut play = Play::new(build(kind), pool(&WEIGHTS), 400, seed);
+            play.run(2_000);
+            let chi_squared = chi_squared(&play.count(20_000), &WEIGHTS);
+            assert!(chi_squared < CHI_SQUARED_LIMIT, "{name}, seed {seed}: χ² {chi_squared}");
+        }
+    });
+}
+
+#[test]
+fn a_changed_weight_counts_from_then_on() {
+    each_kind(|kind, name| {
+        let pool = pool(&[4, 4, 4, 4, 4]);
+        let mut play = Play::new(build(kind), Arc::clone(&pool), 400, 3);
+        play.run(2_000);
+        let weights = [1, 10, 4, 2, 3];
+        for (endpoint, weight) in pool.endpoints().iter().zip(weights) {
+            pool.set_weight(endpoint.name(), weight).unwrap();
+        }
+        play.run(20_000);
+        let chi_squared = chi_squared(&play.count(20_000), &weights);
+        assert!(chi_squared < CHI_SQUARED_LIMIT, "{name}: χ² {chi_squared}");
+    });
+}
+
+#[test]
+fn members_come_and_go_while_feedback_of_the_gone_arrives() {
+    each_kind(|kind, name| {
+        for seed in 0..5 {
+            let pool = pool(&[1, 2, 3]);
+            let mut chance = SeededRng::new(seed);
+            let mut play = Play::new(build(kind), Arc::clone(&pool), 50, seed);
+            for step in 0..2_000 {
+                let endpoints = pool.endpoints();
+                let any = endpoints.get(chance.below(endpoints.len().max(1) as u64) as usize);
+                match (chance.below(4), any) {
+                    (0, _) => drop(pool.add_endpoint(&endpoint(10 + step, 1 + chance.below(9) as u32))),
+                    (1, Some(any)) => drop(pool.remove_endpoint(any.name())),
+                    (2, Some(any)) => pool.set_weight(any.name(), chance.below(4) as u32).unwrap(),
+                    _ => {}
+                }
+                play.run(5);
+                play.check_invariants();
+                pool.check_invariants();
+            }
+            let states = play.finish_all();
+            assert!(states.iter().all(|state| state.in_flight() == 0), "{name}, seed {seed}");
+        }
+    });
+}
+
+#[test]
+fn a_run_repeats_from_its_seed() {
+    each_kind(|kind, name| {
+        let run = |seed| {
+            let pool = pool(&[3, 1, 1, 7]);
+            let mut play = Play::new(build(kind), Arc::clone(&pool), 10, seed);
+            let mut picks = play.picks(500);
+            pool.add_endpoint(&endpoint(9, 4)).unwrap();
+            pool.remove_endpoint("10.0.0.0:80").unwrap();
+            picks.extend(play.picks(500));
+            picks
+        };
+        for seed in 0..5 {
+            assert_eq!(run(seed), run(seed), "{name}, seed {seed}");
+        }
+        assert_ne!(run(1), run(2), "{name}");
+    });
+}
+
+#[test]
+fn imbalance_is_bounded() {
+    const MEMBERS: usize = 20;
+    const PICKS: usize = 20_000;
+    each_kind(|kind, name| {
+        let mut play = Play::new(build(kind), pool(&[5; MEMBERS]), 200, 7);
+        let counts = play.count(PICKS);
+        let fair = (PICKS / MEMBERS) as f64;
+        // Five times the spread of pure chance.
+        let bound = 5.0 * fair.sqrt();
+        assert!(counts.iter().all(|&count| (count as f64 - fair).abs() < bound), "{name}: {counts:?}");
+    });
+}
+
+#[test]
+fn nobody_starves() {
+    each_kind(|kind, name| {
+        let mut play = Play::new(build(kind), pool(&[100, 1, 100, 50, 1]), 500, 11);
+        for window in 0..20 {
+            // 20 times as many requests as a cycle holds: chance leaves one out once in 10^8 windows.
+            let counts = play.count(20 * 252);
+            assert!(counts.iter().all(|&count| count > 0), "{name}, window {window}: {counts:?}");
+        }
+    });
+}
+
+#[test]
+fn workers_do_not_walk_in_step() {
+    const WEIGHTS: [u32; 5] = [4; 5];
+    each_kind(|kind, name| {
+        let members = pool(&WEIGHTS).eligible(Moment::ZERO);
+        let mut firsts = [0; 5];
+        for worker in 0..2_000 {
+            let mut balancer = build(kind);
+            balancer.update(&members);
+            let mut rng = SeededRng::new(worker);
+            let facts = client(rng.next_u64());
+            firsts[balancer.pick(&facts, &[], Moment::ZERO, &mut rng).unwrap()] += 1;
+        }
+        let chi_squared = chi_squared(&firsts, &WEIGHTS);
+        assert!(chi_squared < CHI_SQUARED_LIMIT, "{name}: first picks {firsts:?}");
+    });
+}
+
+#[test]
+fn few_keys_move_when_members_change() {
+    const KEYS: u64 = 20_000;
+    let hashes = kinds::ALL.iter().filter(|kind| build(**kind).needs().client);
+    for kind in hashes {
+        let name = kind.info().name;
+        let names = |balancer: &mut dyn Balancer, members: &[traffic_balance::Member]| -> Vec<String> {
+            let mut rng = SeededRng::new(0);
+            let mut pick = |key| balancer.pick(&client(key * 7919), &[], Moment::ZERO, &mut rng).unwrap();
+            (0..KEYS).map(|key| members[pick(key)].state.name().to_owned()).collect()
+        };
+        let moved = |before: &[String], after: &[String]| -> f64 {
+            before.iter().zip(after).filter(|(before, after)| before != after).count() as f64 / KEYS as f64
+        };
+        for weights in [[1_u32; 20], std::array::from_fn(|index| 1 + index as u32 % 3)] {
+            let pool = pool(&weights);
+            let mut members = pool.eligible(Moment::ZERO);
+            let mut balancer = build(*kind);
+            balancer.update(&members);
+            let before = names(&mut *balancer, &members);
+
+            members.reverse();
+            balancer.update(&members);
+            assert_eq!(names(&mut *balancer, &members), before, "{name}: the order matters");
+
+            let total: u32 = weights.iter().sum();
+            let gone = members.remove(3);
+            balancer.update(&members);
+            let after = names(&mut *balancer, &members);
+            let share = f64::from(gone.weight) / f64::from(total);
+            assert!(moved(&before, &after) <= share + 0.05, "{name}: one of 20 left");
+            let only_its_own = before
+                .iter()
+                .zip(&after)
+                .all(|(before, after)| before == after || before == gone.state.name());
+            assert!(only_its_own, "{name}: a client moved though its endpoint stayed");
+
+            members.push(gone);
+            balancer.update(&members);
+            assert_eq!(names(&mut *balancer, &members), before, "{name}: back as it was");
+        }
+    }
+}
+
+#[test]
+fn a_thousand_members_get_their_share() {
+    each_kind(|kind, name| {
+        let mut play = Play::new(build(kind), pool(&[1; 1_000]), 2_000, 13);
+        let counts = play.count(8_000);
+        // Of eight each, chance leaves out one in three thousand and gives more than thirty to one in a billion.
+        let left_out = counts.iter().filter(|&&count| count == 0).count();
+        assert!(left_out <= 5 && counts.iter().all(|&count| count <= 30), "{name}: {counts:?}");
+        play.check_invariants();
+    });
+}
+
+#[test]
+fn counts_in_flight_are_exact_over_threads() {
+    const LIMIT: u32 = 5;
+    let endpoints = pool(&[1, 1]).endpoints();
+    let most = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (endpoints, most) = (&endpoints, &most);
+            scope.spawn(move || {
+                let mut rng = SeededRng::new(thread);
+                let mut running = Vec::new();
+                for _ in 0..20_000 {
+                    let endpoint = &endpoints[rng.below(2) as usize];
+                    running.extend(InFlight::begin(endpoint, LIMIT));
+                    most.fetch_max(endpoint.in_flight(), Ordering::Relaxed);
+                    if running.len() > rng.below(4) as usize {
+                        running.swap_remove(0);
+                    }
+                }
+            });
+        }
+    });
+    assert!(most.load(Ordering::Relaxed) <= LIMIT, "never above the limit, never wrapped below zero");
+    assert!(endpoints.iter().all(|endpoint| endpoint.in_flight() == 0));
+}

@@ -1,0 +1,136 @@
+//! A worker in small: requests come, run for a random time and end, a fixed number of them at once.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base_kit::{Moment, Rng, SeededRng};
+use base_model::model::{Connections, Endpoint, Host, KindSettings, PassiveCheck, Pool, PoolTimeouts};
+use traffic_balance::{
+    Balancer, EndpointId, EndpointState, Feedback, InFlight, Member, PoolState, RequestFacts,
+};
+
+/// The endpoint `10.0.x.y:80`.
+pub(crate) fn endpoint(number: usize, weight: u32) -> Endpoint {
+    let [.., high, low] = number.to_be_bytes();
+    Endpoint { host: Host::Ip(IpAddr::V4(Ipv4Addr::new(10, 0, high, low))), port: 80, weight }
+}
+
+/// A pool of endpoints of these weights.
+pub(crate) fn pool(weights: &[u32]) -> Arc<PoolState> {
+    let second = Duration::from_secs(1);
+    PoolState::new(&Pool {
+        name: "play".into(),
+        endpoints: weights.iter().enumerate().map(|(number, &weight)| endpoint(number, weight)).collect(),
+        balance: KindSettings { name: "round-robin".into(), settings: serde_json::Value::Null },
+        checks: Vec::new(),
+        passive: PassiveCheck { consecutive_failures: 5, eject_for: second },
+        connections: Connections { max: 1_024, max_idle: 1, idle_timeout: second },
+        timeouts: PoolTimeouts {
+            connect: second,
+            first_byte: second,
+            response_progress: second,
+            send_progress: second,
+        },
+        host: None,
+        replay_bytes: 0,
+        max_head_bytes: 65_536,
+    })
+}
+
+/// Requests against one balancer.
+pub(crate) struct Play {
+    balancer: Box<dyn Balancer>,
+    pool: Arc<PoolState>,
+    epoch: u64,
+    members: Vec<Member>,
+    running: Vec<InFlight>,
+    at_once: usize,
+    seen: HashMap<EndpointId, Arc<EndpointState>>,
+    now: Moment,
+    rng: SeededRng,
+}
+
+impl Play {
+    pub(crate) fn new(balancer: Box<dyn Balancer>, pool: Arc<PoolState>, at_once: usize, seed: u64) -> Self {
+        Self {
+            balancer,
+            pool,
+            epoch: 0,
+            members: Vec::new(),
+            running: Vec::new(),
+            at_once,
+            seen: HashMap::new(),
+            now: Moment::ZERO,
+            rng: SeededRng::new(seed),
+        }
+    }
+
+    /// So many requests.
+    pub(crate) fn run(&mut self, requests: usize) {
+        for _ in 0..requests {
+            self.request();
+        }
+    }
+
+    /// The indices picked by so many requests.
+    pub(crate) fn picks(&mut self, requests: usize) -> Vec<usize> {
+        (0..requests).filter_map(|_| self.request()).collect()
+    }
+
+    /// How often each member is picked by so many requests.
+    pub(crate) fn count(&mut self, requests: usize) -> Vec<u64> {
+        let picks = self.picks(requests);
+        let mut counts = vec![0; self.members.len()];
+        for index in picks {
+            counts[index] += 1;
+        }
+        counts
+    }
+
+    pub(crate) fn check_invariants(&self) {
+        self.balancer.check_invariants();
+    }
+
+    /// Ends what runs; gives all endpoints that ever had a request.
+    pub(crate) fn finish_all(mut self) -> Vec<Arc<EndpointState>> {
+        while !self.running.is_empty() {
+            self.finish_one();
+        }
+        self.seen.into_values().collect()
+    }
+
+    fn request(&mut self) -> Option<usize> {
+        self.now = self.now + Duration::from_micros(100);
+        let epoch = self.pool.epoch();
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.members = self.pool.eligible(self.now);
+            self.balancer.update(&self.members);
+        }
+        if self.running.len() >= self.at_once {
+            self.finish_one();
+        }
+        let client = IpAddr::from((self.rng.next_u64() as u32).to_be_bytes());
+        let request = RequestFacts { client };
+        let picked = self.balancer.pick(&request, &[], self.now, &mut self.rng);
+        assert_eq!(picked.is_none(), self.members.is_empty(), "somebody is picked if anybody is there");
+        let member = &self.members[picked?];
+        self.running.extend(InFlight::begin(&member.state, u32::MAX));
+        self.seen.insert(member.id, Arc::clone(&member.state));
+        self.balancer.feedback(member.id, Feedback::Started, self.now);
+        picked
+    }
+
+    fn finish_one(&mut self) {
+        let ended = self.running.swap_remove(self.rng.below(self.running.len() as u64) as usize);
+        let latency = Duration::from_millis(1 + self.rng.below(20));
+        let event = match self.rng.below(10) {
+            0 => Feedback::Failed { latency },
+            _ => Feedback::Finished { latency, status: 200 },
+        };
+        self.balancer.feedback(ended.id(), Feedback::FirstByte { latency }, self.now);
+        self.balancer.feedback(ended.id(), event, self.now);
+    }
+}

@@ -1,0 +1,91 @@
+//! The traits that kinds implement, and what they are told about a request.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use base_kit::KindInfo;
+use traffic_http::{RequestHead, ResponseHead};
+
+use crate::SettingsError;
+
+/// The request as it came in: the same in every phase, whatever filters have rewritten since.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestContext<'a> {
+    /// Who asks; behind a trusted proxy, the client that it names.
+    pub client: IpAddr,
+    /// `http` or `https`, as the client sees it.
+    pub scheme: &'a str,
+    /// The authority as the client sent it, port included; empty if there was none.
+    pub host: &'a [u8],
+    /// The path that was matched: normalised, without the query.
+    pub path: &'a [u8],
+    /// Behind the `?`, as sent; `None` without a `?`.
+    pub query: Option<&'a [u8]>,
+    /// The route's name.
+    pub route: &'a str,
+    /// The request id.
+    pub request_id: &'a str,
+}
+
+/// What comes after a filter has seen a request head.
+#[derive(Debug)]
+pub enum Flow {
+    /// The next filter, then the route's action.
+    Continue,
+    /// This answer; later filters and the action are not asked. Filters already passed still see the answer's head.
+    Answer(Answer),
+}
+
+/// A complete answer that Aya gives by itself.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Status and fields, without `content-length`: whoever sends it frames it by the length of the body.
+    pub head: ResponseHead,
+    /// May be empty.
+    pub body: Arc<[u8]>,
+}
+
+/// Changes requests and answers of a route. One instance serves all workers.
+pub trait Filter: Send + Sync + fmt::Debug {
+    /// Called with every request of the route, in the order of the document.
+    fn request_head(&self, context: &RequestContext<'_>, request: &mut RequestHead) -> Flow {
+        let _ = (context, request);
+        Flow::Continue
+    }
+
+    /// Called with the final answer, in the reverse order of the document.
+    fn response_head(&self, context: &RequestContext<'_>, response: &mut ResponseHead) {
+        let _ = (context, response);
+    }
+}
+
+/// Answers the requests of a route without an endpoint. One instance serves all workers.
+pub trait Handler: Send + Sync + fmt::Debug {
+    /// The answer to this request, whose head has passed the filters.
+    fn answer(&self, context: &RequestContext<'_>, request: &RequestHead) -> Answer;
+}
+
+/// What a filter kind says about itself, and how to make one.
+pub trait FilterKind: Sync {
+    /// Its name card.
+    fn info(&self) -> KindInfo;
+    /// The schema of its settings.
+    fn schema(&self) -> schemars::Schema;
+    /// Settings that show it at work, as JSON.
+    fn example(&self) -> &'static str;
+    /// Checks the settings and makes the filter.
+    fn build(&self, settings: &serde_json::Value) -> Result<Box<dyn Filter>, SettingsError>;
+}
+
+/// What a handler kind says about itself, and how to make one.
+pub trait HandlerKind: Sync {
+    /// Its name card.
+    fn info(&self) -> KindInfo;
+    /// The schema of its settings.
+    fn schema(&self) -> schemars::Schema;
+    /// Settings that show it at work, as JSON.
+    fn example(&self) -> &'static str;
+    /// Checks the settings and makes the handler.
+    fn build(&self, settings: &serde_json::Value) -> Result<Box<dyn Handler>, SettingsError>;
+}

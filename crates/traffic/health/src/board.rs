@@ -1,0 +1,223 @@
+//! What is known about one endpoint: the verdict of each check, and whether its name was found.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base_model::model::Host;
+use tokio::sync::{Notify, watch};
+use traffic_balance::{EndpointState, Health, Transition};
+
+use crate::check_state::CheckState;
+use crate::report::{TransitionSink, publish};
+use crate::resolve;
+
+/// Names a check of a board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SlotId(u64);
+
+/// Something whose first result is awaited; counted while it lives. Dropped only after the result is written, so that
+/// whoever waited for it sees what followed from it.
+#[derive(Debug)]
+pub(crate) struct Pending(Arc<watch::Sender<usize>>);
+
+impl Pending {
+    pub(crate) fn new(count: &Arc<watch::Sender<usize>>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+#[derive(Debug)]
+struct Slot {
+    id: SlotId,
+    state: CheckState,
+    pending: Option<Pending>,
+}
+
+#[derive(Debug)]
+enum Name {
+    /// The endpoint is given by address.
+    NotNeeded,
+    /// It was not looked up yet.
+    Sought { _pending: Pending },
+    /// It has an address; whether the last look-up failed.
+    Found { stale: bool },
+    /// It never had an address.
+    NotFound,
+}
+
+#[derive(Debug)]
+struct Verdicts {
+    slots: Vec<Slot>,
+    name: Name,
+    next_slot: u64,
+}
+
+impl Verdicts {
+    fn take_pending(&mut self) -> Vec<Pending> {
+        self.slots.iter_mut().filter_map(|slot| slot.pending.take()).collect()
+    }
+
+    /// What all of it comes to; `None` while something is open that could change it.
+    fn health(&self) -> Option<Health> {
+        let says = |health| self.slots.iter().any(|slot| slot.state.verdict() == health);
+        if matches!(self.name, Name::NotFound) || says(Health::Down) {
+            Some(Health::Down)
+        } else if matches!(self.name, Name::Sought { .. }) || says(Health::Unchecked) {
+            None
+        } else {
+            Some(Health::Up)
+        }
+    }
+}
+
+/// Where the checks of one endpoint report to.
+pub(crate) struct Board {
+    endpoint: Arc<EndpointState>,
+    sink: TransitionSink,
+    /// Rings when the endpoint gets an address.
+    located: Notify,
+    verdicts: Mutex<Verdicts>,
+}
+
+impl Board {
+    pub(crate) fn new(
+        endpoint: &Arc<EndpointState>,
+        sink: &TransitionSink,
+        count: &Arc<watch::Sender<usize>>,
+    ) -> Self {
+        let name = match endpoint.host() {
+            Host::Ip(_) => Name::NotNeeded,
+            Host::Name(_) if endpoint.address().is_some() => Name::Found { stale: false },
+            Host::Name(_) => Name::Sought { _pending: Pending::new(count) },
+        };
+        Self {
+            endpoint: Arc::clone(endpoint),
+            sink: Arc::clone(sink),
+            located: Notify::new(),
+            verdicts: Mutex::new(Verdicts { slots: Vec::new(), name, next_slot: 0 }),
+        }
+    }
+
+    pub(crate) const fn endpoint(&self) -> &Arc<EndpointState> {
+        &self.endpoint
+    }
+
+    /// The endpoint's address, as soon as it has one.
+    pub(crate) async fn address(&self) -> SocketAddr {
+        loop {
+            // Made before looking, so that a ring in between is not missed.
+            let located = self.located.notified();
+            if let Some(address) = self.endpoint.address() {
+                return address;
+            }
+            located.await;
+        }
+    }
+
+    /// A place for a new check. An endpoint in service stays so until the check fails.
+    pub(crate) fn add_slot(&self, pending: Pending) -> SlotId {
+        let mut verdicts = self.lock();
+        let id = SlotId(verdicts.next_slot);
+        verdicts.next_slot += 1;
+        let in_service = self.endpoint.health() == Health::Up;
+        let state = if in_service { CheckState::UP } else { CheckState::UNCHECKED };
+        verdicts.slots.push(Slot { id, state, pending: Some(pending) });
+        id
+    }
+
+    /// Drops a check; what it still reports is ignored.
+    pub(crate) fn remove_slot(&self, id: SlotId) {
+        let mut verdicts = self.lock();
+        let index = verdicts.slots.iter().position(|slot| slot.id == id);
+        let removed = index.map(|index| verdicts.slots.remove(index));
+        self.settle(verdicts, "a check was taken away");
+        drop(removed);
+    }
+
+    /// Ends everything, when nothing checks the endpoint any more.
+    pub(crate) fn close(&self) {
+        let mut verdicts = self.lock();
+        verdicts.slots.clear();
+        verdicts.name = Name::NotNeeded;
+    }
+
+    /// A check's result, with the cause in words.
+    pub(crate) fn report(&self, id: SlotId, passed: bool, rise: u32, fall: u32, cause: &str) {
+        let mut verdicts = self.lock();
+        let Some(slot) = verdicts.slots.iter_mut().find(|slot| slot.id == id) else { return };
+        let pending = slot.pending.take();
+        if slot.state.observe(passed, rise, fall).is_some() {
+            self.settle(verdicts, cause);
+        }
+        drop(pending);
+    }
+
+    /// A look-up's result.
+    pub(crate) fn found(&self, result: Result<Vec<SocketAddr>, String>) {
+        let mut verdicts = self.lock();
+        let in_use = self.endpoint.address();
+        let found = result.and_then(|addresses| {
+            resolve::choose(&addresses, in_use).ok_or_else(|| "it has no address".to_owned())
+        });
+        let (name, cause) = match (found, in_use) {
+            (Ok(address), _) => {
+                self.endpoint.set_address(Some(address));
+                self.located.notify_waiters();
+                self.log_move(in_use, address);
+                (Name::Found { stale: false }, format!("name found: {}", address.ip()))
+            }
+            (Err(error), Some(in_use)) => {
+                self.log_loss(&verdicts.name, in_use, &error);
+                (Name::Found { stale: true }, "the name's last address stays in use".to_owned())
+            }
+            (Err(error), None) => (Name::NotFound, format!("name not found: {error}")),
+        };
+        let lost = matches!(name, Name::NotFound);
+        let name_before = std::mem::replace(&mut verdicts.name, name);
+        // Without an address there is nobody to ask, so no check has to be waited for.
+        let given_up: Vec<Pending> = if lost { verdicts.take_pending() } else { Vec::new() };
+        self.settle(verdicts, &cause);
+        drop((name_before, given_up));
+    }
+
+    /// Tells once that an address may be out of date.
+    fn log_loss(&self, before: &Name, in_use: SocketAddr, error: &str) {
+        if !matches!(before, Name::Found { stale: true }) {
+            let (pool, endpoint) = (self.endpoint.pool(), self.endpoint.name());
+            tracing::warn!(target: "aya::health", pool, endpoint, error, "name not found, {in_use} stays in use");
+        }
+    }
+
+    fn log_move(&self, before: Option<SocketAddr>, after: SocketAddr) {
+        let (pool, endpoint) = (self.endpoint.pool(), self.endpoint.name());
+        match before {
+            Some(before) if before != after => {
+                tracing::info!(target: "aya::health", pool, endpoint, "moved from {before} to {after}");
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes what the verdicts come to, under the lock so that the last report has the last word; tells after it.
+    fn settle(&self, verdicts: MutexGuard<'_, Verdicts>, cause: &str) {
+        let health = verdicts.health();
+        let transition: Option<Transition> =
+            health.and_then(|health| self.endpoint.set_health(health, cause));
+        drop(verdicts);
+        if let Some(transition) = transition {
+            publish(&self.sink, &transition);
+        }
+    }
+
+    /// No code under the lock can leave it half changed, so a poisoned lock is as good as any.
+    fn lock(&self) -> MutexGuard<'_, Verdicts> {
+        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

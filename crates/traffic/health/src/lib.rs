@@ -1,0 +1,30 @@
+//! Which endpoints are fit for traffic: active checks, name look-ups, and the end of ejections.
+//!
+//! - [`HealthMonitor`]: watches the endpoints of all pools and sets their health; fed on each reload.
+//! - [`CheckState`]: when results in a row change the verdict; pure.
+//! - [`kinds`]: the probes there are, in one list.
+//! - [`resolve`]: from a name to an address.
+//! - [`publish`]: how a change of state is logged and handed on; also for changes that the request path finds.
+//!
+//! What always holds:
+//! - An endpoint with several checks is up when all of them pass.
+//! - The first result of an endpoint that was never checked decides at once; later ones as `rise` and `fall` say.
+//! - Probes run at once only up to [`MAX_PROBES_AT_ONCE`], each within its timeout, and never on a worker.
+//! - A reload leaves checks that did not change running, with what they counted.
+//! - After [`HealthMonitor::stop`] no task is left.
+//!
+//! What is not here: counting failures of real requests (`traffic-balance`), choosing endpoints.
+
+mod board;
+mod check_state;
+pub mod kinds;
+mod monitor;
+mod probe;
+mod report;
+pub mod resolve;
+mod watch;
+
+pub use check_state::CheckState;
+pub use monitor::{HealthMonitor, MAX_LOOK_UPS_AT_ONCE, MAX_PROBES_AT_ONCE, MonitorOptions};
+pub use probe::{Passed, Probe, ProbeFailure, ProbeFuture, ProbeKind, Target, UnfitCheck};
+pub use report::{TransitionSink, publish};

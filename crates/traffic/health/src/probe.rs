@@ -1,0 +1,120 @@
+//! The contract between the monitor and a probe: one question to one endpoint.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use base_kit::KindInfo;
+use base_model::model::ActiveCheck;
+
+/// Whom a probe asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Where to connect, with the port of the check.
+    pub address: SocketAddr,
+    /// Host and port as configured, for a `Host` field.
+    pub authority: String,
+}
+
+/// What a probe saw that passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// The connection was accepted.
+    Connected,
+    /// The answer was as wanted; its status.
+    Answered(u16),
+}
+
+impl fmt::Display for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connected => f.write_str("connected"),
+            Self::Answered(status) => write!(f, "status {status}"),
+        }
+    }
+}
+
+/// Why a probe failed, in words for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProbeFailure {
+    /// Nobody listens there.
+    #[error("connect refused")]
+    Refused,
+    /// No connection for another reason.
+    #[error("connect failed: {0}")]
+    Unreachable(String),
+    /// Not done in time.
+    #[error("timed out after {0:?}")]
+    TimedOut(Duration),
+    /// The connection ended before the answer did.
+    #[error("connection closed {0}")]
+    Closed(&'static str),
+    /// The connection broke.
+    #[error("connection broken: {0}")]
+    Broken(String),
+    /// The answer is not what the protocol allows.
+    #[error("broken answer: {0}")]
+    NotUnderstood(String),
+    /// Another status than wanted.
+    #[error("status {got}, wanted {wanted}")]
+    Status {
+        /// Of the answer.
+        got: u16,
+        /// The configured ones.
+        wanted: String,
+    },
+    /// The body does not hold what it must.
+    #[error("body without {0}")]
+    Body(String),
+    /// The check cannot be run at all.
+    #[error("{0}")]
+    Unfit(String),
+}
+
+impl ProbeFailure {
+    /// What a failed attempt to connect is called.
+    pub fn of_connect(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused,
+            _ => Self::Unreachable(error.to_string()),
+        }
+    }
+}
+
+/// A probe under way. Dropping it ends it.
+pub type ProbeFuture<'probe> = Pin<Box<dyn Future<Output = Result<Passed, ProbeFailure>> + Send + 'probe>>;
+
+/// Asks endpoints one question, again and again; made once per configured check.
+pub trait Probe: Send + Sync {
+    /// Asks once. The caller bounds the time.
+    fn run<'probe>(&'probe self, target: &'probe Target) -> ProbeFuture<'probe>;
+}
+
+/// A way of asking that an operator can choose.
+pub trait ProbeKind: Sync {
+    /// Its name card.
+    fn info(&self) -> KindInfo;
+
+    /// The probe for a check, or `None` if the check is of another kind.
+    ///
+    /// # Errors
+    /// When the check is of this kind but cannot be run; checking a configuration refuses such a check.
+    fn build(&self, check: &ActiveCheck) -> Option<Result<Box<dyn Probe>, UnfitCheck>>;
+}
+
+/// A check that cannot be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the check cannot be run: {0}")]
+pub struct UnfitCheck(pub String);
+
+/// Fails always: stands in for a check that cannot be run, so that it shows as a failure instead of passing unseen.
+pub(crate) struct Unfit(pub(crate) UnfitCheck);
+
+impl Probe for Unfit {
+    fn run<'probe>(&'probe self, _target: &'probe Target) -> ProbeFuture<'probe> {
+        Box::pin(async { Err(ProbeFailure::Unfit(self.0.to_string())) })
+    }
+}

@@ -1,0 +1,144 @@
+//! The tasks that ask: one for each check of an endpoint, one for each name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base_kit::{Rng, SeededRng};
+use base_model::model::{ActiveCheck, Host};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use traffic_balance::EndpointState;
+
+use crate::board::{Board, SlotId};
+use crate::kinds;
+use crate::probe::{Passed, Probe, ProbeFailure, Target};
+use crate::resolve::{self, LOOK_UP_AGAIN, NameService};
+
+/// A configured check with its probe, shared by the endpoints of a pool.
+pub(crate) struct CheckPlan {
+    pub(crate) check: ActiveCheck,
+    kind: &'static str,
+    probe: Arc<dyn Probe>,
+}
+
+impl CheckPlan {
+    pub(crate) fn new(check: &ActiveCheck) -> Self {
+        let (kind, probe) = kinds::probe(check);
+        Self { check: check.clone(), kind, probe }
+    }
+
+    async fn ask(&self, target: &Target) -> Result<Passed, ProbeFailure> {
+        let limit = self.check.timeout;
+        timeout(limit, self.probe.run(target)).await.unwrap_or(Err(ProbeFailure::TimedOut(limit)))
+    }
+
+    fn pause(&self, rng: &mut SeededRng) -> Duration {
+        varied(self.check.interval, self.check.jitter, rng)
+    }
+}
+
+/// One check of one endpoint.
+pub(crate) struct CheckTask {
+    pub(crate) board: Arc<Board>,
+    pub(crate) slot: SlotId,
+    pub(crate) plan: Arc<CheckPlan>,
+    pub(crate) limiter: Arc<Semaphore>,
+    pub(crate) rng: SeededRng,
+    /// Before the first check.
+    pub(crate) delay: Duration,
+}
+
+impl CheckTask {
+    /// Asks until it is aborted.
+    pub(crate) async fn run(mut self) {
+        sleep(self.delay).await;
+        loop {
+            let target = self.target().await;
+            let Ok(permit) = self.limiter.acquire().await else { return };
+            let result = self.plan.ask(&target).await;
+            drop(permit);
+            self.report(&result);
+            sleep(self.plan.pause(&mut self.rng)).await;
+        }
+    }
+
+    async fn target(&self) -> Target {
+        let mut address = self.board.address().await;
+        let endpoint = self.board.endpoint();
+        let Some(port) = self.plan.check.port else {
+            return Target { address, authority: endpoint.name().to_owned() };
+        };
+        address.set_port(port);
+        Target { address, authority: authority(endpoint, port) }
+    }
+
+    fn report(&self, result: &Result<Passed, ProbeFailure>) {
+        let CheckPlan { check, kind, .. } = &*self.plan;
+        let cause = match result {
+            Ok(passed) => format!("{kind} check: {passed}"),
+            Err(failure) => format!("{kind} check: {failure}"),
+        };
+        self.board.report(self.slot, result.is_ok(), check.rise, check.fall, &cause);
+    }
+}
+
+/// The endpoint's host with another port.
+fn authority(endpoint: &EndpointState, port: u16) -> String {
+    match endpoint.host() {
+        Host::Ip(ip) => std::net::SocketAddr::new(*ip, port).to_string(),
+        Host::Name(name) => format!("{name}:{port}"),
+    }
+}
+
+/// The look-ups of one endpoint's name.
+pub(crate) struct LookUpTask {
+    pub(crate) board: Arc<Board>,
+    pub(crate) names: Arc<dyn NameService>,
+    pub(crate) limiter: Arc<Semaphore>,
+    pub(crate) every: Duration,
+    pub(crate) rng: SeededRng,
+}
+
+/// Share of the time between look-ups by which it is varied, so that look-ups of many names spread.
+const LOOK_UP_JITTER: f64 = 0.1;
+
+impl LookUpTask {
+    /// Looks up until it is aborted.
+    pub(crate) async fn run(mut self) {
+        let endpoint = Arc::clone(self.board.endpoint());
+        let Host::Name(name) = endpoint.host() else { return };
+        loop {
+            let Ok(permit) = self.limiter.acquire().await else { return };
+            let result = resolve::look_up(&*self.names, name, endpoint.port()).await;
+            drop(permit);
+            self.board.found(result);
+            let known = endpoint.address().is_some();
+            let pause = if known { self.every } else { self.every.min(LOOK_UP_AGAIN) };
+            sleep(varied(pause, LOOK_UP_JITTER, &mut self.rng)).await;
+        }
+    }
+}
+
+/// A time, more or less by at most this share of it.
+fn varied(time: Duration, share: f64, rng: &mut dyn Rng) -> Duration {
+    // Outside of 0 to 1, or not a number: no checked configuration holds it, and no time may become negative.
+    let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+    time.mul_f64(1.0 + share * (2.0 * rng.unit() - 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_vary_by_their_share_and_no_more() {
+        let mut rng = SeededRng::new(1);
+        let second = Duration::from_secs(1);
+        let times: Vec<Duration> = (0..1_000).map(|_| varied(second, 0.1, &mut rng)).collect();
+        let (least, most) = (times.iter().min().unwrap(), times.iter().max().unwrap());
+        assert!((900..910).contains(&least.as_millis()) && (1_090..=1_100).contains(&most.as_millis()));
+        assert_eq!(varied(second, 0.0, &mut rng), second);
+        assert_eq!(varied(second, f64::NAN, &mut rng), second);
+        assert!(varied(second, 99.0, &mut rng) <= 2 * second);
+    }
+}

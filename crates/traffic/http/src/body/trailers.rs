@@ -1,0 +1,69 @@
+//! The fields after a chunked body (RFC 9112 §7.1.2, RFC 9110 §6.5).
+
+use crate::HttpError;
+use crate::fields::{Fields, KnownField};
+use crate::head::parse_field_lines;
+
+/// Longest trailer section.
+const MAX_TRAILER_BYTES: usize = 8 * 1024;
+
+/// Collects the trailer section, which may be split anywhere, and then its fields.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trailers {
+    /// The section, with the CRLF before it; empty while nothing but a whole final line was seen.
+    section: Vec<u8>,
+    fields: Fields,
+}
+
+impl Trailers {
+    pub(super) const fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.section.clear();
+        self.fields.clear();
+    }
+
+    /// Takes bytes from the front of `input`; gives how many, and whether the section is complete.
+    pub(super) fn read(&mut self, input: &[u8]) -> Result<(usize, bool), HttpError> {
+        // The common case: no trailers, in one piece.
+        if self.section.is_empty() && input.starts_with(b"\r\n") {
+            return Ok((2, true));
+        }
+        if self.section.is_empty() {
+            self.section.extend_from_slice(b"\r\n");
+        }
+        let mut taken = 0;
+        while let Some(rest) = input.get(taken..).filter(|rest| !rest.is_empty()) {
+            let line_end = memchr::memchr(b'\n', rest);
+            let piece = rest.get(..line_end.map_or(rest.len(), |at| at + 1)).unwrap_or_default();
+            if self.section.len() + piece.len() > MAX_TRAILER_BYTES {
+                return Err(HttpError::TrailersTooLarge);
+            }
+            self.section.extend_from_slice(piece);
+            taken += piece.len();
+            if line_end.is_some() && !self.section.ends_with(b"\r\n") {
+                return Err(HttpError::InvalidLineEnd);
+            }
+            if line_end.is_some() && self.section.ends_with(b"\r\n\r\n") {
+                parse_field_lines(&self.section, &mut self.fields)?;
+                self.fields.retain(may_be_trailer);
+                return Ok((taken, true));
+            }
+        }
+        Ok((taken, false))
+    }
+}
+
+/// Whether a field may come after the body. All that decides about framing, routing, authentication, caching or the
+/// meaning of the content is dropped: it would take effect at some recipients and not at others. Of the known fields
+/// only `ETag` is left.
+fn may_be_trailer(known: Option<KnownField>, name: &[u8]) -> bool {
+    match known {
+        Some(known) => known == KnownField::Etag,
+        None => ![b"x-forwarded-".as_slice(), b"proxy-"]
+            .iter()
+            .any(|prefix| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))),
+    }
+}

@@ -1,0 +1,289 @@
+//! Field lines: one byte store, and spans into it.
+
+mod edit;
+mod known;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+pub use known::KnownField;
+
+use crate::HttpError;
+
+/// A place in the byte store. Kept in 32 bits because heads are small and lists of lines should stay in cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+impl Span {
+    /// Positions beyond 4 GiB become an empty span; limits on heads keep that theoretical.
+    #[inline]
+    pub(crate) fn new(start: usize, end: usize) -> Self {
+        Self { start: offset(start), end: offset(end) }
+    }
+
+    #[inline]
+    pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
+        bytes.get(self.range()).unwrap_or_default()
+    }
+
+    pub(crate) const fn is_empty(self) -> bool {
+        self.start >= self.end
+    }
+
+    #[inline]
+    pub(crate) fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// One field line: `name: value CRLF`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line {
+    start: u32,
+    name_end: u32,
+    pub(crate) value: Span,
+    end: u32,
+    known: Option<KnownField>,
+}
+
+impl Line {
+    pub(crate) fn name(self, bytes: &[u8]) -> &[u8] {
+        Span { start: self.start, end: self.name_end }.of(bytes)
+    }
+
+    /// What surrounds the value: `(after the colon, before CRLF)`.
+    fn surroundings(self, bytes: &[u8]) -> (&[u8], &[u8]) {
+        (
+            Span { start: self.name_end + 1, end: self.value.start }.of(bytes),
+            Span { start: self.value.end, end: self.end.saturating_sub(2) }.of(bytes),
+        )
+    }
+}
+
+fn offset(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
+}
+
+/// The field lines of a message, in order. Keeps its memory when cleared, so that heads can be reused.
+///
+/// Edits append to the byte store and add or drop spans; lines that nobody touched are encoded byte for byte as they
+/// were received, a run of them with one copy.
+#[derive(Clone, Debug, Default)]
+pub struct Fields {
+    /// The head as received (start line included), then what edits appended.
+    bytes: Vec<u8>,
+    lines: Vec<Line>,
+    /// Which known fields are there.
+    present: u64,
+    /// Which known fields have more than one line.
+    repeated: u64,
+}
+
+impl Fields {
+    /// No fields.
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), lines: Vec::new(), present: 0, repeated: 0 }
+    }
+
+    /// Forgets all fields and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.lines.clear();
+        self.present = 0;
+        self.repeated = 0;
+    }
+
+    /// Whether a line of this field is there.
+    #[inline]
+    pub const fn has(&self, known: KnownField) -> bool {
+        self.present & known.bit() != 0
+    }
+
+    /// Whether more than one line of this field is there.
+    #[inline]
+    pub const fn has_several(&self, known: KnownField) -> bool {
+        self.repeated & known.bit() != 0
+    }
+
+    /// The first value of this field, without blanks around it.
+    #[inline]
+    pub fn get(&self, known: KnownField) -> Option<&[u8]> {
+        if !self.has(known) {
+            return None;
+        }
+        self.lines_of(known).next().map(|line| line.value.of(&self.bytes))
+    }
+
+    /// The values of all lines of this field, in order, without blanks around them.
+    pub fn values(&self, known: KnownField) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.lines_of(known).map(|line| line.value.of(&self.bytes))
+    }
+
+    /// The first value of the field of this name, in whatever case.
+    pub fn find(&self, name: &str) -> Option<&[u8]> {
+        self.find_all(name).next()
+    }
+
+    /// The values of all lines of this name, in order.
+    pub fn find_all(&self, name: &str) -> impl DoubleEndedIterator<Item = &[u8]> {
+        let known = KnownField::from_name(name.as_bytes());
+        let absent = known.is_some_and(|known| !self.has(known));
+        let lines = if absent { &[] } else { self.lines.as_slice() };
+        lines
+            .iter()
+            .filter(move |line| self.is_named(line, known, name.as_bytes()))
+            .map(|line| line.value.of(&self.bytes))
+    }
+
+    /// All lines as (name, value), in order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&[u8], &[u8])> {
+        self.lines.iter().map(|line| (line.name(&self.bytes), line.value.of(&self.bytes)))
+    }
+
+    /// How many lines there are.
+    pub const fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there is no line.
+    pub const fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Appends the lines, each with its CRLF, without the empty line that ends a head.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_after(Span::default(), out);
+    }
+
+    /// Appends `run` of the store, then the lines; what lies side by side is one copy.
+    pub(crate) fn encode_after(&self, run: Span, out: &mut Vec<u8>) {
+        let mut run = run;
+        for line in &self.lines {
+            if line.start == run.end {
+                run.end = line.end;
+            } else {
+                out.extend_from_slice(run.of(&self.bytes));
+                run = Span { start: line.start, end: line.end };
+            }
+        }
+        out.extend_from_slice(run.of(&self.bytes));
+    }
+
+    /// The byte store: the head as received, then what edits appended.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    #[inline]
+    pub(crate) fn lines_of(&self, known: KnownField) -> impl DoubleEndedIterator<Item = &Line> {
+        self.lines.iter().filter(move |line| line.known == Some(known))
+    }
+
+    #[inline]
+    fn is_named(&self, line: &Line, known: Option<KnownField>, name: &[u8]) -> bool {
+        match known {
+            Some(_) => line.known == known,
+            None => line.known.is_none() && line.name(&self.bytes).eq_ignore_ascii_case(name),
+        }
+    }
+
+    /// Whether the first line of this field has a tab beside its value. RFC 9110 allows it as a blank; servers that do
+    /// not know that read framing fields differently.
+    pub(crate) fn has_tab_beside(&self, known: KnownField) -> bool {
+        self.lines_of(known).next().is_some_and(|line| {
+            let (before, after) = line.surroundings(&self.bytes);
+            before.contains(&b'\t') || after.contains(&b'\t')
+        })
+    }
+
+    /// Takes over a tokenised head: `head` is copied once, `headers` are slices of `head`.
+    ///
+    /// The tokeniser accepts a line that ends with LF alone; here it is refused, by looking at the two bytes before
+    /// each line's beginning.
+    pub(crate) fn load(&mut self, head: &[u8], headers: &[httparse::Header<'_>]) -> Result<(), HttpError> {
+        self.clear();
+        if u32::try_from(head.len()).is_err() {
+            return Err(HttpError::HeadTooLarge);
+        }
+        self.bytes.extend_from_slice(head);
+        self.lines.reserve(headers.len());
+        let base = head.as_ptr() as usize;
+        for header in headers {
+            // Cannot be cut off: the head is shorter than 4 GiB.
+            let start = (header.name.as_ptr() as usize - base) as u32;
+            let value_start = (header.value.as_ptr() as usize - base) as u32;
+            self.end_line(head, start)?;
+            let known = KnownField::from_name(header.name.as_bytes());
+            if known.is_none() && looks_like_framing(header.name.as_bytes()) {
+                return Err(HttpError::AmbiguousFieldName);
+            }
+            self.push_line(Line {
+                start,
+                name_end: start + header.name.len() as u32,
+                value: Span { start: value_start, end: value_start + header.value.len() as u32 },
+                end: 0,
+                known,
+            });
+        }
+        let end = head.len().saturating_sub(2);
+        self.end_line(head, end as u32)?;
+        if head.get(end..) == Some(b"\r\n") { Ok(()) } else { Err(HttpError::InvalidLineEnd) }
+    }
+
+    /// A new line begins at `position`, or the head ends there: what is before it must be CRLF.
+    #[inline]
+    fn end_line(&mut self, head: &[u8], position: u32) -> Result<(), HttpError> {
+        if let Some(last) = self.lines.last_mut() {
+            last.end = position;
+        }
+        let position = position as usize;
+        match head.get(position.wrapping_sub(2)..position) {
+            Some(b"\r\n") => Ok(()),
+            _ => Err(HttpError::InvalidLineEnd),
+        }
+    }
+
+    #[inline]
+    fn push_line(&mut self, line: Line) {
+        if let Some(known) = line.known {
+            self.repeated |= self.present & known.bit();
+            self.present |= known.bit();
+        }
+        self.lines.push(line);
+    }
+
+    /// Panics when the parts of this value do not fit together. For tests and simulations.
+    pub fn check_invariants(&self) {
+        let (mut present, mut repeated) = (0, 0);
+        for line in &self.lines {
+            assert!(line.start < line.name_end && line.name_end < line.value.start + 1);
+            assert!(line.value.start <= line.value.end && line.value.end + 2 <= line.end);
+            assert!(line.end as usize <= self.bytes.len());
+            assert_eq!(line.known, KnownField::from_name(line.name(&self.bytes)));
+            assert!(self.bytes.get(..line.end as usize).is_some_and(|bytes| bytes.ends_with(b"\r\n")));
+            if let Some(known) = line.known {
+                repeated |= present & known.bit();
+                present |= known.bit();
+            }
+        }
+        assert_eq!((self.present, self.repeated), (present, repeated));
+    }
+}
+
+/// Gateways to CGI-like interfaces read `_` as `-`, and so take this for a framing field.
+#[inline]
+fn looks_like_framing(name: &[u8]) -> bool {
+    #[cold]
+    fn compare(name: &[u8], framing: KnownField) -> bool {
+        name.iter().zip(framing.name().bytes()).all(|(&byte, expected)| {
+            byte.eq_ignore_ascii_case(&expected) || (byte == b'_' && expected == b'-')
+        })
+    }
+    [KnownField::ContentLength, KnownField::TransferEncoding]
+        .into_iter()
+        .any(|framing| name.len() == framing.name().len() && compare(name, framing))
+}

@@ -1,0 +1,119 @@
+//! What endpoints are told about the client: `X-Forwarded-*` and `Forwarded` (RFC 7239), and who is believed.
+
+mod address;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+use base_model::model::{Forwarded, ForwardedMode, ForwardedStyle};
+use ipnet::IpNet;
+
+pub use address::AddressText;
+
+use crate::fields::{Fields, KnownField, Span};
+use crate::head::{RequestHead, tokens};
+
+/// How a request came in.
+#[derive(Clone, Copy, Debug)]
+pub struct Hop<'a> {
+    /// Who opened the connection.
+    pub peer: IpAddr,
+    /// Whether the peer's forwarding fields are believed.
+    pub is_trusted: bool,
+    /// `http` or `https`.
+    pub scheme: &'a str,
+}
+
+/// The fields that claim something about the client; any other `X-Forwarded-*` does too.
+const CLAIMS: u64 = KnownField::Forwarded.bit()
+    | KnownField::XForwardedFor.bit()
+    | KnownField::XForwardedProto.bit()
+    | KnownField::XForwardedHost.bit()
+    | KnownField::XForwardedPort.bit()
+    | KnownField::XRealIp.bit();
+
+/// Rewrites the forwarding fields of a request. To be called before the host is rewritten, so that the endpoint learns
+/// what the client asked for, and after [`client_address`].
+///
+/// What an untrusted peer claims goes, and so does everything in the modes `replace` and `drop`. A trusted peer's
+/// chain gets the peer added; its scheme and host stay, because they are nearer to the client.
+pub fn apply(head: &mut RequestHead, settings: Forwarded, hop: &Hop<'_>) {
+    let host = head.host_span();
+    let fields = head.fields_mut();
+    if settings.mode != ForwardedMode::Append || !hop.is_trusted {
+        fields.remove_set(CLAIMS);
+        fields.remove_unknown_with_prefix(b"x-forwarded-");
+    }
+    if settings.mode == ForwardedMode::Drop {
+        return;
+    }
+    let peer = AddressText::new(hop.peer);
+    if matches!(settings.style, ForwardedStyle::XForwarded | ForwardedStyle::Both) {
+        add_x_forwarded(fields, &peer, hop.scheme, host);
+    }
+    if matches!(settings.style, ForwardedStyle::Forwarded | ForwardedStyle::Both) {
+        add_forwarded(fields, &peer, hop.scheme, host);
+    }
+}
+
+fn add_x_forwarded(fields: &mut Fields, peer: &AddressText, scheme: &str, host: Span) {
+    // One line for the whole chain: many servers look at one line only.
+    fields
+        .compose(KnownField::XForwardedFor.name())
+        .push_values(KnownField::XForwardedFor)
+        .push(peer.as_bytes())
+        .replace();
+    if !fields.has(KnownField::XForwardedProto) {
+        fields.append(KnownField::XForwardedProto.name(), scheme.as_bytes());
+    }
+    if !fields.has(KnownField::XForwardedHost) && !host.is_empty() {
+        fields.compose(KnownField::XForwardedHost.name()).push_stored(host).append();
+    }
+}
+
+fn add_forwarded(fields: &mut Fields, peer: &AddressText, scheme: &str, host: Span) {
+    // A colon must be quoted (RFC 7239 §4); the host was checked and has no quotation mark.
+    let is_quoted = host.of(fields.bytes()).contains(&b':');
+    let mut element = fields.compose(KnownField::Forwarded.name()).push_values(KnownField::Forwarded);
+    element = if peer.is_v6() {
+        element.push(b"for=\"[").push(peer.as_bytes()).push(b"]\"")
+    } else {
+        element.push(b"for=").push(peer.as_bytes())
+    };
+    if !host.is_empty() {
+        let quote: &[u8] = if is_quoted { b"\"" } else { b"" };
+        element = element.push(b";host=").push(quote).push_stored(host).push(quote);
+    }
+    element.push(b";proto=").push(scheme.as_bytes()).replace();
+}
+
+/// Whether an address belongs to a trusted proxy. IPv4 addresses in IPv6 clothes count as IPv4.
+pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    let address = address.to_canonical();
+    trusted.iter().any(|network| network.contains(&address))
+}
+
+/// The client that a request comes from: the peer, or, if that is a trusted proxy, the right-most address of the chain
+/// that is not one. Where the chain ends or becomes unreadable, the last address that a trusted proxy vouched for.
+///
+/// `X-Forwarded-For` is read if it is there, else `Forwarded`.
+pub fn client_address(fields: &Fields, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
+    let peer = peer.to_canonical();
+    if !is_trusted(peer, trusted) {
+        return peer;
+    }
+    let has_x_forwarded = fields.has(KnownField::XForwardedFor);
+    let known = if has_x_forwarded { KnownField::XForwardedFor } else { KnownField::Forwarded };
+    let mut client = peer;
+    for element in fields.values(known).rev().flat_map(|value| tokens(value).rev()) {
+        let address =
+            if has_x_forwarded { address::parse(element) } else { address::parse_forwarded(element) };
+        let Some(address) = address else { break };
+        client = address;
+        if !is_trusted(address, trusted) {
+            break;
+        }
+    }
+    client
+}

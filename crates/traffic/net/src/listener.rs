@@ -1,0 +1,140 @@
+//! Listening sockets: one per worker and address, so that the kernel spreads connections without a hand-off.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use thiserror::Error;
+
+/// An address that could not be listened on, and the way out.
+#[derive(Debug, Error)]
+#[error("cannot listen on {address}: {source}; {advice}")]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// What the system said.
+    pub source: io::Error,
+    /// What to do about it.
+    pub advice: &'static str,
+}
+
+impl BindError {
+    /// No socket where there should be one.
+    pub fn missing(address: SocketAddr) -> Self {
+        Self::new(address, io::ErrorKind::NotFound.into())
+    }
+
+    fn new(address: SocketAddr, source: io::Error) -> Self {
+        let advice = match source.kind() {
+            io::ErrorKind::AddrInUse => "stop what uses this port (`ss -ltnp` names it) or choose another",
+            io::ErrorKind::PermissionDenied => {
+                "ports below 1024 need the capability CAP_NET_BIND_SERVICE; grant it or choose a higher port"
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                "this machine has no such address; `ip address` lists those it has"
+            }
+            _ => "check the address and the system's limits",
+        };
+        Self { address, source, advice }
+    }
+}
+
+/// The sockets of one address, one for each worker.
+#[derive(Debug)]
+pub struct Listeners {
+    /// The address they are bound to; its port is never 0.
+    pub address: SocketAddr,
+    /// As many as there are workers.
+    pub sockets: Vec<TcpListener>,
+}
+
+/// The longest queue of connections that wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
+pub const fn accept_backlog() -> i32 {
+    4096
+}
+
+/// Listens on an address with one socket per worker.
+///
+/// # Errors
+/// If the system refuses, or somebody else listens there: sharing the port with another process would silently split
+/// its traffic.
+pub fn bind(address: SocketAddr, workers: usize) -> Result<Listeners, BindError> {
+    let fail = |error| BindError::new(address, error);
+    // Sockets that share a port are let in beside those of any process of the same user. This one isn't shared, so it fails
+    // if anybody listens there. It never listens itself, so no connection can end up in it.
+    let probe = open(address, false).map_err(fail)?;
+    let address = probe.local_addr().ok().and_then(|bound| bound.as_socket()).unwrap_or(address);
+    drop(probe);
+    bind_beside(address, workers)
+}
+
+/// Listens on an address that this process listens on already; see [`bind`].
+///
+/// # Errors
+/// If the system refuses.
+pub fn bind_beside(address: SocketAddr, workers: usize) -> Result<Listeners, BindError> {
+    let fail = |error| BindError::new(address, error);
+    let sockets = (0..workers.max(1))
+        .map(|_| {
+            let socket = open(address, true)?;
+            socket.listen(accept_backlog())?;
+            Ok(socket.into())
+        })
+        .collect::<io::Result<Vec<TcpListener>>>()
+        .map_err(fail)?;
+    Ok(Listeners { address, sockets })
+}
+
+fn open(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    if address.is_ipv6() {
+        // `[::]:80` beside `0.0.0.0:80` shall not be an error, so each takes its own family only.
+        socket.set_only_v6(true)?;
+    }
+    // Accepted connections inherit it; small answers must not wait for an acknowledgement.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// Hands a socket of [`bind`] to the tokio runtime of the calling thread.
+///
+/// # Errors
+/// If the runtime cannot watch it.
+pub fn adopt(socket: TcpListener) -> io::Result<tokio::net::TcpListener> {
+    tokio::net::TcpListener::from_std(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn every_worker_gets_a_socket_on_the_same_port() {
+        let listeners = bind((Ipv4Addr::LOCALHOST, 0).into(), 3).unwrap();
+        assert_ne!(listeners.address.port(), 0);
+        assert_eq!(listeners.sockets.len(), 3);
+        assert!(listeners.sockets.iter().all(|socket| socket.local_addr().unwrap() == listeners.address));
+    }
+
+    #[test]
+    fn a_port_that_others_use_is_refused_with_the_way_out() {
+        let first = bind((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
+        let error = bind(first.address, 1).unwrap_err();
+        assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
+        assert!(error.to_string().contains("choose another"), "{error}");
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_refused() {
+        let error = bind("192.0.2.1:0".parse().unwrap(), 1).unwrap_err();
+        assert!(error.to_string().contains("no such address"), "{error}");
+    }
+}

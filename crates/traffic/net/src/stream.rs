@@ -1,0 +1,84 @@
+//! A connection as the engine sees it: bytes come into a pooled buffer, bytes go out from slices.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use tokio::io::{AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::buffer::Buffer;
+
+/// What a look at a connection's incoming side shows, without taking anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peek {
+    /// Bytes wait to be received.
+    Bytes,
+    /// The peer will send no more.
+    End,
+}
+
+/// A two-way byte stream. `poll` functions follow the rules of futures: `Pending` means the waker will be called.
+pub trait Stream {
+    /// Appends bytes to the buffer and says how many; 0 when the peer sends no more or the buffer has no room.
+    /// A buffer that is empty holds no storage while this is pending.
+    fn poll_receive(&mut self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>>;
+
+    /// Sends from the front of the slices, in order, and says how many bytes were taken.
+    fn poll_send(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+
+    /// Waits until something can be received, takes nothing. May cost a system call once it is ready, not before.
+    fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Peek>>;
+
+    /// Says to the peer that no more is sent.
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Whether a connection that nobody uses is open and silent, as far as the kernel has told so far.
+    fn is_quiet(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.poll_peek(&mut cx).is_pending()
+    }
+}
+
+/// A TCP connection driven by tokio.
+#[derive(Debug)]
+pub struct TcpSocket(TcpStream);
+
+impl TcpSocket {
+    /// Wraps a connected socket.
+    pub const fn new(stream: TcpStream) -> Self {
+        Self(stream)
+    }
+}
+
+impl Stream for TcpSocket {
+    fn poll_receive(&mut self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
+        let mut room = ReadBuf::new(buffer.spare());
+        // Through `AsyncRead`, because it knows that a read which does not fill its buffer has emptied the socket: no
+        // further system call is needed to find that out.
+        let polled = tokio::io::AsyncRead::poll_read(Pin::new(&mut self.0), cx, &mut room);
+        let count = room.filled().len();
+        buffer.filled_by(count);
+        if count == 0 {
+            buffer.release();
+        }
+        polled.map_ok(|()| count)
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match slices {
+            [one] => Pin::new(&mut self.0).poll_write(cx, one),
+            many => Pin::new(&mut self.0).poll_write_vectored(cx, many),
+        }
+    }
+
+    fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Peek>> {
+        let mut byte = [0];
+        let seen = ready!(self.0.poll_peek(cx, &mut ReadBuf::new(&mut byte)))?;
+        Poll::Ready(Ok(if seen == 0 { Peek::End } else { Peek::Bytes }))
+    }
+
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}

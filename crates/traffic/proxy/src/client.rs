@@ -1,0 +1,149 @@
+//! A client's connection, from the first byte to the last.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use base_kit::Moment;
+use traffic_net::{Buffer, BufferSize, Stream};
+
+use crate::life;
+use crate::timers::Timer;
+use crate::view::ListenerView;
+use crate::worker::{Worker, within};
+
+/// How long a connection that is given up is still read from, so that the answer reaches a client that is still sending:
+/// closing with unread bytes would reset the connection and could take the answer with it.
+const LINGER: Duration = Duration::from_secs(2);
+/// How much is read meanwhile.
+const LINGER_BYTES: usize = 1 << 20;
+
+/// A client's connection.
+pub(crate) struct Client {
+    pub(crate) stream: Box<dyn Stream>,
+    /// What the client has sent and was not yet used.
+    pub(crate) input: Buffer,
+    pub(crate) peer: SocketAddr,
+    pub(crate) timer: Timer,
+    /// How its listener is configured at present.
+    pub(crate) listener: Rc<ListenerView>,
+    /// Requests that have begun.
+    pub(crate) requests: u64,
+}
+
+/// What becomes of a connection after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It waits for the next request.
+    KeepAlive,
+    /// It is closed; the client knows or does not mind.
+    Close,
+    /// It is closed, but the client may still be sending.
+    Linger,
+}
+
+/// Serves a connection until it ends.
+pub(crate) async fn serve_connection(worker: &Rc<Worker>, mut client: Client) {
+    while client.next_request(worker).await {
+        let mut exchange = worker.borrow_exchange();
+        let ending = life::serve(&mut client, worker, &mut exchange).await;
+        worker.return_exchange(exchange);
+        match ending {
+            Ending::KeepAlive => client.input.release(),
+            Ending::Close => return,
+            Ending::Linger => return client.linger(worker).await,
+        }
+    }
+}
+
+impl Client {
+    pub(crate) fn new(
+        worker: &Worker,
+        stream: Box<dyn Stream>,
+        peer: SocketAddr,
+        listener: Rc<ListenerView>,
+    ) -> Self {
+        let input = Buffer::new(worker.buffers.clone(), BufferSize::Small);
+        Self { stream, input, peer, timer: worker.timers.timer(), listener, requests: 0 }
+    }
+
+    /// Waits for the first byte of a request. False when none will come.
+    async fn next_request(&mut self, worker: &Worker) -> bool {
+        if !self.input.is_empty() {
+            return true;
+        }
+        let timeouts = &self.listener.settings.timeouts;
+        let now = worker.now();
+        if self.requests == 0 {
+            self.timer.set_idle(now + timeouts.request_head);
+        } else if worker.is_draining() {
+            return false;
+        } else {
+            self.timer.set_idle(now + timeouts.idle);
+        }
+        self.input.resize(BufferSize::Small);
+        poll_fn(|cx| match self.stream.poll_receive(cx, &mut self.input) {
+            Poll::Ready(Ok(count)) => Poll::Ready(count > 0),
+            Poll::Ready(Err(_)) => Poll::Ready(false),
+            Poll::Pending => self.timer.poll_expired(cx).map(|()| false),
+        })
+        .await
+    }
+
+    /// Follows a reload. False if the listener is gone.
+    pub(crate) fn follow(&mut self, view: &crate::view::View) -> bool {
+        let current = view.listeners.get(self.listener.index);
+        if current.is_some_and(|current| Rc::ptr_eq(current, &self.listener)) {
+            return true;
+        }
+        let name: Arc<str> = Arc::clone(&self.listener.settings.name);
+        let found = view.listener(&name);
+        if let Some(listener) = found {
+            self.listener = Rc::clone(listener);
+        }
+        found.is_some()
+    }
+
+    /// Sends all of it, before the deadline.
+    pub(crate) async fn send(&mut self, bytes: &[u8], deadline: Moment) -> io::Result<()> {
+        self.timer.set(deadline);
+        let mut sent = 0;
+        let stream = &mut self.stream;
+        let sending = poll_fn(|cx| {
+            while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
+                match ready!(stream.poll_send(cx, &[IoSlice::new(rest)])) {
+                    Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Ok(count) => sent += count,
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+            }
+            Poll::Ready(Ok(()))
+        });
+        within(&self.timer, sending).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Says that no more is sent, then reads what the client still sends, within limits.
+    async fn linger(mut self, worker: &Worker) {
+        self.timer.set(worker.now() + LINGER);
+        let (stream, input) = (&mut self.stream, &mut self.input);
+        let mut read = 0;
+        let reading = poll_fn(|cx| {
+            if read == 0 && ready!(stream.poll_finish(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            while read < LINGER_BYTES {
+                input.consume(input.len());
+                match ready!(stream.poll_receive(cx, input)) {
+                    Ok(0) | Err(_) => return Poll::Ready(()),
+                    Ok(count) => read += count,
+                }
+            }
+            Poll::Ready(())
+        });
+        let _ = within(&self.timer, reading).await;
+    }
+}

@@ -1,0 +1,54 @@
+//! From what went wrong to the one [`Reason`] that status, log and metric come from.
+
+use std::io;
+
+use base_signal::Reason;
+use traffic_http::HttpError;
+
+/// A request that could not be served.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) reason: Reason,
+    /// What exactly, for the log and, where it is the client's to mend, for the client.
+    pub(crate) detail: Option<String>,
+}
+
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Self {
+        Self { reason, detail: None }
+    }
+}
+
+impl Failure {
+    /// With what exactly was wrong.
+    pub(crate) fn with(reason: Reason, detail: impl ToString) -> Self {
+        Self { reason, detail: Some(detail.to_string()) }
+    }
+
+    /// A request that does not follow the protocol.
+    pub(crate) fn bad_request(error: &HttpError) -> Self {
+        let reason = match error {
+            HttpError::HeadTooLarge | HttpError::TooManyFields => Reason::HeadTooLarge,
+            HttpError::TargetTooLong => Reason::TargetTooLong,
+            HttpError::VersionNotSupported => Reason::VersionNotSupported,
+            HttpError::TransferCodingNotSupported => Reason::TransferCodingNotSupported,
+            HttpError::ExpectationFailed => Reason::ExpectationFailed,
+            _ => Reason::BadRequest,
+        };
+        Self::with(reason, error)
+    }
+
+    /// A response that does not follow the protocol.
+    pub(crate) fn bad_response(error: &HttpError) -> Self {
+        let reason = match error {
+            HttpError::HeadTooLarge | HttpError::TooManyFields => Reason::ResponseHeadTooLarge,
+            _ => Reason::BadResponse,
+        };
+        Self::with(reason, error)
+    }
+
+    /// An endpoint that could not be connected to.
+    pub(crate) fn connect(error: &io::Error) -> Self {
+        Self::with(Reason::ConnectFailed, error)
+    }
+}

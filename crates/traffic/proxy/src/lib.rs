@@ -1,0 +1,29 @@
+//! The life of a connection and of a request.
+//!
+//! ```text
+//! accept ─► Client ─► head ─► admit ─► identify ─► route ─► filters ─► handler
+//!                                                                  └─► pool ─► endpoint ─► relay ─► record
+//! ```
+//! One [`run`] per core: an OS thread with its own runtime, listening sockets, timers, buffers, upstream connections, balancers and
+//! counters. **Nothing on the request path takes a lock, crosses a thread or allocates in steady state.** What workers share
+//! are the [`Plan`] (immutable, swapped whole) and the atomics of endpoint state.
+//!
+//! `life.rs` is the place to begin reading.
+//!
+//! Not here: the bytes of HTTP (`traffic-http`), the choice of endpoints (`traffic-balance`), active checks (`traffic-health`), and who
+//! starts and stops all this (`app-node`).
+
+mod answer;
+mod client;
+mod exchange;
+mod failure;
+mod life;
+mod plan;
+mod relay;
+mod timers;
+mod upstream;
+mod view;
+mod worker;
+
+pub use plan::{Plan, PlanError};
+pub use worker::{Command, ListenSocket, TransitionSink, WorkerSetup, run};

@@ -1,0 +1,107 @@
+//! The life of a request, from its head to its record. `docs/design/life-of-a-request.md` tells the same in prose.
+
+mod forward;
+mod head;
+mod identity;
+mod local;
+mod record;
+
+use std::rc::Rc;
+
+use base_kit::Moment;
+use base_signal::Reason;
+use traffic_http::{Method, Version};
+
+use crate::client::{Client, Ending};
+use crate::exchange::Exchange;
+use crate::failure::Failure;
+use crate::plan::ActionPlan;
+use crate::relay::Pump;
+use crate::view::View;
+use crate::worker::Worker;
+
+/// A request that is being served.
+pub(crate) struct Life<'a> {
+    client: &'a mut Client,
+    worker: &'a Rc<Worker>,
+    exchange: &'a mut Exchange,
+    /// The configuration that the request began with; it keeps it to its end, whatever is reloaded meanwhile.
+    view: Rc<View>,
+    method: Method,
+    version: Version,
+    /// The request's body on its way up.
+    up: Pump,
+    /// Whether the client waits for a 100 before it sends the body.
+    awaits_continue: bool,
+    /// Whether the client asked to switch protocols.
+    upgrades: bool,
+    /// For the whole request.
+    deadline: Moment,
+    /// Whether the connection ends with this request.
+    closes: bool,
+    /// Whether the final answer's head was sent: from then on a failure can only break off.
+    begun: bool,
+}
+
+/// Serves the request whose first bytes are in the client's buffer.
+pub(crate) async fn serve(client: &mut Client, worker: &Rc<Worker>, exchange: &mut Exchange) -> Ending {
+    let mut life = Life::begin(client, worker, exchange);
+    let ending = match life.run().await {
+        Ok(ending) => ending,
+        Err(failure) => life.fail(failure).await,
+    };
+    life.record();
+    ending
+}
+
+impl<'a> Life<'a> {
+    fn begin(client: &'a mut Client, worker: &'a Rc<Worker>, exchange: &'a mut Exchange) -> Self {
+        let view = worker.view();
+        client.requests += 1;
+        exchange.record.started = worker.now();
+        exchange.record.client = client.peer.ip();
+        let closes = !client.follow(&view);
+        Self {
+            client,
+            worker,
+            exchange,
+            view,
+            method: Method::Get,
+            version: Version::Http11,
+            up: Pump::empty(),
+            awaits_continue: false,
+            upgrades: false,
+            deadline: Moment::NEVER,
+            closes,
+            begun: false,
+        }
+    }
+
+    async fn run(&mut self) -> Result<Ending, Failure> {
+        // Nothing below sees a request before all of its head is there.
+        self.receive_head().await?;
+        // What two servers could read differently goes no further.
+        self.admit()?;
+        // Who asks, and what the endpoint and the log are told about it.
+        self.identify();
+        // The most specific route that takes it; none is the client's 404.
+        let view = Rc::clone(&self.view);
+        let index = self.find_route()?;
+        let Some(route) = view.route(index) else { return Err(Reason::Internal.into()) };
+        self.start_clock(&route.route);
+        // Filters in the order of the document; one of them may answer.
+        if let Some(answer) = self.filter_request(route) {
+            return self.answer(answer, Some(route)).await;
+        }
+        match &route.action {
+            ActionPlan::Handler(handler) => {
+                let answer = self.ask_handler(&**handler, route);
+                self.answer(answer, Some(route)).await
+            }
+            ActionPlan::Proxy(split) => {
+                let pool = split.pick(&mut *self.worker.rng.borrow_mut());
+                self.forward(pool, route).await
+            }
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Sending a request to an endpoint, to the next one where that is safe, and relaying the answer.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+
+use base_signal::Reason;
+use traffic_balance::{Feedback, Outcome, RequestFacts};
+use traffic_http::{Framing, hygiene};
+
+use crate::answer;
+use crate::client::Ending;
+use crate::failure::Failure;
+use crate::life::Life;
+use crate::plan::RoutePlan;
+use crate::relay::{Broken, Fault, Pump, Transfer, tunnel};
+use crate::upstream::{Connection, LocalPool, PickContext, Turn};
+use crate::worker::{Expired, within};
+
+/// Interim answers that are relayed for one request; an endpoint that sends more is broken.
+const MAX_INTERIM: u32 = 32;
+
+impl Life<'_> {
+    /// Has the request answered by an endpoint of the pool.
+    pub(super) async fn forward(&mut self, pool: usize, route: &RoutePlan) -> Result<Ending, Failure> {
+        let view = std::rc::Rc::clone(&self.view);
+        let Some(local) = view.pools.get(pool) else { return Err(Reason::Internal.into()) };
+        self.exchange.record.pool = Some(pool);
+        if let Some(host) = &local.settings.host {
+            self.exchange.request.set_host(host.as_bytes());
+        }
+        self.exchange.replay.start(local.settings.replay_bytes);
+        let mut last: Option<Failure> = None;
+        while self.exchange.record.attempts < route.route.attempts {
+            let turn = match self.next_turn(local) {
+                Ok(turn) => turn,
+                // What the last endpoint did says more than that there is no other.
+                Err(reason) => return Err(last.unwrap_or(reason.into())),
+            };
+            if last.is_some() {
+                local.meters.retries.increment();
+            }
+            match self.attempt(&turn, local).await {
+                Ok(connection) => return self.relay(connection, &turn, local, route).await,
+                Err(broken) => {
+                    self.note_failure(&broken, &turn, local);
+                    if broken.fault == Fault::Client || !self.may_send_again() {
+                        return Err(broken.failure);
+                    }
+                    last = Some(broken.failure);
+                }
+            }
+        }
+        Err(last.unwrap_or(Reason::Internal.into()))
+    }
+
+    /// The next endpoint in the balancer's order.
+    fn next_turn(&mut self, local: &LocalPool) -> Result<Turn, Reason> {
+        let worker = self.worker;
+        let context = PickContext {
+            facts: RequestFacts { client: self.exchange.record.client },
+            now: self.exchange.record.started,
+            rng: &mut *worker.rng.borrow_mut(),
+            reach: &|endpoint| worker.reach(endpoint),
+        };
+        local.next(&mut self.exchange.tried, context)
+    }
+
+    /// Whether the request can be sent once more without harm: the endpoint got nothing of it, or it is one that may be
+    /// repeated (RFC 9110 §9.2.2); and all of its body that was taken from the client is still here.
+    fn may_send_again(&self) -> bool {
+        let harmless = !self.up.has_sent() || self.method.is_idempotent();
+        harmless && self.exchange.replay.is_complete()
+    }
+
+    /// Sends the request to one endpoint until the head of its final answer, or of a switch of protocols, has come.
+    async fn attempt(&mut self, turn: &Turn, local: &LocalPool) -> Result<Connection, Broken> {
+        self.exchange.record.attempts += 1;
+        loop {
+            let mut connection = match turn.take_idle() {
+                Some(connection) => {
+                    local.meters.reused.increment();
+                    connection
+                }
+                None => self.connect(turn, local).await?,
+            };
+            self.prepare_request()?;
+            match self.await_answer(&mut connection, local).await {
+                Ok(()) => return Ok(connection),
+                // The endpoint may close a connection that was idle at any time. That says nothing about its health.
+                Err(broken)
+                    if connection.reused
+                        && broken.fault == Fault::EndpointSilent
+                        && self.may_send_again() =>
+                {
+                    // The others are likely to be just as dead; a fresh one tells for sure.
+                    turn.close_idle();
+                    local.meters.replays.increment();
+                }
+                Err(broken) => return Err(broken),
+            }
+        }
+    }
+
+    async fn connect(&mut self, turn: &Turn, local: &LocalPool) -> Result<Connection, Broken> {
+        let failed = |failure: Failure| Broken { fault: Fault::Endpoint, failure };
+        let address: SocketAddr = turn
+            .state
+            .address()
+            .ok_or_else(|| failed(Failure::with(Reason::ConnectFailed, "its name has no address")))?;
+        let start = self.worker.now();
+        let limit = start + local.settings.timeouts.connect;
+        self.client.timer.set(limit.min(self.deadline));
+        let opening = Connection::open(address, &self.worker.buffers, &local.meters.open);
+        let opened = within(&self.client.timer, opening).await;
+        self.exchange.record.connect = Some(self.worker.now() - start);
+        match opened {
+            Ok(Ok(connection)) => {
+                local.meters.opened.increment();
+                Ok(connection)
+            }
+            Ok(Err(error)) => Err(failed(Failure::connect(&error))),
+            Err(Expired) if self.deadline < limit => Err(failed(Reason::RequestTimeout.into())),
+            Err(Expired) => Err(failed(Reason::ConnectTimeout.into())),
+        }
+    }
+
+    /// Writes out the head, and what is kept of the body if it was sent before.
+    fn prepare_request(&mut self) -> Result<(), Broken> {
+        let exchange = &mut *self.exchange;
+        exchange.to_endpoint.clear();
+        exchange.response.clear();
+        exchange.request.encode(&mut exchange.to_endpoint);
+        if self.up.has_begun() {
+            let rewound = self.up.rewind(&mut self.client.input, &mut exchange.to_endpoint, &exchange.replay);
+            rewound
+                .map_err(|error| Broken { fault: Fault::Client, failure: Failure::bad_request(&error) })?;
+        }
+        Ok(())
+    }
+
+    async fn await_answer(&mut self, connection: &mut Connection, local: &LocalPool) -> Result<(), Broken> {
+        for _ in 0..MAX_INTERIM {
+            let (sent, result) = {
+                let mut transfer = self.transfer(connection, local);
+                let result = poll_fn(|cx| transfer.poll_head(cx)).await;
+                (transfer.sent, result)
+            };
+            result?;
+            let status = self.exchange.response.status();
+            if !self.exchange.response.is_interim() {
+                let latency = self.worker.now().since(sent);
+                self.exchange.record.first_byte = Some(latency);
+                local.meters.first_byte.record(latency);
+                return Ok(());
+            }
+            self.relay_interim(status).await?;
+        }
+        let failure = Failure::with(Reason::BadResponse, "too many interim answers");
+        Err(Broken { fault: Fault::Endpoint, failure })
+    }
+
+    fn transfer<'t>(&'t mut self, connection: &'t mut Connection, local: &'t LocalPool) -> Transfer<'t> {
+        let mut transfer =
+            Transfer::new(self.client, connection, self.exchange, &mut self.up, &local.settings, self.worker);
+        transfer.request_deadline = self.deadline;
+        transfer.awaits_continue = self.awaits_continue;
+        transfer
+    }
+
+    /// Passes a 1xx answer on to a client that can understand it.
+    async fn relay_interim(&mut self, status: u16) -> Result<(), Broken> {
+        let wanted = self.version == traffic_http::Version::Http11 && (status != 100 || self.awaits_continue);
+        if status == 100 {
+            self.awaits_continue = false;
+        }
+        if wanted {
+            hygiene::strip_hop_by_hop(self.exchange.response.fields_mut());
+            self.exchange.to_client.clear();
+            self.exchange.response.encode(&mut self.exchange.to_client);
+            self.exchange.record.bytes_sent += self.exchange.to_client.len() as u64;
+            let deadline = self.worker.now() + self.client.listener.settings.timeouts.send_progress;
+            let sent = self.client.send(&self.exchange.to_client, deadline).await;
+            let gone = |error| Failure::with(Reason::ClientClosed, error);
+            sent.map_err(|error| Broken { fault: Fault::Client, failure: gone(error) })?;
+        }
+        self.exchange.response.clear();
+        Ok(())
+    }
+
+    /// Relays the final answer, then decides what becomes of the two connections.
+    async fn relay(
+        &mut self,
+        mut connection: Connection,
+        turn: &Turn,
+        local: &LocalPool,
+        route: &RoutePlan,
+    ) -> Result<Ending, Failure> {
+        self.exchange.record.endpoint = Some(turn.reach());
+        if self.exchange.response.is_switching() {
+            return self.switch(connection, turn, local, route).await;
+        }
+        let framing = match self.exchange.response.framing(self.method) {
+            Ok(framing) => framing,
+            Err(error) => {
+                let broken = Broken { fault: Fault::Endpoint, failure: Failure::bad_response(&error) };
+                self.note_failure(&broken, turn, local);
+                return Err(broken.failure);
+            }
+        };
+        let persists = self.exchange.response.persists() && framing != Framing::UntilClose;
+        let mut down = Pump::new(framing, answer::client_framing(framing, self.version));
+        self.prepare_response(persists, framing, route);
+        let head_bytes = self.exchange.to_client.len() as u64;
+        let result = {
+            let mut transfer = self.transfer(&mut connection, local);
+            poll_fn(|cx| transfer.poll_answer(cx, &mut down)).await
+        };
+        self.exchange.record.bytes_sent += head_bytes + down.body_bytes;
+        if let Err(broken) = result {
+            self.note_failure(&broken, turn, local);
+            return Err(broken.failure);
+        }
+        self.note_success(turn, local);
+        if !self.up.is_finished() {
+            // The endpoint has answered without wanting the rest of the request, and the client is still sending it.
+            return Ok(Ending::Linger);
+        }
+        if persists && connection.input.is_empty() {
+            let now = self.exchange.record.started + self.exchange.record.first_byte.unwrap_or_default();
+            turn.keep(connection, local.settings.connections.max_idle, now);
+        }
+        Ok(if self.closes { Ending::Close } else { Ending::KeepAlive })
+    }
+
+    /// Makes the endpoint's head the one that the client gets.
+    fn prepare_response(&mut self, persists: bool, framing: Framing, route: &RoutePlan) {
+        let half_sent = !self.up.is_finished() && (self.awaits_continue || !persists);
+        let until_close = answer::client_framing(framing, self.version) == Framing::UntilClose;
+        self.closes |= half_sent || until_close || self.worker.is_draining();
+        self.identify_response();
+        if !route.filters.is_empty() {
+            self.filter_response(route);
+        }
+        let exchange = &mut *self.exchange;
+        if answer::client_framing(framing, self.version) == Framing::Chunked {
+            exchange.response.fields_mut().set("transfer-encoding", b"chunked");
+        }
+        answer::put_connection(&mut exchange.response, self.version, self.closes);
+        exchange.to_client.clear();
+        exchange.response.encode(&mut exchange.to_client);
+        exchange.record.status = exchange.response.status();
+        self.begun = true;
+    }
+
+    /// Follows the endpoint into another protocol, if the client asked for it.
+    async fn switch(
+        &mut self,
+        mut connection: Connection,
+        turn: &Turn,
+        local: &LocalPool,
+        route: &RoutePlan,
+    ) -> Result<Ending, Failure> {
+        if !self.upgrades || !self.up.is_finished() {
+            let broken = Broken {
+                fault: Fault::Endpoint,
+                failure: Failure::with(Reason::BadResponse, "it switched protocols without being asked"),
+            };
+            self.note_failure(&broken, turn, local);
+            return Err(broken.failure);
+        }
+        self.identify_switch();
+        self.filter_response(route);
+        let exchange = &mut *self.exchange;
+        exchange.to_client.clear();
+        exchange.response.encode(&mut exchange.to_client);
+        exchange.record.status = exchange.response.status();
+        exchange.record.bytes_sent += exchange.to_client.len() as u64;
+        self.begun = true;
+        self.note_success(turn, local);
+        let (up, down) = tunnel(self.client, &mut connection, self.exchange, self.worker).await;
+        self.exchange.record.bytes_received += up;
+        self.exchange.record.bytes_sent += down;
+        Ok(Ending::Close)
+    }
+
+    fn note_success(&mut self, turn: &Turn, local: &LocalPool) {
+        let status = self.exchange.record.status;
+        turn.meters.answered(status);
+        let now = self.exchange.record.started + self.exchange.record.first_byte.unwrap_or_default();
+        let transition = turn.state.record(Outcome::Success, &local.settings.passive, now);
+        if let Some(transition) = transition {
+            (self.worker.transitions)(&transition);
+        }
+        let latency = self.exchange.record.first_byte.unwrap_or_default();
+        local.feedback(turn.state.id(), Feedback::Finished { latency, status }, now);
+    }
+
+    fn note_failure(&mut self, broken: &Broken, turn: &Turn, local: &LocalPool) {
+        self.exchange.record.endpoint = Some(turn.reach());
+        turn.meters.failed();
+        if broken.fault == Fault::Client {
+            return;
+        }
+        let now = self.worker.now();
+        let outcome = Outcome::Failure(broken.failure.reason.word());
+        let transition = turn.state.record(outcome, &local.settings.passive, now);
+        if let Some(transition) = transition {
+            (self.worker.transitions)(&transition);
+        }
+        let latency = now.since(self.exchange.record.started);
+        local.feedback(turn.state.id(), Feedback::Failed { latency }, now);
+    }
+}

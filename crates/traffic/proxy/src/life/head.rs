@@ -1,0 +1,123 @@
+//! Receiving a request's head and deciding whether it may go further.
+
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::task::{Poll, ready};
+
+use base_model::model::Route;
+use base_signal::Reason;
+use traffic_http::{Framing, Method};
+
+use crate::exchange::Lookup;
+use crate::failure::Failure;
+use crate::life::Life;
+use crate::relay::Pump;
+use crate::worker::within;
+
+impl Life<'_> {
+    /// Reads until the head is complete. The bytes behind it stay in the client's buffer.
+    pub(super) async fn receive_head(&mut self) -> Result<(), Failure> {
+        let listener = std::rc::Rc::clone(&self.client.listener);
+        // Mostly the head came in one piece and no deadline is needed.
+        if self.parse_head(&listener.limits)? {
+            return Ok(());
+        }
+        let deadline = self.exchange.record.started + listener.settings.timeouts.request_head;
+        self.client.timer.set(deadline);
+        loop {
+            if self.client.input.len() == self.client.input.size().bytes() {
+                self.client.input.grow();
+            }
+            let (stream, input) = (&mut self.client.stream, &mut self.client.input);
+            let receiving = poll_fn(|cx| Poll::Ready(ready!(stream.poll_receive(cx, input))));
+            match within(&self.client.timer, receiving).await {
+                Ok(Ok(0)) => return Err(Reason::ClientClosed.into()),
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return Err(Failure::with(Reason::ClientClosed, error)),
+                Err(_) => return Err(Reason::RequestHeadTimeout.into()),
+            }
+            if self.parse_head(&listener.limits)? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn parse_head(&mut self, limits: &traffic_http::HeadLimits) -> Result<bool, Failure> {
+        let parsed = self.exchange.request.parse(self.client.input.filled(), limits);
+        match parsed.map_err(|error| Failure::bad_request(&error))? {
+            None => Ok(false),
+            Some(used) => {
+                self.client.input.consume(used);
+                self.exchange.record.bytes_received += used as u64;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Takes from the head what decides how the exchange goes on, and refuses what a gateway must not pass on.
+    pub(super) fn admit(&mut self) -> Result<(), Failure> {
+        let request = &self.exchange.request;
+        self.exchange.asked.note(request);
+        (self.method, self.version) = (request.method(), request.version());
+        let framing = request.framing().map_err(|error| Failure::bad_request(&error))?;
+        self.up = Pump::new(framing, framing);
+        self.closes |= !request.persists() || self.worker.is_draining();
+        let expects = request.expects_continue().map_err(|error| Failure::bad_request(&error))?;
+        self.awaits_continue = expects && framing != Framing::Empty;
+        self.upgrades = request.upgrade().is_some();
+        match self.method {
+            Method::Connect => {
+                Err(Failure::with(Reason::MethodNotSupported, "CONNECT is not supported here"))
+            }
+            // RFC 9110 §9.3.8; what a server makes of a body here is anybody's guess.
+            Method::Trace if framing != Framing::Empty => {
+                Err(Failure::with(Reason::BadRequest, "a TRACE request must not have a body"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Finds the route.
+    pub(super) fn find_route(&mut self) -> Result<usize, Failure> {
+        let exchange = &mut *self.exchange;
+        let normal = traffic_route::normalise(exchange.request.path());
+        let normal = normal.map_err(|error| Failure::with(Reason::BadRequest, error))?;
+        if let Cow::Owned(normal) = &normal {
+            exchange.asked.note_normal(normal);
+        }
+        // The endpoint gets the path that was matched: `/public/../admin` must not mean one thing here and another there.
+        let rewritten = matches!(normal, Cow::Owned(_));
+        let lookup = Lookup(exchange.request.fields());
+        let view = traffic_route::RequestView {
+            listener: self.client.listener.index,
+            host: exchange.asked.host(),
+            method: exchange.request.method_bytes(),
+            path: &normal,
+            query: exchange.request.query(),
+            client: exchange.record.client,
+            fields: &lookup,
+        };
+        exchange.record.route = self.view.plan.router.find(&view);
+        if rewritten {
+            self.send_normal_path();
+        }
+        self.exchange.record.route.ok_or(Reason::NoRoute.into())
+    }
+
+    fn send_normal_path(&mut self) {
+        let asked = &self.exchange.asked;
+        let mut path = asked.matched_path().to_vec();
+        if let Some(query) = asked.query() {
+            path.push(b'?');
+            path.extend_from_slice(query);
+        }
+        self.exchange.request.set_path_and_query(&path);
+    }
+
+    /// From here on the time for the whole request runs.
+    pub(super) fn start_clock(&mut self, route: &Route) {
+        if let Some(span) = route.request_timeout {
+            self.deadline = self.exchange.record.started + span;
+        }
+    }
+}

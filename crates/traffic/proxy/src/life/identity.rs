@@ -1,0 +1,78 @@
+//! Who asks, and what the two sides are told of each other: fields about one connection go, fields about the whole way are added.
+
+use base_kit::Rng;
+use traffic_http::forwarding::{self, Hop};
+use traffic_http::request_id::RequestId;
+use traffic_http::trace_context::TraceContext;
+use traffic_http::{Framing, ResponseHead, hygiene, via};
+
+use crate::life::Life;
+
+/// New traces are not marked as sampled: who records nothing must not make the endpoints record everything.
+const SAMPLES_NEW_TRACES: bool = false;
+
+impl Life<'_> {
+    /// Rewrites the request's head for the endpoint, and notes who asks.
+    pub(super) fn identify(&mut self) {
+        let listener = &self.client.listener.settings;
+        let rng = &mut *self.worker.rng.borrow_mut() as &mut dyn Rng;
+        let (request, record) = (&mut self.exchange.request, &mut self.exchange.record);
+        let peer = self.client.peer.ip();
+        let is_trusted = forwarding::is_trusted(peer, &listener.trusted_proxies);
+        if is_trusted {
+            record.client = forwarding::client_address(request.fields(), peer, &listener.trusted_proxies);
+        }
+        if self.upgrades {
+            hygiene::strip_keeping_upgrade(request.fields_mut());
+        } else {
+            hygiene::strip_hop_by_hop(request.fields_mut());
+        }
+        if self.up.framing() == Framing::Chunked {
+            request.fields_mut().set("transfer-encoding", b"chunked");
+        }
+        forwarding::apply(request, listener.forwarded, &Hop { peer, is_trusted, scheme: "http" });
+        if let Some(pseudonym) = &listener.via {
+            via::append(request.fields_mut(), self.version, pseudonym);
+        }
+        record.request_id = Some(match &listener.request_id.header {
+            Some(header) => {
+                let is_kept = listener.request_id.trust && is_trusted;
+                RequestId::ensure(request.fields_mut(), header, is_kept, rng)
+            }
+            None => RequestId::fresh(rng),
+        });
+        TraceContext::ensure(request.fields_mut(), SAMPLES_NEW_TRACES, rng);
+    }
+
+    /// Rewrites the head of an endpoint's final answer for the client.
+    pub(super) fn identify_response(&mut self) {
+        let response = &mut self.exchange.response;
+        let (status, version) = (response.status(), response.version());
+        hygiene::strip_hop_by_hop(response.fields_mut());
+        hygiene::strip_forbidden_framing(response.fields_mut(), status);
+        if let Some(pseudonym) = &self.client.listener.settings.via {
+            via::append(response.fields_mut(), version, pseudonym);
+        }
+        self.put_own_request_id();
+    }
+
+    /// The same for a 101, which keeps what names the new protocol.
+    pub(super) fn identify_switch(&mut self) {
+        hygiene::strip_keeping_upgrade(self.exchange.response.fields_mut());
+        self.put_own_request_id();
+    }
+
+    fn put_own_request_id(&mut self) {
+        let mut response = std::mem::take(&mut self.exchange.response);
+        self.put_request_id(&mut response);
+        self.exchange.response = response;
+    }
+
+    /// Tells the client the request's id, so that it can ask about it.
+    pub(super) fn put_request_id(&self, head: &mut ResponseHead) {
+        let header = self.client.listener.settings.request_id.header.as_ref();
+        if let (Some(header), Some(id)) = (header, &self.exchange.record.request_id) {
+            head.fields_mut().set(header, id.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Answers that need no endpoint: filters', handlers' and failures'.
+
+use base_signal::{Blame, Reason};
+use traffic_filter::{Answer, Flow, Handler, RequestContext};
+
+use crate::answer;
+use crate::client::Ending;
+use crate::failure::Failure;
+use crate::life::Life;
+use crate::plan::RoutePlan;
+
+/// The request as filters are told of it. A macro, because it borrows single fields beside those that filters change.
+macro_rules! context {
+    ($life:expr, $route:expr) => {
+        RequestContext {
+            client: $life.exchange.record.client,
+            scheme: "http",
+            host: $life.exchange.asked.host(),
+            path: $life.exchange.asked.matched_path(),
+            query: $life.exchange.asked.query(),
+            route: &$route.route.name,
+            request_id: $life.exchange.record.id(),
+        }
+    };
+}
+
+impl Life<'_> {
+    /// Lets the route's filters see the request. One of them may answer it.
+    pub(super) fn filter_request(&mut self, route: &RoutePlan) -> Option<Answer> {
+        if route.filters.is_empty() {
+            return None;
+        }
+        let context = context!(self, route);
+        for filter in &route.filters {
+            if let Flow::Answer(answer) = filter.request_head(&context, &mut self.exchange.request) {
+                return Some(answer);
+            }
+        }
+        None
+    }
+
+    /// Lets the route's filters see the head of an endpoint's answer.
+    pub(super) fn filter_response(&mut self, route: &RoutePlan) {
+        let context = context!(self, route);
+        for filter in route.filters.iter().rev() {
+            filter.response_head(&context, &mut self.exchange.response);
+        }
+    }
+
+    /// Asks a handler.
+    pub(super) fn ask_handler(&self, handler: &dyn Handler, route: &RoutePlan) -> Answer {
+        handler.answer(&context!(self, route), &self.exchange.request)
+    }
+
+    /// Sends an answer of Aya's own.
+    pub(super) async fn answer(
+        &mut self,
+        mut answer: Answer,
+        route: Option<&RoutePlan>,
+    ) -> Result<Ending, Failure> {
+        if let Some(route) = route {
+            let context = context!(self, route);
+            for filter in route.filters.iter().rev() {
+                filter.response_head(&context, &mut answer.head);
+            }
+        }
+        // A body that is here already is read over. One that is still to come may be long, so it ends the connection.
+        let unread = !self.up.discard(&mut self.client.input);
+        self.closes |= unread || self.worker.is_draining();
+        self.worker.date.put(&mut answer.head);
+        self.put_request_id(&mut answer.head);
+        self.exchange.to_client.clear();
+        answer::encode(&mut answer, self.method, self.version, self.closes, &mut self.exchange.to_client);
+        self.begun = true;
+        self.exchange.record.status = answer.head.status();
+        self.exchange.record.bytes_sent += self.exchange.to_client.len() as u64;
+        let deadline = self.worker.now() + self.client.listener.settings.timeouts.send_progress;
+        let sent = self.client.send(&self.exchange.to_client, deadline).await;
+        sent.map_err(|error| match error.kind() {
+            std::io::ErrorKind::TimedOut => Reason::ClientSendTimeout.into(),
+            _ => Failure::with(Reason::ClientClosed, error),
+        })?;
+        Ok(match (unread, self.closes) {
+            (true, _) => Ending::Linger,
+            (false, true) => Ending::Close,
+            (false, false) => Ending::KeepAlive,
+        })
+    }
+
+    /// Ends a request that could not be served: with an answer, if there can still be one.
+    pub(super) async fn fail(&mut self, failure: Failure) -> Ending {
+        let reason = failure.reason;
+        let answer = answer::of_failure(&failure);
+        self.exchange.record.reason = Some(reason);
+        self.exchange.record.detail = failure.detail;
+        let gone = matches!(reason, Reason::ClientClosed | Reason::ClientSendTimeout);
+        if self.begun || gone {
+            return Ending::Close;
+        }
+        // What follows on such a connection may not be what the client believes it is.
+        let distrusted = reason.blame() == Blame::Client;
+        self.closes |= distrusted;
+        match self.answer(answer, None).await {
+            Ok(_) if distrusted => Ending::Linger,
+            Ok(ending) => ending,
+            Err(_) => Ending::Close,
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What remains of a request: numbers and a line in the log.
+
+use base_kit::WallClock;
+use base_signal::AccessRecord;
+use traffic_http::{KnownField, Version};
+
+use crate::life::Life;
+
+impl Life<'_> {
+    /// Counts the request and logs it.
+    pub(super) fn record(&mut self) {
+        let record = &mut self.exchange.record;
+        record.bytes_received += self.up.body_bytes;
+        let duration = self.worker.now() - record.started;
+        let meters = self.view.route_meters(record.route, &self.worker.shard);
+        meters.answered(record.status);
+        meters.duration.record(duration);
+        let listener = &self.client.listener.meters;
+        listener.received.add(record.bytes_received);
+        listener.sent.add(record.bytes_sent);
+        if let Some(reason) = record.reason {
+            self.worker.count_failure(reason);
+        }
+        if self.worker.access.borrow().is_some() {
+            self.log(duration);
+        }
+    }
+
+    fn log(&self, duration: std::time::Duration) {
+        let (record, asked, request) = (&self.exchange.record, &self.exchange.asked, &self.exchange.request);
+        let plan = &self.view.plan;
+        let pool = record.pool.and_then(|index| plan.pools.get(index)).map(|pool| &*pool.settings.name);
+        let line = AccessRecord {
+            time: WallClock.since_epoch().saturating_sub(duration),
+            request_id: record.id(),
+            client: record.client,
+            listener: &self.client.listener.settings.name,
+            method: request.method_bytes(),
+            host: asked.host(),
+            path: asked.path(),
+            query: asked.query(),
+            version: if self.version == Version::Http11 { "HTTP/1.1" } else { "HTTP/1.0" },
+            status: record.status,
+            reason: record.reason,
+            route: record.route.and_then(|index| plan.routes.get(index)).map(|route| &*route.route.name),
+            pool,
+            endpoint: record.endpoint.as_ref().map(|reach| reach.state.name()),
+            attempts: record.attempts,
+            bytes_in: record.bytes_received,
+            bytes_out: record.bytes_sent,
+            duration,
+            connect: record.connect,
+            first_byte: record.first_byte,
+            user_agent: request.fields().get(KnownField::UserAgent),
+            referer: request.fields().find("referer"),
+            trace_id: request.fields().get(KnownField::Traceparent).and_then(|value| value.get(3..35)),
+        };
+        if let Some(access) = &mut *self.worker.access.borrow_mut() {
+            access.record(&line);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! A configuration as the workers use it: routes compiled, kinds built, pools bound to their living state.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base_model::Model;
+use base_model::model::{Action, KindSettings, Pool, Route};
+use thiserror::Error;
+use traffic_balance::{Balancer, PoolState, Registry};
+use traffic_filter::{Filter, Handler};
+use traffic_route::{CompileError, Router, Split};
+
+/// A compiled configuration. Immutable; every worker holds the newest.
+pub struct Plan {
+    /// Its number; grows with every change.
+    pub generation: u64,
+    /// What it was compiled from.
+    pub model: Arc<Model>,
+    pub(crate) router: Router,
+    pub(crate) routes: Vec<RoutePlan>,
+    pub(crate) pools: Vec<PoolPlan>,
+}
+
+/// A route, ready to be followed.
+pub(crate) struct RoutePlan {
+    pub(crate) route: Route,
+    pub(crate) filters: Vec<Box<dyn Filter>>,
+    pub(crate) action: ActionPlan,
+}
+
+/// Who answers.
+pub(crate) enum ActionPlan {
+    Proxy(Split),
+    Handler(Box<dyn Handler>),
+}
+
+/// A pool and its state, which outlives the plan.
+pub(crate) struct PoolPlan {
+    pub(crate) settings: Arc<Pool>,
+    pub(crate) state: Arc<PoolState>,
+}
+
+/// A checked configuration that still cannot be used.
+#[derive(Debug, Error)]
+pub enum PlanError {
+    /// The routes cannot be compiled.
+    #[error(transparent)]
+    Routes(#[from] CompileError),
+    /// A kind does not accept its settings.
+    #[error("{place}: {problem}")]
+    Kind {
+        /// Route or pool.
+        place: String,
+        /// What the kind says.
+        problem: String,
+    },
+    /// A pool without state: the registry was not told of it.
+    #[error("pool `{0}` has no state")]
+    UnknownPool(String),
+}
+
+impl Plan {
+    /// Compiles a model against the pools' living state.
+    ///
+    /// # Errors
+    /// If a kind refuses its settings, or a pool is not in the registry.
+    pub fn compile(generation: u64, model: Arc<Model>, registry: &Registry) -> Result<Self, PlanError> {
+        let router = Router::compile(&model.routes)?;
+        let routes = model.routes.iter().map(RoutePlan::build).collect::<Result<_, _>>()?;
+        let pools =
+            model.pools.iter().map(|pool| PoolPlan::build(pool, registry)).collect::<Result<_, _>>()?;
+        Ok(Self { generation, model, router, routes, pools })
+    }
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan").field("generation", &self.generation).finish_non_exhaustive()
+    }
+}
+
+impl RoutePlan {
+    fn build(route: &Route) -> Result<Self, PlanError> {
+        let fail = |problem: String| PlanError::Kind { place: format!("route `{}`", route.name), problem };
+        let filters = route
+            .filters
+            .iter()
+            .map(|filter| build_filter(&filter.kind).map_err(&fail))
+            .collect::<Result<_, _>>()?;
+        let action = match &route.action {
+            Action::Proxy(shares) => {
+                let split = Split::compile(shares).ok_or_else(|| fail("no share has a weight".to_owned()))?;
+                ActionPlan::Proxy(split)
+            }
+            Action::Handler(kind) => ActionPlan::Handler(build_handler(kind).map_err(&fail)?),
+        };
+        Ok(Self { route: route.clone(), filters, action })
+    }
+}
+
+impl PoolPlan {
+    fn build(pool: &Pool, registry: &Registry) -> Result<Self, PlanError> {
+        // Each worker builds its own; this one shows that it can be built.
+        build_balancer(pool)?;
+        let state = registry.pool(&pool.name).ok_or_else(|| PlanError::UnknownPool(pool.name.to_string()))?;
+        Ok(Self { settings: Arc::new(pool.clone()), state })
+    }
+}
+
+fn build_filter(kind: &KindSettings) -> Result<Box<dyn Filter>, String> {
+    let found = traffic_filter::kinds::FILTERS.iter().find(|known| known.info().name == &*kind.name);
+    let found = found.ok_or_else(|| format!("there is no filter `{}`", kind.name))?;
+    found.build(&kind.settings).map_err(|error| error.to_string())
+}
+
+fn build_handler(kind: &KindSettings) -> Result<Box<dyn Handler>, String> {
+    let found = traffic_filter::kinds::HANDLERS.iter().find(|known| known.info().name == &*kind.name);
+    let found = found.ok_or_else(|| format!("there is no handler `{}`", kind.name))?;
+    found.build(&kind.settings).map_err(|error| error.to_string())
+}
+
+/// A balancer of the pool's kind.
+pub(crate) fn build_balancer(pool: &Pool) -> Result<Box<dyn Balancer>, PlanError> {
+    let kind = &pool.balance;
+    let found = traffic_balance::kinds::ALL.iter().find(|known| known.info().name == &*kind.name);
+    let built = match found {
+        Some(found) => found.build(&kind.settings).map_err(|error| error.to_string()),
+        None => Err(format!("there is no balancer `{}`", kind.name)),
+    };
+    built.map_err(|problem| PlanError::Kind { place: format!("pool `{}`", pool.name), problem })
+}

@@ -1,0 +1,304 @@
+//! One direction of a message body: from a connection that sends it to one that takes it.
+//!
+//! Holds at most one buffer of the source and one of re-framed bytes, however long the body is: it reads on only when what it
+//! read was taken.
+
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll, ready};
+
+use traffic_http::{BodyEvent, BodyReader, BodyWriter, Framing, HttpError};
+use traffic_net::{Buffer, BufferSize, Stream};
+
+/// Re-framed bytes gathered before they are sent; as much as one read of a medium buffer brings.
+const GATHER_BYTES: usize = 64 << 10;
+/// Up to here, copying body bytes behind the head is cheaper than handing the kernel two slices.
+const COPY_BYTES: usize = 4 << 10;
+/// Bodies with more than this to come are read in large pieces.
+const BULK_BYTES: u64 = 48 << 10;
+
+/// Which of the two connections a pump waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The one that sends the body.
+    Source,
+    /// The one that takes it.
+    Sink,
+}
+
+/// Why a body did not arrive.
+#[derive(Debug)]
+pub(crate) enum PumpError {
+    /// The source broke, or ended too early (`UnexpectedEof`).
+    Source(io::Error),
+    /// The source's framing is wrong.
+    Malformed(HttpError),
+    /// The sink broke.
+    Sink(io::Error),
+}
+
+/// The bytes seen so far, kept so that they can be sent again.
+#[derive(Debug, Default)]
+pub(crate) struct Replay {
+    data: Vec<u8>,
+    limit: usize,
+    overrun: bool,
+}
+
+impl Replay {
+    /// Starts to keep up to `limit` bytes.
+    pub(crate) fn start(&mut self, limit: usize) {
+        self.data.clear();
+        (self.limit, self.overrun) = (limit, false);
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        if self.overrun || self.data.len() + bytes.len() > self.limit {
+            self.overrun = true;
+            self.data.clear();
+        } else {
+            self.data.extend_from_slice(bytes);
+        }
+    }
+
+    /// Memory held.
+    pub(crate) const fn capacity(&self) -> usize {
+        self.data.capacity()
+    }
+
+    /// Whether all bytes that were taken from the source are here.
+    pub(crate) const fn is_complete(&self) -> bool {
+        !self.overrun
+    }
+}
+
+/// The state of one direction.
+#[derive(Debug)]
+pub(crate) struct Pump {
+    reader: BodyReader,
+    writer: BodyWriter,
+    to: Framing,
+    reframes: bool,
+    /// Bytes of `out` that were sent.
+    out_sent: usize,
+    /// Bytes at the front of the source's buffer that go out as they are, after `out`.
+    direct: usize,
+    /// The source's body is complete, and `out` and `direct` hold the rest of it.
+    ended: bool,
+    /// And all of it was sent.
+    finished: bool,
+    /// Whether the sink took any byte.
+    sent: bool,
+    waits_for: Side,
+    /// Body bytes taken from the source.
+    pub(crate) body_bytes: u64,
+    /// Grows whenever bytes were taken in or sent.
+    pub(crate) progress: u64,
+}
+
+/// The two connections of a pump and what lies between them.
+pub(crate) struct Ends<'a> {
+    pub(crate) source: &'a mut dyn Stream,
+    pub(crate) input: &'a mut Buffer,
+    pub(crate) sink: &'a mut dyn Stream,
+    /// What is to be sent first: the head, then re-framed bytes. Empty when all is sent.
+    pub(crate) out: &'a mut Vec<u8>,
+    pub(crate) replay: Option<&'a mut Replay>,
+}
+
+impl Pump {
+    /// A pump from one framing to another.
+    pub(crate) fn new(from: Framing, to: Framing) -> Self {
+        Self {
+            reader: BodyReader::new(from),
+            writer: BodyWriter::new(to),
+            to,
+            reframes: matches!(from, Framing::Chunked) || matches!(to, Framing::Chunked),
+            out_sent: 0,
+            direct: 0,
+            ended: false,
+            finished: false,
+            sent: false,
+            waits_for: Side::Source,
+            body_bytes: 0,
+            progress: 0,
+        }
+    }
+
+    /// Whether the whole body was taken and sent.
+    pub(crate) const fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// A pump for no body at all.
+    pub(crate) fn empty() -> Self {
+        Self::new(Framing::Empty, Framing::Empty)
+    }
+
+    /// How the sink gets the body.
+    pub(crate) const fn framing(&self) -> Framing {
+        self.to
+    }
+
+    /// Whether anything was done with it yet.
+    pub(crate) const fn has_begun(&self) -> bool {
+        self.progress > 0 || self.ended
+    }
+
+    /// Whether the sink took any byte.
+    pub(crate) const fn has_sent(&self) -> bool {
+        self.sent
+    }
+
+    /// Reads over what is in the source's buffer. True if that was the rest of the body.
+    pub(crate) fn discard(&mut self, input: &mut Buffer) -> bool {
+        input.consume(self.direct);
+        self.direct = 0;
+        while let Ok((used, event)) = self.reader.read(input.filled()) {
+            let more = matches!(event, BodyEvent::Data(_));
+            input.consume(used);
+            if !more {
+                break;
+            }
+        }
+        self.reader.is_done()
+    }
+
+    /// Which connection it waited for when it was last pending.
+    pub(crate) const fn waits_for(&self) -> Side {
+        self.waits_for
+    }
+
+    /// Moves what can be moved. Ready when the body is complete at the sink.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<(), PumpError>> {
+        loop {
+            let hungry = !self.ended && self.gather(ends)?;
+            ready!(self.poll_flush(cx, ends))?;
+            if self.ended {
+                self.finished = true;
+                return Poll::Ready(Ok(()));
+            }
+            if hungry {
+                ready!(self.poll_fill(cx, ends))?;
+            }
+        }
+    }
+
+    /// Decodes what lies in the source's buffer into `out`, or marks it to be sent directly. True if the source has to
+    /// send more before there is anything else to decode.
+    fn gather(&mut self, ends: &mut Ends<'_>) -> Result<bool, PumpError> {
+        while self.direct == 0 && ends.out.len() < GATHER_BYTES && !self.ended {
+            let (used, event) = self.reader.read(ends.input.filled()).map_err(PumpError::Malformed)?;
+            match event {
+                BodyEvent::NeedMore => {
+                    ends.input.consume(used);
+                    return Ok(true);
+                }
+                BodyEvent::End => {
+                    ends.input.consume(used);
+                    self.end(ends.out).map_err(PumpError::Malformed)?;
+                }
+                BodyEvent::Data(data) => {
+                    let length = data.len();
+                    self.body_bytes += length as u64;
+                    self.progress += 1;
+                    if let Some(replay) = &mut ends.replay {
+                        replay.keep(data);
+                    }
+                    let frame = self.writer.frame(length).map_err(PumpError::Malformed)?;
+                    if self.reframes || (length <= COPY_BYTES && !ends.out.is_empty()) {
+                        ends.out.extend_from_slice(frame.prefix());
+                        ends.out.extend_from_slice(data);
+                        ends.out.extend_from_slice(frame.suffix());
+                        ends.input.consume(used);
+                    } else {
+                        ends.input.consume(used - length);
+                        self.direct = length;
+                    }
+                    // A body of known length has ended with its last byte; sending needn't wait for another look.
+                    if self.reader.is_done() {
+                        self.end(ends.out).map_err(PumpError::Malformed)?;
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// The source's body is complete: adds what ends it for the sink.
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), HttpError> {
+        self.ended = true;
+        let trailers = self.reader.trailers();
+        let trailers = (!trailers.is_empty()).then_some(trailers);
+        // Only a re-framed body has something to add, and it never has direct bytes in front of it.
+        self.writer.finish(trailers, out)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<(), PumpError>> {
+        while self.out_sent < ends.out.len() || self.direct > 0 {
+            let head = ends.out.get(self.out_sent..).unwrap_or_default();
+            let direct = ends.input.filled().get(..self.direct).unwrap_or_default();
+            self.waits_for = Side::Sink;
+            let polled = match (head.is_empty(), direct.is_empty()) {
+                (false, false) => ends.sink.poll_send(cx, &[IoSlice::new(head), IoSlice::new(direct)]),
+                (true, _) => ends.sink.poll_send(cx, &[IoSlice::new(direct)]),
+                (_, true) => ends.sink.poll_send(cx, &[IoSlice::new(head)]),
+            };
+            let sent = ready!(polled).map_err(PumpError::Sink)?;
+            if sent == 0 {
+                return Poll::Ready(Err(PumpError::Sink(io::ErrorKind::WriteZero.into())));
+            }
+            self.sent = true;
+            self.progress += 1;
+            let of_head = sent.min(head.len());
+            self.out_sent += of_head;
+            self.direct -= sent - of_head;
+            ends.input.consume(sent - of_head);
+        }
+        ends.out.clear();
+        self.out_sent = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<(), PumpError>> {
+        let wanted = if self.reader.remaining().is_none_or(|left| left > BULK_BYTES) {
+            BufferSize::Medium
+        } else {
+            BufferSize::Small
+        };
+        if ends.input.is_empty() {
+            ends.input.resize(wanted);
+        }
+        self.waits_for = Side::Source;
+        let received = ready!(ends.source.poll_receive(cx, ends.input)).map_err(PumpError::Source)?;
+        self.progress += 1;
+        if received == 0 {
+            self.reader.end_of_input().map_err(|_| PumpError::Source(io::ErrorKind::UnexpectedEof.into()))?;
+            self.end(ends.out).map_err(PumpError::Malformed)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Prepares to send everything again to another sink: what was taken so far comes from the replay, which must be
+    /// complete, behind what `out` holds (the head). The framing stays, because both sinks are of one kind.
+    pub(crate) fn rewind(
+        &mut self,
+        input: &mut Buffer,
+        out: &mut Vec<u8>,
+        replay: &Replay,
+    ) -> Result<(), HttpError> {
+        debug_assert!(replay.is_complete());
+        input.consume(self.direct);
+        (self.direct, self.out_sent, self.ended, self.finished) = (0, 0, false, false);
+        self.writer = BodyWriter::new(self.to);
+        if !replay.data.is_empty() {
+            let frame = self.writer.frame(replay.data.len())?;
+            out.extend_from_slice(frame.prefix());
+            out.extend_from_slice(&replay.data);
+            out.extend_from_slice(frame.suffix());
+        }
+        if self.reader.is_done() { self.end(out) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! After a switch of protocols: bytes both ways, as they come.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use base_kit::{Clock, Moment};
+use traffic_http::Framing;
+use traffic_net::{Buffer, Stream};
+
+use crate::client::Client;
+use crate::exchange::Exchange;
+use crate::relay::pump::{Ends, Pump};
+use crate::upstream::Connection;
+use crate::worker::Worker;
+
+/// One direction of a tunnel.
+struct Way {
+    pump: Pump,
+    /// Whether the end of this direction was passed on.
+    closed: bool,
+}
+
+impl Way {
+    fn new() -> Self {
+        Self { pump: Pump::new(Framing::UntilClose, Framing::UntilClose), closed: false }
+    }
+
+    /// Moves bytes, then the end. An error ends both directions.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut dyn Stream,
+        input: &mut Buffer,
+        sink: &mut dyn Stream,
+        out: &mut Vec<u8>,
+    ) -> Poll<Result<(), ()>> {
+        if self.closed {
+            return Poll::Ready(Ok(()));
+        }
+        if !self.pump.is_finished() {
+            let mut ends = Ends { source, input, sink, out, replay: None };
+            match self.pump.poll(cx, &mut ends) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(())),
+                Poll::Ready(Ok(())) => {}
+            }
+        }
+        sink.poll_finish(cx).map(|finished| {
+            self.closed = true;
+            finished.map_err(|_| ())
+        })
+    }
+}
+
+/// Relays bytes both ways until both sides have ended, one breaks, or nothing has moved for the idle time. What lies in the
+/// buffers goes first, behind what `to_client` holds. Gives the bytes moved up and down.
+pub(crate) async fn tunnel(
+    client: &mut Client,
+    connection: &mut Connection,
+    exchange: &mut Exchange,
+    worker: &Worker,
+) -> (u64, u64) {
+    let idle = client.listener.settings.timeouts.idle;
+    let (mut up, mut down) = (Way::new(), Way::new());
+    exchange.to_endpoint.clear();
+    let mut armed = u64::MAX;
+    poll_fn(|cx| {
+        let upward = up.poll(
+            cx,
+            &mut *client.stream,
+            &mut client.input,
+            &mut *connection.stream,
+            &mut exchange.to_endpoint,
+        );
+        let downward = down.poll(
+            cx,
+            &mut *connection.stream,
+            &mut connection.input,
+            &mut *client.stream,
+            &mut exchange.to_client,
+        );
+        match (upward, downward) {
+            (Poll::Ready(Err(())), _) | (_, Poll::Ready(Err(()))) => return Poll::Ready(()),
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(()),
+            _ => {}
+        }
+        let progress = up.pump.progress + down.pump.progress;
+        if progress != armed {
+            armed = progress;
+            let deadline: Moment = worker.clock.now() + idle;
+            // A drain may cut a silent tunnel short, as it does an idle connection.
+            client.timer.set(deadline);
+        }
+        client.timer.poll_expired(cx)
+    })
+    .await;
+    (up.pump.body_bytes, down.pump.body_bytes)
+}

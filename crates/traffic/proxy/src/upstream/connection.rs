@@ -1,0 +1,46 @@
+//! A connection to an endpoint.
+
+use std::io;
+use std::net::SocketAddr;
+
+use base_kit::Moment;
+use base_signal::Gauge;
+use traffic_net::{Buffer, BufferPool, BufferSize, Stream, TcpSocket};
+
+/// An open connection to an endpoint, busy or idle.
+pub(crate) struct Connection {
+    pub(crate) stream: Box<dyn Stream>,
+    /// What the endpoint has sent and was not yet used.
+    pub(crate) input: Buffer,
+    /// Whether a request has been answered on it before.
+    pub(crate) reused: bool,
+    /// When it became idle.
+    pub(crate) idle_since: Moment,
+    open: Gauge,
+}
+
+impl Connection {
+    /// Connects. The caller limits the time.
+    pub(crate) async fn open(address: SocketAddr, buffers: &BufferPool, open: &Gauge) -> io::Result<Self> {
+        let socket = match address {
+            SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4(),
+            SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6(),
+        }?;
+        socket.set_nodelay(true)?;
+        let stream = socket.connect(address).await?;
+        open.add(1);
+        Ok(Self {
+            stream: Box::new(TcpSocket::new(stream)),
+            input: Buffer::new(buffers.clone(), BufferSize::Small),
+            reused: false,
+            idle_since: Moment::ZERO,
+            open: open.clone(),
+        })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.open.add(-1);
+    }
+}

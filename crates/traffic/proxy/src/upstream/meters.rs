@@ -1,0 +1,50 @@
+//! What is counted about pools and endpoints: handles, looked up once per worker.
+
+use base_signal::{Counter, Gauge, Histogram, Shard, families};
+
+/// A pool's numbers.
+pub(crate) struct PoolMeters {
+    pub(crate) retries: Counter,
+    pub(crate) replays: Counter,
+    pub(crate) opened: Counter,
+    pub(crate) reused: Counter,
+    pub(crate) open: Gauge,
+    pub(crate) first_byte: Histogram,
+}
+
+impl PoolMeters {
+    pub(crate) fn new(shard: &Shard, pool: &str) -> Self {
+        Self {
+            retries: shard.counter(&families::UPSTREAM_RETRIES, &[pool]),
+            replays: shard.counter(&families::UPSTREAM_REPLAYS, &[pool]),
+            opened: shard.counter(&families::UPSTREAM_CONNECTIONS_OPENED, &[pool]),
+            reused: shard.counter(&families::UPSTREAM_CONNECTIONS_REUSED, &[pool]),
+            open: shard.gauge(&families::UPSTREAM_CONNECTIONS_OPEN, &[pool]),
+            first_byte: shard.histogram(&families::UPSTREAM_FIRST_BYTE, &[pool]),
+        }
+    }
+}
+
+/// An endpoint's attempts by outcome.
+pub(crate) struct EndpointMeters {
+    answered: [Counter; 5],
+    failed: Counter,
+}
+
+impl EndpointMeters {
+    pub(crate) fn new(shard: &Shard, pool: &str, endpoint: &str) -> Self {
+        let attempts = |outcome| shard.counter(&families::UPSTREAM_REQUESTS, &[pool, endpoint, outcome]);
+        Self { answered: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(attempts), failed: attempts("failed") }
+    }
+
+    /// Counts an attempt that was answered with this status.
+    pub(crate) fn answered(&self, status: u16) {
+        let class = usize::from(status / 100).wrapping_sub(1);
+        self.answered.get(class).unwrap_or(&self.failed).increment();
+    }
+
+    /// Counts an attempt without a complete answer.
+    pub(crate) fn failed(&self) {
+        self.failed.increment();
+    }
+}

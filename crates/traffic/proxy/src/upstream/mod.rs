@@ -1,0 +1,11 @@
+//! The way to endpoints: choosing one, and connections to it.
+
+mod connection;
+mod meters;
+mod pool;
+mod reach;
+
+pub(crate) use connection::Connection;
+pub(crate) use meters::PoolMeters;
+pub(crate) use pool::{LocalPool, PickContext};
+pub(crate) use reach::{Reach, Turn};

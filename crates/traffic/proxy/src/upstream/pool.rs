@@ -1,0 +1,82 @@
+//! One worker's view of a pool: its own balancer over the endpoints that may take traffic now.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use base_kit::{Moment, Rng};
+use base_model::model::Pool;
+use base_signal::Reason;
+use traffic_balance::{Balancer, EndpointId, EndpointState, Feedback, PoolState, RequestFacts};
+
+use crate::upstream::{PoolMeters, Reach, Turn};
+
+/// One worker's view of a pool.
+pub(crate) struct LocalPool {
+    pub(crate) settings: Arc<Pool>,
+    pub(crate) state: Arc<PoolState>,
+    pub(crate) meters: PoolMeters,
+    choice: RefCell<Choice>,
+}
+
+struct Choice {
+    /// The pool's epoch that `reaches` and the balancer were made from.
+    epoch: Option<u64>,
+    /// In the order of the balancer's members.
+    reaches: Vec<Rc<Reach>>,
+    balancer: Box<dyn Balancer>,
+}
+
+/// What a pick needs from outside.
+pub(crate) struct PickContext<'a> {
+    pub(crate) facts: RequestFacts,
+    pub(crate) now: Moment,
+    pub(crate) rng: &'a mut dyn Rng,
+    /// Finds or makes the worker's reach to an endpoint.
+    pub(crate) reach: &'a dyn Fn(&Arc<EndpointState>) -> Rc<Reach>,
+}
+
+impl LocalPool {
+    pub(crate) fn new(
+        settings: Arc<Pool>,
+        state: Arc<PoolState>,
+        balancer: Box<dyn Balancer>,
+        meters: PoolMeters,
+    ) -> Self {
+        let choice = Choice { epoch: None, reaches: Vec::new(), balancer };
+        Self { settings, state, meters, choice: RefCell::new(choice) }
+    }
+
+    /// The next candidate that is not in `tried` and has room; `tried` gets all that were looked at.
+    pub(crate) fn next(&self, tried: &mut Vec<EndpointId>, context: PickContext<'_>) -> Result<Turn, Reason> {
+        let mut choice = self.choice.borrow_mut();
+        self.refresh(&mut choice, &context);
+        let mut full = false;
+        while let Some(index) = choice.balancer.pick(&context.facts, tried, context.now, context.rng) {
+            let Some(reach) = choice.reaches.get(index) else { break };
+            tried.push(reach.state.id());
+            match Turn::begin(reach, self.settings.connections.max) {
+                Some(turn) => return Ok(turn),
+                None => full = true,
+            }
+        }
+        Err(if full { Reason::ConnectionLimit } else { Reason::NoEndpoint })
+    }
+
+    /// Takes in changes of membership, weight, health and administration since the last pick.
+    fn refresh(&self, choice: &mut Choice, context: &PickContext<'_>) {
+        let epoch = self.state.epoch();
+        if choice.epoch == Some(epoch) {
+            return;
+        }
+        let members = self.state.eligible(context.now);
+        choice.balancer.update(&members);
+        choice.reaches = members.iter().map(|member| (context.reach)(&member.state)).collect();
+        choice.epoch = Some(epoch);
+    }
+
+    /// Tells the balancer what became of a request.
+    pub(crate) fn feedback(&self, endpoint: EndpointId, event: Feedback, now: Moment) {
+        self.choice.borrow_mut().balancer.feedback(endpoint, event, now);
+    }
+}

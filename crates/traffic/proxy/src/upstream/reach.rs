@@ -1,0 +1,92 @@
+//! One worker's reach to one endpoint: its idle connections and its share of the counting.
+
+use std::cell::RefCell;
+use std::ops::Deref;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base_kit::Moment;
+use base_signal::Shard;
+use traffic_balance::EndpointState;
+
+use crate::upstream::connection::Connection;
+use crate::upstream::meters::EndpointMeters;
+
+/// One worker's reach to one endpoint. Outlives the configuration that made it, as the endpoint's state does.
+pub(crate) struct Reach {
+    pub(crate) state: Arc<EndpointState>,
+    pub(crate) meters: EndpointMeters,
+    idle: RefCell<Vec<Connection>>,
+}
+
+impl Reach {
+    pub(crate) fn new(state: Arc<EndpointState>, shard: &Shard) -> Self {
+        let meters = EndpointMeters::new(shard, state.pool(), state.name());
+        Self { state, meters, idle: RefCell::default() }
+    }
+
+    /// The connection that became idle last, if it is still open and silent as far as is known. The last one, so that surplus
+    /// connections grow old and are closed.
+    pub(crate) fn take_idle(&self) -> Option<Connection> {
+        let mut idle = self.idle.borrow_mut();
+        loop {
+            let mut connection = idle.pop()?;
+            if connection.stream.is_quiet() {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Keeps a connection for the next request, unless there are enough.
+    pub(crate) fn keep(&self, mut connection: Connection, max_idle: u32, now: Moment) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < usize::try_from(max_idle).unwrap_or(usize::MAX) {
+            connection.input.release();
+            connection.reused = true;
+            connection.idle_since = now;
+            idle.push(connection);
+        }
+    }
+
+    /// Closes idle connections that are too old or that the endpoint has closed.
+    pub(crate) fn reap(&self, idle_timeout: Duration, now: Moment) {
+        self.idle.borrow_mut().retain_mut(|connection| {
+            now.since(connection.idle_since) < idle_timeout && connection.stream.is_quiet()
+        });
+    }
+
+    /// Closes all idle connections.
+    pub(crate) fn close_idle(&self) {
+        self.idle.borrow_mut().clear();
+    }
+}
+
+/// A request's turn at an endpoint: counts as in flight until dropped.
+pub(crate) struct Turn(Rc<Reach>);
+
+impl Turn {
+    /// Takes a turn, unless `max` requests are in flight there over all workers.
+    pub(crate) fn begin(reach: &Rc<Reach>, max: u32) -> Option<Self> {
+        reach.state.try_begin(max).then(|| Self(Rc::clone(reach)))
+    }
+
+    /// The reach itself, which stays when the turn is over.
+    pub(crate) fn reach(&self) -> Rc<Reach> {
+        Rc::clone(&self.0)
+    }
+}
+
+impl Deref for Turn {
+    type Target = Reach;
+
+    fn deref(&self) -> &Reach {
+        &self.0
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.state.end();
+    }
+}

@@ -1,0 +1,122 @@
+//! One worker's view of the plan: the plan itself, shared, and what each worker has of its own.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use base_model::model::Listener;
+use base_signal::{Counter, Gauge, Histogram, Shard, families};
+use traffic_http::HeadLimits;
+
+use crate::plan::{Plan, PlanError, RoutePlan, build_balancer};
+use crate::upstream::{LocalPool, PoolMeters};
+
+/// One worker's view of a plan. A request keeps the view that it began with.
+pub(crate) struct View {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) listeners: Vec<Rc<ListenerView>>,
+    pub(crate) pools: Vec<LocalPool>,
+    /// Made when a route is first used: there may be many that rarely are.
+    routes: Vec<OnceCell<RouteMeters>>,
+    unrouted: RouteMeters,
+}
+
+/// A listener's settings and numbers.
+pub(crate) struct ListenerView {
+    pub(crate) index: usize,
+    pub(crate) settings: Listener,
+    pub(crate) limits: HeadLimits,
+    pub(crate) meters: ListenerMeters,
+}
+
+/// A listener's numbers.
+pub(crate) struct ListenerMeters {
+    pub(crate) open: Gauge,
+    pub(crate) accepted: Counter,
+    pub(crate) received: Counter,
+    pub(crate) sent: Counter,
+}
+
+/// A route's numbers.
+pub(crate) struct RouteMeters {
+    by_class: [Counter; 5],
+    unanswered: Counter,
+    pub(crate) duration: Histogram,
+}
+
+impl View {
+    /// The view of a worker that counts on `shard`.
+    pub(crate) fn new(plan: Arc<Plan>, shard: &Shard) -> Result<Self, PlanError> {
+        let listeners = plan.model.listeners.iter().enumerate();
+        let listeners =
+            listeners.map(|(index, listener)| Rc::new(ListenerView::new(index, listener, shard))).collect();
+        let pools = plan
+            .pools
+            .iter()
+            .map(|pool| {
+                let balancer = build_balancer(&pool.settings)?;
+                let meters = PoolMeters::new(shard, &pool.settings.name);
+                Ok(LocalPool::new(Arc::clone(&pool.settings), Arc::clone(&pool.state), balancer, meters))
+            })
+            .collect::<Result<_, PlanError>>()?;
+        let routes = plan.routes.iter().map(|_| OnceCell::new()).collect();
+        Ok(Self { listeners, pools, routes, unrouted: RouteMeters::new(shard, "none"), plan })
+    }
+
+    /// The listener of this name, if it is still there.
+    pub(crate) fn listener(&self, name: &str) -> Option<&Rc<ListenerView>> {
+        self.listeners.iter().find(|listener| &*listener.settings.name == name)
+    }
+
+    /// The route at this index, as the router gives it.
+    pub(crate) fn route(&self, index: usize) -> Option<&RoutePlan> {
+        self.plan.routes.get(index)
+    }
+
+    /// The numbers of a route, or of what no route took.
+    pub(crate) fn route_meters(&self, route: Option<usize>, shard: &Shard) -> &RouteMeters {
+        let found = route.and_then(|index| Some((self.routes.get(index)?, self.plan.routes.get(index)?)));
+        match found {
+            Some((meters, plan)) => meters.get_or_init(|| RouteMeters::new(shard, &plan.route.name)),
+            None => &self.unrouted,
+        }
+    }
+}
+
+impl ListenerView {
+    fn new(index: usize, listener: &Listener, shard: &Shard) -> Self {
+        let name = &*listener.name;
+        Self {
+            index,
+            settings: listener.clone(),
+            limits: HeadLimits {
+                max_head_bytes: listener.max_head_bytes,
+                max_fields: listener.max_fields,
+                max_target_bytes: listener.max_target_bytes,
+            },
+            meters: ListenerMeters {
+                open: shard.gauge(&families::CONNECTIONS_OPEN, &[name]),
+                accepted: shard.counter(&families::CONNECTIONS_ACCEPTED, &[name]),
+                received: shard.counter(&families::BYTES_RECEIVED, &[name]),
+                sent: shard.counter(&families::BYTES_SENT, &[name]),
+            },
+        }
+    }
+}
+
+impl RouteMeters {
+    fn new(shard: &Shard, route: &str) -> Self {
+        let answers = |class| shard.counter(&families::REQUESTS, &[route, class]);
+        Self {
+            by_class: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(answers),
+            unanswered: answers("none"),
+            duration: shard.histogram(&families::REQUEST_DURATION, &[route]),
+        }
+    }
+
+    /// Counts a request that was answered with this status; 0 for one that was not.
+    pub(crate) fn answered(&self, status: u16) {
+        let class = usize::from(status / 100).wrapping_sub(1);
+        self.by_class.get(class).unwrap_or(&self.unanswered).increment();
+    }
+}

@@ -1,0 +1,197 @@
+//! A worker: one thread, one runtime, and everything that its connections share without a lock.
+
+mod accept;
+mod command;
+mod run;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use base_kit::{Clock, Moment, MonotonicClock, SeededRng};
+use base_signal::{AccessWriter, Counter, Reason, Shard, families};
+use tokio::sync::Notify;
+use traffic_balance::{EndpointId, EndpointState, Transition};
+use traffic_net::BufferPool;
+
+use crate::exchange::Exchange;
+use crate::plan::{Plan, PlanError};
+use crate::timers::{Timer, Timers};
+use crate::upstream::Reach;
+use crate::view::View;
+
+pub use command::{Command, ListenSocket};
+pub use run::{WorkerSetup, run};
+
+/// Scratch memory kept for requests to come.
+const KEPT_EXCHANGES: usize = 64;
+/// How long a connection without a request may linger when the worker drains: long enough for a request that is already on
+/// its way.
+const DRAIN_GRACE: Duration = Duration::from_millis(500);
+
+/// Told of every change of an endpoint's state that traffic brings about.
+pub type TransitionSink = Arc<dyn Fn(&Transition) + Send + Sync>;
+
+/// What the connections of one thread share.
+pub(crate) struct Worker {
+    pub(crate) clock: MonotonicClock,
+    pub(crate) rng: RefCell<SeededRng>,
+    pub(crate) buffers: BufferPool,
+    pub(crate) timers: Timers,
+    pub(crate) shard: Shard,
+    pub(crate) access: RefCell<Option<AccessWriter>>,
+    pub(crate) transitions: TransitionSink,
+    pub(crate) date: crate::answer::DateCache,
+    failures: Vec<Counter>,
+    view: RefCell<Rc<View>>,
+    reaches: RefCell<HashMap<EndpointId, Rc<Reach>>>,
+    #[expect(
+        clippy::vec_box,
+        reason = "they are moved in and out with every request, so they move as pointers"
+    )]
+    exchanges: RefCell<Vec<Box<Exchange>>>,
+    connections: Cell<usize>,
+    draining: Cell<bool>,
+    drained: Notify,
+}
+
+impl Worker {
+    pub(crate) fn new(setup: WorkerSetup) -> Result<Self, PlanError> {
+        let failures = Reason::ALL.iter();
+        let failures = failures
+            .map(|reason| setup.shard.counter(&families::FAILURES, &[reason.word(), reason.blame().word()]))
+            .collect();
+        Ok(Self {
+            clock: MonotonicClock,
+            rng: RefCell::new(SeededRng::from_system()),
+            buffers: BufferPool::new(),
+            timers: Timers::new(),
+            view: RefCell::new(Rc::new(View::new(setup.plan, &setup.shard)?)),
+            shard: setup.shard,
+            access: RefCell::new(setup.access),
+            transitions: setup.transitions,
+            date: crate::answer::DateCache::default(),
+            failures,
+            reaches: RefCell::default(),
+            exchanges: RefCell::default(),
+            connections: Cell::new(0),
+            draining: Cell::new(false),
+            drained: Notify::new(),
+        })
+    }
+
+    /// The present moment.
+    pub(crate) fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    /// The newest configuration.
+    pub(crate) fn view(&self) -> Rc<View> {
+        Rc::clone(&self.view.borrow())
+    }
+
+    /// Makes a plan the newest. Requests that have begun keep the one they have.
+    pub(crate) fn adopt(&self, plan: Arc<Plan>) -> Result<(), PlanError> {
+        let view = Rc::new(View::new(plan, &self.shard)?);
+        *self.view.borrow_mut() = view;
+        Ok(())
+    }
+
+    /// This worker's reach to an endpoint.
+    pub(crate) fn reach(&self, endpoint: &Arc<EndpointState>) -> Rc<Reach> {
+        let mut reaches = self.reaches.borrow_mut();
+        let entry = reaches.entry(endpoint.id());
+        Rc::clone(entry.or_insert_with(|| Rc::new(Reach::new(Arc::clone(endpoint), &self.shard))))
+    }
+
+    /// Counts a failure.
+    pub(crate) fn count_failure(&self, reason: Reason) {
+        if let Some(counter) = self.failures.get(reason as usize) {
+            counter.increment();
+        }
+    }
+
+    /// Scratch memory for a request.
+    pub(crate) fn borrow_exchange(&self) -> Box<Exchange> {
+        self.exchanges.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes scratch memory back, unless it has grown out of proportion.
+    pub(crate) fn return_exchange(&self, mut exchange: Box<Exchange>) {
+        let mut kept = self.exchanges.borrow_mut();
+        if kept.len() < KEPT_EXCHANGES && exchange.reset() {
+            kept.push(exchange);
+        }
+    }
+
+    /// Whether connections shall be closed after their present request.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    fn connection_opened(&self) {
+        self.connections.set(self.connections.get() + 1);
+    }
+
+    fn connection_closed(&self) {
+        self.connections.set(self.connections.get() - 1);
+        if self.draining.get() && self.connections.get() == 0 {
+            self.drained.notify_one();
+        }
+    }
+
+    /// Lets connections finish what they do and take no further requests. Resolves when none is left.
+    pub(crate) async fn drain(&self) {
+        self.draining.set(true);
+        self.timers.hurry(self.now() + DRAIN_GRACE);
+        while self.connections.get() > 0 {
+            self.drained.notified().await;
+        }
+    }
+
+    /// What is done from time to time: idle connections, gone endpoints, ejections that end, the access log.
+    fn tidy_up(&self) {
+        let now = self.now();
+        let view = self.view();
+        for pool in &view.pools {
+            for transition in pool.state.expire_ejections(now) {
+                (self.transitions)(&transition);
+            }
+        }
+        let idle_timeout = |name: &str| {
+            let pool = view.pools.iter().find(|pool| &*pool.settings.name == name)?;
+            Some(pool.settings.connections.idle_timeout)
+        };
+        self.reaches.borrow_mut().retain(|id, reach| {
+            reach.reap(idle_timeout(reach.state.pool()).unwrap_or_default(), now);
+            let known = view.pools.iter().any(|pool| {
+                &*pool.settings.name == reach.state.pool()
+                    && pool.state.endpoints().iter().any(|endpoint| endpoint.id() == *id)
+            });
+            // Whoever still uses it holds it too; it then goes with the last request.
+            known || Rc::strong_count(reach) > 1
+        });
+        if let Some(access) = &mut *self.access.borrow_mut() {
+            access.flush();
+        }
+    }
+}
+
+/// The deadline came first.
+#[derive(Debug)]
+pub(crate) struct Expired;
+
+/// Waits for a future until the timer, which the caller has set, expires.
+pub(crate) async fn within<T>(timer: &Timer, future: impl Future<Output = T>) -> Result<T, Expired> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Ok(output)),
+        Poll::Pending => timer.poll_expired(cx).map(|()| Err(Expired)),
+    })
+    .await
+}

@@ -1,0 +1,139 @@
+//! Accepting connections on one socket.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use base_signal::Gauge;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, spawn_local};
+use traffic_net::TcpSocket;
+
+use crate::client::{Client, serve_connection};
+use crate::worker::{ListenSocket, Worker};
+
+/// How long to wait when the system has no descriptor or memory for another connection, or a listener is at its limit: short
+/// enough not to be felt, long enough not to burn a core.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The task that accepts on one socket.
+pub(super) struct Acceptor {
+    stop: Rc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl Acceptor {
+    pub(super) fn start(worker: &Rc<Worker>, socket: ListenSocket) -> io::Result<Self> {
+        let stop = Rc::new(Notify::new());
+        let listener = traffic_net::adopt(socket.socket)?;
+        let door = Door { worker: Rc::clone(worker), listener: socket.listener, open: socket.open };
+        let stopped = Rc::clone(&stop);
+        let task = spawn_local(async move {
+            tokio::select! {
+                () = door.accept_forever(&listener) => {}
+                () = stopped.notified() => door.accept_waiting(&listener),
+            }
+        });
+        Ok(Self { stop, task })
+    }
+
+    /// Accepts what waits already, then closes the socket.
+    pub(super) async fn stop(self) {
+        self.stop.notify_one();
+        let _ = self.task.await;
+    }
+}
+
+/// Where connections of one listener come in.
+struct Door {
+    worker: Rc<Worker>,
+    listener: Arc<str>,
+    /// Connections open, over all workers.
+    open: Arc<AtomicU32>,
+}
+
+impl Door {
+    async fn accept_forever(&self, socket: &TcpListener) {
+        let mut complained = false;
+        loop {
+            self.wait_for_room().await;
+            match socket.accept().await {
+                Ok((stream, peer)) => {
+                    complained = false;
+                    self.welcome(stream, peer);
+                }
+                // The client has gone before it was accepted.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    if !complained {
+                        let (listener, advice) =
+                            (&*self.listener, "raise the limit of open files (ulimit -n)");
+                        tracing::error!(target: "aya::worker", listener, %error, advice, "cannot accept connections");
+                        complained = true;
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Connections above the limit stay in the kernel's queue.
+    async fn wait_for_room(&self) {
+        loop {
+            let view = self.worker.view();
+            let listener = view.listener(&self.listener);
+            let limit = listener.map_or(u32::MAX, |listener| listener.settings.max_connections);
+            if self.open.load(Ordering::Relaxed) < limit {
+                return;
+            }
+            drop(view);
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Accepts what the kernel has queued: those clients believe that they are connected.
+    fn accept_waiting(&self, socket: &TcpListener) {
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Ok((stream, peer))) = socket.poll_accept(&mut cx) {
+            self.welcome(stream, peer);
+        }
+    }
+
+    fn welcome(&self, stream: TcpStream, peer: SocketAddr) {
+        let view = self.worker.view();
+        let Some(listener) = view.listener(&self.listener) else { return };
+        listener.meters.accepted.increment();
+        let counted = Counted::new(&self.worker, &self.open, listener.meters.open.clone());
+        let client = Client::new(&self.worker, Box::new(TcpSocket::new(stream)), peer, Rc::clone(listener));
+        spawn_local(async move { serve_connection(&counted.worker, client).await });
+    }
+}
+
+/// Counts a connection as open until dropped, however its task ends.
+struct Counted {
+    worker: Rc<Worker>,
+    open: Arc<AtomicU32>,
+    gauge: Gauge,
+}
+
+impl Counted {
+    fn new(worker: &Rc<Worker>, open: &Arc<AtomicU32>, gauge: Gauge) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        gauge.add(1);
+        worker.connection_opened();
+        Self { worker: Rc::clone(worker), open: Arc::clone(open), gauge }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.gauge.add(-1);
+        self.worker.connection_closed();
+    }
+}

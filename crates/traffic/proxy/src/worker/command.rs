@@ -1,0 +1,50 @@
+//! What the control side tells a worker.
+
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use base_signal::AccessWriter;
+use tokio::sync::oneshot;
+
+use crate::plan::Plan;
+
+/// A worker's own socket for an address.
+#[derive(Debug)]
+pub struct ListenSocket {
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Bound and listening, non-blocking.
+    pub socket: TcpListener,
+    /// Connections open on the listener, over all workers.
+    pub open: Arc<AtomicU32>,
+}
+
+/// What the control side tells a worker. Each is answered when it is done.
+pub enum Command {
+    /// Use this plan from the next request on.
+    Adopt(Arc<Plan>, oneshot::Sender<()>),
+    /// Accept connections here.
+    Listen(ListenSocket),
+    /// Accept what waits there, then no more.
+    Unlisten(SocketAddr, oneshot::Sender<()>),
+    /// Log requests there, or nowhere.
+    AccessLog(Option<AccessWriter>),
+    /// Take no more connections, let those that are there finish, then end.
+    Drain,
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Adopt(..) => "Adopt",
+            Self::Listen(_) => "Listen",
+            Self::Unlisten(..) => "Unlisten",
+            Self::AccessLog(_) => "AccessLog",
+            Self::Drain => "Drain",
+        })
+    }
+}

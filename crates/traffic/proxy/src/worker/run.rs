@@ -1,0 +1,107 @@
+//! A worker's thread: its runtime and its standing tasks.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base_kit::{Clock, Moment};
+use base_signal::{AccessWriter, Shard};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::spawn_local;
+
+use crate::plan::Plan;
+use crate::worker::accept::Acceptor;
+use crate::worker::{Command, TransitionSink, Worker};
+
+/// How often a worker tidies up: connections that timed out linger no longer than that.
+const TIDY_UP_EVERY: Duration = Duration::from_millis(100);
+/// Longest sleep of the timer task; a deadline set meanwhile wakes it earlier.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// What a worker starts with.
+pub struct WorkerSetup {
+    /// The first configuration.
+    pub plan: Arc<Plan>,
+    /// Where it counts; of its own.
+    pub shard: Shard,
+    /// Where it logs requests, if anywhere.
+    pub access: Option<AccessWriter>,
+    /// Told of changes of endpoint state that its traffic brings about.
+    pub transitions: TransitionSink,
+}
+
+/// Runs a worker on the calling thread until it was told to drain and has done so, or its commands end.
+///
+/// # Errors
+/// If the runtime cannot be made.
+pub fn run(setup: WorkerSetup, commands: UnboundedReceiver<Command>) -> io::Result<()> {
+    let runtime =
+        Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default())?;
+    runtime.block_on(async move {
+        let worker = Rc::new(Worker::new(setup).map_err(io::Error::other)?);
+        spawn_local(drive_timers(Rc::clone(&worker)));
+        spawn_local(tidy_up(Rc::clone(&worker)));
+        obey(&worker, commands).await;
+        worker.tidy_up();
+        Ok(())
+    })
+}
+
+async fn obey(worker: &Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
+    let mut acceptors: HashMap<SocketAddr, Acceptor> = HashMap::new();
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Adopt(plan, done) => {
+                if let Err(error) = worker.adopt(plan) {
+                    // The control side has built the same plan before; it keeps the old one running if this one can't.
+                    tracing::error!(target: "aya::worker", %error, "configuration not adopted");
+                }
+                let _ = done.send(());
+            }
+            Command::Listen(socket) => {
+                let address = socket.address;
+                match Acceptor::start(worker, socket) {
+                    Ok(acceptor) => drop(acceptors.insert(address, acceptor)),
+                    Err(error) => tracing::error!(target: "aya::worker", %address, %error, "cannot accept"),
+                }
+            }
+            Command::Unlisten(address, done) => {
+                if let Some(acceptor) = acceptors.remove(&address) {
+                    acceptor.stop().await;
+                }
+                let _ = done.send(());
+            }
+            Command::AccessLog(writer) => *worker.access.borrow_mut() = writer,
+            Command::Drain => {
+                for (_, acceptor) in acceptors.drain() {
+                    acceptor.stop().await;
+                }
+                worker.drain().await;
+                return;
+            }
+        }
+    }
+}
+
+async fn drive_timers(worker: Rc<Worker>) {
+    loop {
+        let now = worker.clock.now();
+        let next: Moment = worker.timers.advance(now);
+        let sleep = next.since(now).clamp(Duration::from_millis(1), LONGEST_SLEEP);
+        tokio::select! {
+            () = tokio::time::sleep(sleep) => {}
+            () = worker.timers.earlier() => {}
+        }
+    }
+}
+
+async fn tidy_up(worker: Rc<Worker>) {
+    loop {
+        tokio::time::sleep(TIDY_UP_EVERY).await;
+        worker.tidy_up();
+    }
+}

@@ -1,0 +1,123 @@
+//! The conditions of a route beyond host and path.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use base_model::model::{FieldMatch, Match, Route, ValuePattern};
+use ipnet::IpNet;
+use regex::bytes::Regex;
+
+use crate::compile::{CompileError, Regexes};
+use crate::explain::Loss;
+use crate::request::RequestView;
+use crate::values::{any_cookie_value, any_query_value};
+
+/// One condition.
+#[derive(Debug)]
+pub(crate) enum Condition {
+    Listener(Box<[usize]>),
+    Method(Box<[Arc<str>]>),
+    Client(Box<[IpNet]>),
+    Header(ValueCondition),
+    Query(ValueCondition),
+    Cookie(ValueCondition),
+}
+
+/// Asks something of a named value. Where a name has several values, one that fits is enough.
+#[derive(Debug)]
+pub(crate) struct ValueCondition {
+    name: Arc<str>,
+    test: ValueTest,
+}
+
+#[derive(Debug)]
+enum ValueTest {
+    Exact(Arc<str>),
+    Present,
+    Absent,
+    Regex(Regex),
+}
+
+/// The conditions of a route, the cheap ones first.
+pub(crate) fn compile(route: &Route, regexes: &mut Regexes) -> Result<Box<[Condition]>, CompileError> {
+    let Match { methods, headers, query, cookies, client, .. } = &route.matches;
+    let mut conditions = Vec::new();
+    if !route.listeners.is_empty() {
+        conditions.push(Condition::Listener(route.listeners.clone().into()));
+    }
+    if !methods.is_empty() {
+        conditions.push(Condition::Method(methods.clone().into()));
+    }
+    if !client.is_empty() {
+        conditions.push(Condition::Client(client.clone().into()));
+    }
+    let mut add = |fields: &[FieldMatch], kind: fn(ValueCondition) -> Condition| {
+        for field in fields {
+            conditions.push(kind(ValueCondition::compile(field, route, regexes)?));
+        }
+        Ok(())
+    };
+    add(headers, Condition::Header)?;
+    add(query, Condition::Query)?;
+    add(cookies, Condition::Cookie)?;
+    Ok(conditions.into())
+}
+
+impl Condition {
+    pub(crate) fn holds(&self, request: &RequestView<'_>) -> bool {
+        match self {
+            Self::Listener(listeners) => listeners.contains(&request.listener),
+            Self::Method(methods) => methods.iter().any(|method| method.as_bytes() == request.method),
+            Self::Client(networks) => lies_in(request.client, networks),
+            Self::Header(condition) => {
+                condition.holds(|accept| request.fields.any_value(&condition.name, accept))
+            }
+            Self::Query(condition) => condition.holds(|accept| {
+                request.query.is_some_and(|query| any_query_value(query, &condition.name, accept))
+            }),
+            Self::Cookie(condition) => {
+                condition.holds(|accept| any_cookie_value(request, &condition.name, accept))
+            }
+        }
+    }
+
+    /// What to say when it does not hold.
+    pub(crate) fn loss(&self) -> Loss {
+        match self {
+            Self::Listener(_) => Loss::Listener,
+            Self::Method(_) => Loss::Method,
+            Self::Client(_) => Loss::Client,
+            Self::Header(condition) => Loss::Header(condition.name.clone()),
+            Self::Query(condition) => Loss::Query(condition.name.clone()),
+            Self::Cookie(condition) => Loss::Cookie(condition.name.clone()),
+        }
+    }
+}
+
+/// An IPv4 client on a socket for both families is still an IPv4 client.
+fn lies_in(client: IpAddr, networks: &[IpNet]) -> bool {
+    let client = client.to_canonical();
+    networks.iter().any(|network| network.contains(&client))
+}
+
+impl ValueCondition {
+    fn compile(field: &FieldMatch, route: &Route, regexes: &mut Regexes) -> Result<Self, CompileError> {
+        let test = match &field.value {
+            ValuePattern::Exact(text) => ValueTest::Exact(text.clone()),
+            ValuePattern::Present => ValueTest::Present,
+            ValuePattern::Absent => ValueTest::Absent,
+            ValuePattern::Regex(pattern) => ValueTest::Regex(regexes.anywhere(pattern, route)?),
+        };
+        Ok(Self { name: field.name.clone(), test })
+    }
+
+    /// `any_value` offers the values of the name until its argument takes one, and says whether it did.
+    fn holds(&self, any_value: impl FnOnce(&mut dyn FnMut(&[u8]) -> bool) -> bool) -> bool {
+        match &self.test {
+            ValueTest::Exact(text) => any_value(&mut |value| value == text.as_bytes()),
+            ValueTest::Present => any_value(&mut |_| true),
+            ValueTest::Absent => !any_value(&mut |_| true),
+            ValueTest::Regex(regex) => any_value(&mut |value| regex.is_match(value)),
+        }
+    }
+}

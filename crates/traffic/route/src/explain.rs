@@ -1,0 +1,119 @@
+//! Why a request went where it went.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base_model::model::HostPattern;
+
+use crate::hosts::{MAX_HOST_BYTES, configured_name, host_name};
+use crate::request::RequestView;
+use crate::router::Router;
+
+/// What became of one route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Considered {
+    /// Its index.
+    pub route: usize,
+    /// Whether it took the request.
+    pub verdict: Verdict,
+}
+
+/// Whether a route took the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It did.
+    Matched,
+    /// It did not.
+    Lost(Loss),
+}
+
+/// The first condition that a route lost on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The host.
+    Host,
+    /// The path.
+    Path,
+    /// The listener.
+    Listener,
+    /// The method.
+    Method,
+    /// The client's address.
+    Client,
+    /// The header of this name.
+    Header(Arc<str>),
+    /// The query parameter of this name.
+    Query(Arc<str>),
+    /// The cookie of this name.
+    Cookie(Arc<str>),
+    /// None: all its conditions hold, but a route that goes before it took the request.
+    Outranked {
+        /// That route's index.
+        by: usize,
+    },
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host => f.write_str("host"),
+            Self::Path => f.write_str("path"),
+            Self::Listener => f.write_str("listener"),
+            Self::Method => f.write_str("method"),
+            Self::Client => f.write_str("client"),
+            Self::Header(name) => write!(f, "header {name}"),
+            Self::Query(name) => write!(f, "query {name}"),
+            Self::Cookie(name) => write!(f, "cookie {name}"),
+            Self::Outranked { .. } => f.write_str("a more specific route"),
+        }
+    }
+}
+
+/// See [`Router::explain`].
+pub(crate) fn explain(router: &Router, request: &RequestView<'_>) -> Vec<Considered> {
+    let mut verdicts: Vec<Option<Verdict>> = vec![None; router.rules.len()];
+    let mut order = Vec::new();
+    let mut winner = None;
+    // The same walk as for a look-up, only that nothing is ever taken, so that it sees all.
+    router.search(request, &mut |candidate| {
+        let route = candidate.rule as usize;
+        if let (Some(verdict @ None), Some(rule)) = (verdicts.get_mut(route), router.rule(candidate)) {
+            let failed = rule.conditions.iter().find(|condition| !condition.holds(request));
+            *verdict = Some(match (failed, winner) {
+                (Some(condition), _) => Verdict::Lost(condition.loss()),
+                (None, Some(by)) => Verdict::Lost(Loss::Outranked { by }),
+                (None, None) => {
+                    winner = Some(route);
+                    Verdict::Matched
+                }
+            });
+            order.push(route);
+        }
+        false
+    });
+    let ruled_out: Vec<usize> =
+        (0..verdicts.len()).filter(|&route| matches!(verdicts.get(route), Some(None))).collect();
+    let mut buffer = [0; MAX_HOST_BYTES];
+    let name = host_name(request.host, &mut buffer);
+    let reached = order
+        .into_iter()
+        .filter_map(|route| Some(Considered { route, verdict: verdicts.get_mut(route)?.take()? }));
+    let mut considered: Vec<Considered> = reached.collect();
+    considered.extend(ruled_out.into_iter().map(|route| {
+        let hosts = router.rules.get(route).map_or(&[][..], |rule| &rule.hosts);
+        let loss = if takes_host(hosts, name) { Loss::Path } else { Loss::Host };
+        Considered { route, verdict: Verdict::Lost(loss) }
+    }));
+    considered
+}
+
+fn takes_host(patterns: &[HostPattern], name: &[u8]) -> bool {
+    patterns.is_empty()
+        || patterns.iter().any(|pattern| match pattern {
+            HostPattern::Exact(host) => configured_name(host).is_some_and(|host| host == name),
+            HostPattern::Below(host) => configured_name(host).is_some_and(|host| {
+                let front = name.strip_suffix(host.as_slice()).and_then(|front| front.strip_suffix(b"."));
+                front.is_some_and(|front| !front.is_empty())
+            }),
+        })
+}

@@ -1,0 +1,217 @@
+//! How requests are spread over endpoints.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use base_testkit::{Aya, Backend, Gate, answer, wait_until};
+
+use crate::{config, config_of};
+
+const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+fn echoes(count: usize) -> Vec<Backend> {
+    NAMES[..count].iter().copied().map(Backend::echo).collect()
+}
+
+/// Aya with one worker, so that its order can be seen.
+fn one_worker(pool: &str, backends: &[Backend]) -> Aya {
+    let backends: Vec<_> = backends.iter().collect();
+    Aya::start(&format!("workers: 1\n{}", config("", "", pool, &backends)))
+}
+
+fn order(aya: &Aya, count: usize) -> String {
+    let mut client = aya.client();
+    (0..count).map(|_| client.get("/").header("x-backend").unwrap_or("?").to_owned()).collect()
+}
+
+fn counts(order: &str) -> HashMap<char, usize> {
+    order.chars().fold(HashMap::new(), |mut counts, name| {
+        *counts.entry(name).or_default() += 1;
+        counts
+    })
+}
+
+/// By default endpoints take turns.
+#[test]
+fn round_robin_takes_turns() {
+    let backends = echoes(4);
+    let aya = one_worker("", &backends);
+    let order = order(&aya, 40);
+    let first = &order[..4];
+    assert_eq!(counts(first).len(), 4, "{order}");
+    assert_eq!(order, first.repeat(10));
+}
+
+/// Weights are kept exactly, and smoothly: a heavy endpoint is not hit in bursts.
+#[test]
+fn weighted_round_robin_is_exact_and_smooth() {
+    let backends = echoes(3);
+    let endpoints = format!(
+        "{{address: '{}', weight: 5}}, {{address: '{}', weight: 2}}, {{address: '{}', weight: 1}}",
+        backends[0], backends[1], backends[2]
+    );
+    let pool = "balance: weighted-round-robin";
+    let aya = Aya::start(&format!("workers: 1\n{}", config_of("", "", pool, &endpoints)));
+    let order = order(&aya, 80);
+    assert_eq!(counts(&order), HashMap::from([('a', 50), ('b', 20), ('c', 10)]), "{order}");
+    assert!(!order.contains("aaaa"), "{order}");
+}
+
+/// Random spreads evenly, and by weight.
+#[test]
+fn random_spreads_by_weight() {
+    let backends = echoes(2);
+    let endpoints = format!("{{address: '{}', weight: 3}}, '{}'", backends[0], backends[1]);
+    let aya = Aya::start(&config_of("", "", "balance: random", &endpoints));
+    let counts = counts(&order(&aya, 800));
+    // 800 draws at three in four: 6 standard deviations are 74.
+    assert!(counts[&'a'].abs_diff(600) < 74, "{counts:?}");
+}
+
+/// An endpoint that is busy gets nothing while others are idle, whichever worker the requests come to.
+#[test]
+fn least_connections_avoids_the_busy() {
+    let gate = Arc::new(Gate::new());
+    let cue = Arc::clone(&gate);
+    let busy = Backend::answering(move |request| {
+        if request.target == "/hold" {
+            cue.pass();
+        }
+        answer(200, &["x-backend: busy"], "")
+    });
+    let idle = Backend::answering(|_| answer(200, &["x-backend: idle"], ""));
+    let aya =
+        Aya::start(&format!("workers: 2\n{}", config("", "", "balance: least-connections", &[&busy, &idle])));
+    // Requests on many connections reach both workers. Each /hold that lands at the busy one stays there.
+    let mut held = Vec::new();
+    while busy.requests().iter().filter(|request| request.target == "/hold").count() == 0 {
+        let mut client = aya.client();
+        client.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+        if client.is_silent_for(std::time::Duration::from_millis(50)) {
+            held.push(client);
+        }
+        assert!(held.len() < 50);
+    }
+    wait_until("nothing but the held to be in flight", || {
+        let in_flight =
+            aya.metrics().sum("aya_endpoint_requests_in_flight", &[("endpoint", &busy.to_string())]);
+        (in_flight - held.len() as f64).abs() < 0.1
+    });
+    for _ in 0..30 {
+        assert_eq!(aya.get("/").header("x-backend"), Some("idle"));
+    }
+    gate.open();
+    held.iter_mut().for_each(|client| assert_eq!(client.response().status, 200));
+}
+
+/// Least-connections respects weights: at equal speed the load in flight follows them.
+#[test]
+fn least_connections_respects_weights() {
+    let gate = Arc::new(Gate::new());
+    let held = || {
+        let cue = Arc::clone(&gate);
+        Backend::answering(move |_| {
+            cue.pass();
+            answer(200, &[], "")
+        })
+    };
+    let (heavy, light) = (held(), held());
+    let endpoints = format!("{{address: '{heavy}', weight: 3}}, '{light}'");
+    let aya = Aya::start(&config_of("", "", "balance: least-connections", &endpoints));
+    let mut clients = Vec::new();
+    for number in 1..=16 {
+        let mut client = aya.client();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        wait_until("the request to arrive", || heavy.request_count() + light.request_count() == number);
+        clients.push(client);
+    }
+    assert_eq!((heavy.request_count(), light.request_count()), (12, 4));
+    gate.open();
+    clients.iter_mut().for_each(|client| assert_eq!(client.response().status, 200));
+}
+
+/// What is in flight is counted over all workers, and comes back to nothing.
+#[test]
+fn in_flight_is_true_over_all_workers() {
+    let gate = Arc::new(Gate::new());
+    let cue = Arc::clone(&gate);
+    let backend = Backend::answering(move |_| {
+        cue.pass();
+        answer(200, &[], "")
+    });
+    let aya = Aya::start(&format!("workers: 2\n{}", config("", "", "", &[&backend])));
+    let mut clients: Vec<_> = (0..12).map(|_| aya.client()).collect();
+    clients.iter_mut().for_each(|client| client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    wait_until("all requests to arrive", || backend.request_count() == 12);
+    let in_flight = || aya.metrics().sum("aya_endpoint_requests_in_flight", &[("pool", "main")]);
+    assert!((in_flight() - 12.0).abs() < 0.1, "{}", in_flight());
+    // Some end well, some by the client's going.
+    let leaving = clients.split_off(6);
+    leaving.into_iter().for_each(base_testkit::Client::reset);
+    gate.open();
+    clients.iter_mut().for_each(|client| assert_eq!(client.response().status, 200));
+    wait_until("nothing to be in flight", || in_flight().abs() < 0.1);
+}
+
+/// A client always meets the same endpoint, clients are spread, and a dead endpoint moves only its own clients.
+#[test]
+fn source_hash_binds_clients() {
+    let mut backends = echoes(4);
+    let listener = "trusted-proxies: [127.0.0.0/8]";
+    let text = config(listener, "", "balance: source-hash", &backends.iter().collect::<Vec<_>>());
+    let aya = Aya::start(&text);
+    let mut client = aya.client();
+    let mut place = |number: usize| {
+        let response = client.get_with("/", &format!("X-Forwarded-For: 192.0.2.{number}\r\n"));
+        response.header("x-backend").unwrap_or("?").to_owned()
+    };
+    let before: Vec<_> = (0..100).map(&mut place).collect();
+    let again: Vec<_> = (0..100).map(&mut place).collect();
+    assert_eq!(before, again);
+    let spread = counts(&before.concat());
+    assert!(spread.len() == 4 && spread.values().all(|count| *count >= 8), "{spread:?}");
+    backends[0].kill();
+    // Other clients see other workers: the choice is the same there.
+    for (number, old) in before.iter().enumerate() {
+        let response = aya.client().get_with("/", &format!("X-Forwarded-For: 192.0.2.{number}\r\n"));
+        assert_eq!(response.status, 200);
+        let new = response.header("x-backend").unwrap_or("?").to_owned();
+        assert!(if old == "a" { new != "a" } else { new == *old }, "{number}: {old} became {new}");
+    }
+}
+
+/// Every balancer serves from what is left when endpoints die, and uses them all again when they are back.
+#[test]
+fn every_balancer_goes_on_with_what_is_left() {
+    for kind in ["round-robin", "weighted-round-robin", "random", "least-connections", "source-hash"] {
+        let mut backends = echoes(3);
+        let listener = "trusted-proxies: [127.0.0.0/8]";
+        let pool = format!("balance: {kind}, ejection: {{consecutive-failures: 2, for: 200ms}}");
+        let aya = Aya::start(&config(listener, "", &pool, &backends.iter().collect::<Vec<_>>()));
+        let mut number = 0;
+        let mut ask = || {
+            number += 1;
+            let line = format!("X-Forwarded-For: 192.0.{}.{}\r\n", number / 200, number % 200);
+            aya.client().get_with("/", &line)
+        };
+        backends[1].kill();
+        for _ in 0..30 {
+            let response = ask();
+            assert_eq!(response.status, 200, "{kind}: {}", response.reason());
+            assert_ne!(response.header("x-backend"), Some("b"), "{kind}");
+        }
+        backends[1].restart();
+        wait_until("the endpoint to be used again", || ask().header("x-backend") == Some("b"));
+    }
+}
+
+/// A weight of zero takes no traffic.
+#[test]
+fn weight_zero_takes_nothing() {
+    let backends = echoes(2);
+    let endpoints = format!("{{address: '{}', weight: 0}}, '{}'", backends[0], backends[1]);
+    for kind in ["round-robin", "weighted-round-robin", "random", "least-connections", "source-hash"] {
+        let aya = Aya::start(&config_of("", "", &format!("balance: {kind}"), &endpoints));
+        assert_eq!(order(&aya, 10), "bbbbbbbbbb", "{kind}");
+    }
+}

@@ -1,0 +1,270 @@
+//! The command as people meet it: bad input, the demo, the examples.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use base_testkit::{Aya, Backend, Ended, Process, TempFolder, free_port};
+
+use crate::config;
+
+/// `aya run` on this text, to its end.
+fn run(text: &str, arguments: &[&str]) -> Ended {
+    let folder = TempFolder::new();
+    let file = folder.write("aya.yaml", text);
+    let mut command = Aya::command();
+    command.arg("run").arg(file).args(arguments);
+    Process::run(command, Duration::from_secs(15))
+}
+
+/// The one line on standard error.
+fn only_line(ended: &Ended) -> String {
+    let lines: Vec<_> = ended.stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+    assert_eq!(lines.len(), 1, "{}", ended.stderr);
+    lines[0].to_owned()
+}
+
+/// A port that is in use: one line that names it and the way out, and the exit code of a failure at run time.
+#[test]
+fn a_port_in_use_is_said_in_one_line() {
+    let taken = Backend::echo("taken");
+    let text = config("", "", "", &[&taken]).replace("'127.0.0.1:0'", &format!("'{taken}'"));
+    let ended = run(&text, &[]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    let line = only_line(&ended);
+    assert!(line.contains(&taken.to_string()) && line.contains("in use"), "{line}");
+    let admin = format!("{}admin: {{bind: '{taken}'}}\n", config("", "", "", &[&taken]));
+    let ended = run(&admin, &[]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains(&taken.to_string()), "{}", ended.stderr);
+}
+
+/// A missing file: one line, exit code 2.
+#[test]
+fn a_missing_file_is_said_in_one_line() {
+    let ended = Aya::run(&["run", "/nowhere/at/all.yaml"]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(only_line(&ended).contains("/nowhere/at/all.yaml"));
+    let ended = Aya::run(&["run", "/"]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    only_line(&ended);
+}
+
+/// Runs `aya run` as an ordinary user, whom root's permissions do not help; `None` when that cannot be arranged here.
+fn as_nobody(arguments: &[&str]) -> Option<Ended> {
+    let folder = TempFolder::new();
+    let program = folder.path().join("aya");
+    std::fs::copy(base_testkit::aya_binary(), &program).ok()?;
+    let mut command = Command::new("setpriv");
+    command.args([
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "--inh-caps=-all",
+        "--bounding-set=-all",
+    ]);
+    command.arg(program).args(arguments).current_dir("/");
+    let ended = Process::run(command, Duration::from_secs(15));
+    (!ended.stderr.contains("setpriv:")).then_some(ended)
+}
+
+/// A file that may not be read, and a port that may not be bound: one line each, with the way out.
+#[test]
+fn missing_permission_is_said_in_one_line() {
+    let folder = TempFolder::new();
+    let backend = Backend::echo("a");
+    let secret = folder.write("secret.yaml", config("", "", "", &[&backend]));
+    let mut lock = Command::new("chmod");
+    lock.arg("000").arg(&secret);
+    Process::run(lock, Duration::from_secs(5));
+    let Some(ended) = as_nobody(&["run", &secret.to_string_lossy()]) else { return };
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    let line = only_line(&ended);
+    assert!(line.contains("secret.yaml") && line.to_lowercase().contains("permission"), "{line}");
+    let low =
+        folder.write("low.yaml", config("", "", "", &[&backend]).replace("127.0.0.1:0", "127.0.0.1:81"));
+    let Some(ended) = as_nobody(&["run", &low.to_string_lossy()]) else { return };
+    if lowest_free_port() <= 81 {
+        return;
+    }
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    let line = only_line(&ended);
+    assert!(line.contains(":81") && line.to_lowercase().contains("permission"), "{line}");
+}
+
+/// The lowest port that needs no permission.
+fn lowest_free_port() -> u16 {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap_or_default();
+    text.trim().parse().unwrap_or(1024)
+}
+
+/// A bad configuration: all of its faults, with line and column, and exit code 2; nothing is started.
+#[test]
+fn a_bad_configuration_is_refused_with_all_its_faults() {
+    let text = "listeners: {web: {bind: '127.0.0.1:0', colour: blue}}\nroutes:\n  - {pool: nowhere}\n  - {pol: main}\n\
+                pools: {main: {endpoints: ['127.0.0.1:1'], timeouts: {connect: 5 parsecs}}}\n";
+    let folder = TempFolder::new();
+    let file = folder.write("bad.yaml", text);
+    for command in ["run", "check"] {
+        let ended = Aya::run(&[command, &file.to_string_lossy()]);
+        assert_eq!(ended.code, Some(2), "{command}: {}", ended.stderr);
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        for part in ["colour", "nowhere", "pol", "parsecs", "bad.yaml"] {
+            assert!(said.contains(part), "{command} does not name {part}:\n{said}");
+        }
+        assert!(said.contains(":1:") && said.contains(":3:") && said.contains(":5:"), "{said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
+/// Input that is no configuration at all ends with exit code 2, in time and without a panic.
+#[test]
+fn garbage_is_refused() {
+    let bomb: String = (1..30).fold("a0: &a0 [x, x]\n".to_owned(), |text, n| {
+        let before = n - 1;
+        format!("{text}a{n}: &a{n} [*a{before}, *a{before}, *a{before}, *a{before}]\n")
+    });
+    let cases: [(&str, Vec<u8>); 7] = [
+        ("empty", Vec::new()),
+        ("noise", crate::noise(10_000_000, 1)),
+        ("text", vec![b'a'; 10_000_000]),
+        ("brackets", vec![b'['; 1_000_000]),
+        ("not UTF-8", b"listeners: {web: {bind: '\xff\xfe'}}\n".to_vec()),
+        ("a bomb", bomb.into_bytes()),
+        ("twice", b"routes: []\nroutes: []\n".to_vec()),
+    ];
+    let folder = TempFolder::new();
+    for (name, bytes) in cases {
+        let file = folder.write("bad.yaml", bytes);
+        let mut command = Aya::command();
+        command.arg("run").arg(file);
+        let ended = Process::run(command, Duration::from_secs(20));
+        assert_eq!(ended.code, Some(2), "{name}: {}", &ended.stderr[..ended.stderr.len().min(500)]);
+        assert!(!ended.stderr.contains("panicked") && ended.stderr.len() < 20_000, "{name}");
+    }
+}
+
+/// Unknown commands and options end with exit code 2 and point to the help.
+#[test]
+fn wrong_usage_is_bad_input() {
+    for arguments in
+        [&["runn"][..], &["run"], &["run", "--nonsense", "x"], &["run", "x", "--workers", "many"]]
+    {
+        let ended = Aya::run(arguments);
+        assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains("--help"), "{arguments:?}: {}", ended.stderr);
+    }
+    let help = Aya::run(&["--help"]);
+    assert_eq!(help.code, Some(0));
+    for command in ["run", "check", "fmt", "schema", "diff", "demo"] {
+        assert!(help.stdout.contains(command), "{}", help.stdout);
+    }
+    assert_eq!(Aya::run(&["--version"]).code, Some(0));
+}
+
+/// A token must guard an admin port that others can reach.
+#[test]
+fn an_open_admin_port_needs_a_token() {
+    let backend = Backend::echo("a");
+    let text = format!("{}admin: {{bind: '0.0.0.0:{}'}}\n", config("", "", "", &[&backend]), free_port());
+    let ended = run(&text, &[]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("token"), "{}", ended.stderr);
+}
+
+/// The demo shows, in plain lines when nobody looks at a terminal, traffic over four backends of which one leaves and returns,
+/// and ends by itself with a summary.
+#[test]
+fn the_demo_runs_and_ends() {
+    let mut command = Aya::command();
+    command.args(["demo", "--seconds", "12"]);
+    let ended = Process::run(command, Duration::from_secs(60));
+    let said = format!("{}{}", ended.stdout, ended.stderr);
+    assert_eq!(ended.code, Some(0), "{said}");
+    assert!(!said.contains('\u{1b}') && !said.contains("panicked"), "{said}");
+    assert!(ended.stdout.lines().count() >= 5, "{said}");
+    let last: Vec<_> = ended.stdout.lines().rev().take(12).collect();
+    assert!(last.iter().any(|line| line.contains("requests")), "no summary:\n{said}");
+}
+
+/// The examples, with the path of each.
+fn examples() -> Vec<PathBuf> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples");
+    let entries = std::fs::read_dir(folder).expect("the folder of examples is there");
+    let mut files: Vec<_> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    files
+}
+
+/// The text with every listener moved to a port of 127.0.0.1 that the kernel picks, and every folder to a temporary one.
+fn moved(text: &str, folder: &TempFolder) -> String {
+    let mut out = String::new();
+    let mut section = "";
+    for line in text.lines() {
+        if !line.starts_with([' ', '#']) {
+            section = line.split(':').next().unwrap_or_default();
+        }
+        let line = if section == "pools" { line.to_owned() } else { any_port(line) };
+        out.push_str(&line);
+        out.push('\n');
+    }
+    out.replace("/var/lib/aya", &folder.path().to_string_lossy())
+        .replace("/var/log/aya", &folder.path().to_string_lossy())
+}
+
+/// The line with each `address:port` behind `bind:` on a port that the kernel picks.
+fn any_port(line: &str) -> String {
+    let Some(at) = line.find("bind:") else { return line.to_owned() };
+    let (before, rest) = line.split_at(at + "bind:".len());
+    let mut out = before.to_owned();
+    let mut word = String::new();
+    for character in rest.chars() {
+        if character.is_alphanumeric()
+            || ".:[]\"'".contains(character) && !(character == '[' && word.is_empty())
+        {
+            word.push(character);
+        } else {
+            out.push_str(&placed(&word));
+            word.clear();
+            out.push(character);
+        }
+    }
+    out.push_str(&placed(&word));
+    out
+}
+
+/// An address on a port that the kernel picks; other words as they are.
+fn placed(word: &str) -> String {
+    let bare = word.trim_matches(['"', '\'']);
+    match bare.rsplit_once(':') {
+        Some((_, port)) if port.parse::<u16>().is_ok() => "'127.0.0.1:0'".to_owned(),
+        _ => word.to_owned(),
+    }
+}
+
+/// Every example is valid, starts, and answers.
+#[test]
+fn every_example_runs() {
+    let files = examples();
+    assert!(files.len() >= 8, "{files:?}");
+    for file in files {
+        let name = file.display().to_string();
+        let token = [("AYA_TOKEN", "play"), ("ADMIN_TOKEN", "play")];
+        let mut check = Aya::command();
+        check.arg("check").arg(&file).envs(token);
+        let checked = Process::run(check, Duration::from_secs(15));
+        assert_eq!(checked.code, Some(0), "{name}: {}{}", checked.stdout, checked.stderr);
+        let folder = TempFolder::new();
+        let text = moved(&std::fs::read_to_string(&file).expect("a listed file can be read"), &folder);
+        let aya = Aya::start_in(folder, &text, &[], &token);
+        let status = aya.admin_with("GET", "/api/v1/status", "Authorization: Bearer play\r\n", "").json();
+        for listener in status["listeners"].as_array().expect("listeners are listed") {
+            let address =
+                listener["addresses"][0].as_str().and_then(|text| text.parse().ok()).expect("an address");
+            let response = base_testkit::Client::connect(address).get("/");
+            assert!((200..=504).contains(&response.status), "{name}: {}", response.status);
+            assert!(response.status < 500 || !response.reason().is_empty(), "{name}: {}", response.status);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! From start to end, with faults and changes under load in between.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base_testkit::{Aya, Backend, Gate, Nginx, Signal, Stopwatch, answer, free_port, load, wait_until};
+
+use crate::{config, config_of, front};
+
+/// The long form of the plays under load: `AYA_LONG=1`.
+fn is_long() -> bool {
+    std::env::var_os("AYA_LONG").is_some_and(|value| value == "1")
+}
+
+/// A backend that waits for its cue.
+fn held(gate: &Arc<Gate>) -> Backend {
+    let cue = Arc::clone(gate);
+    Backend::answering(move |request| {
+        if request.target == "/hold" {
+            cue.pass();
+        }
+        answer(200, &[], "done")
+    })
+}
+
+/// SIGTERM: new connections are refused, the request under way is finished, and the process ends well.
+#[test]
+fn sigterm_finishes_what_is_under_way() {
+    let gate = Arc::new(Gate::new());
+    let backend = held(&gate);
+    let mut aya = Aya::start(&format!("drain: 60s\n{}", config("", "", "", &[&backend])));
+    let address = aya.listener("web");
+    let mut under_way = aya.client();
+    under_way.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut idle = aya.client();
+    assert_eq!(idle.get("/").status, 200);
+    wait_until("the request to arrive", || {
+        backend.requests().iter().any(|request| request.target == "/hold")
+    });
+    aya.signal(Signal::TERM);
+    wait_until("new connections to be refused", || std::net::TcpStream::connect(address).is_err());
+    idle.expect_close();
+    gate.open();
+    let response = under_way.response();
+    assert_eq!((response.text().as_str(), response.keeps_alive()), ("done", false));
+    under_way.expect_close();
+    let ended = aya.wait(Duration::from_secs(10));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+/// What does not end in its drain time is cut off, and the process ends.
+#[test]
+fn the_drain_has_its_time() {
+    let gate = Arc::new(Gate::new());
+    let backend = held(&gate);
+    let mut aya = Aya::start(&format!("drain: 500ms\n{}", config("", "", "", &[&backend])));
+    let mut stuck = aya.client();
+    stuck.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_until("the request to arrive", || backend.request_count() == 1);
+    let watch = Stopwatch::start();
+    aya.signal(Signal::TERM);
+    let ended = aya.wait(Duration::from_secs(10));
+    assert!(watch.elapsed() > Duration::from_millis(400), "{:?}", watch.elapsed());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    drop(stuck);
+    gate.open();
+}
+
+/// A second signal ends the process at once.
+#[test]
+fn a_second_signal_does_not_wait() {
+    let gate = Arc::new(Gate::new());
+    let backend = held(&gate);
+    let mut aya = Aya::start(&format!("drain: 60s\n{}", config("", "", "", &[&backend])));
+    let mut stuck = aya.client();
+    stuck.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_until("the request to arrive", || backend.request_count() == 1);
+    aya.signal(Signal::INT);
+    let address = aya.listener("web");
+    wait_until("new connections to be refused", || std::net::TcpStream::connect(address).is_err());
+    aya.signal(Signal::INT);
+    assert!(aya.ends_within(Duration::from_secs(10)));
+    aya.kill();
+    gate.open();
+}
+
+/// While it drains, Aya says that it wants no traffic.
+#[test]
+fn a_draining_aya_is_not_ready() {
+    let gate = Arc::new(Gate::new());
+    let backend = held(&gate);
+    let mut aya = Aya::start(&format!("drain: 60s\n{}", config("", "", "", &[&backend])));
+    assert_eq!((aya.admin("GET", "/readyz", "").status, aya.admin("GET", "/healthz", "").status), (200, 200));
+    let mut under_way = aya.client();
+    under_way.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_until("the request to arrive", || backend.request_count() == 1);
+    aya.signal(Signal::TERM);
+    wait_until("it to be unready", || aya.admin("GET", "/readyz", "").status == 503);
+    assert_eq!(aya.status()["draining"], true);
+    gate.open();
+    assert_eq!(under_way.response().text(), "done");
+}
+
+/// Under load, a backend that is killed and started again, over and over, costs no request.
+#[test]
+fn killing_a_backend_costs_no_request() {
+    let mut backends: Vec<_> = (0..3).map(|_| Nginx::start("location / { return 200 'fine'; }")).collect();
+    let endpoints: Vec<_> = backends.iter().map(|nginx| nginx.address().to_string()).collect();
+    let pool = "ejection: {consecutive-failures: 3, for: 200ms}";
+    let aya = Aya::start(&config_of("", "", pool, &endpoints.join(", ")));
+    let (kills, seconds) = if is_long() { (20, 22) } else { (5, 6) };
+    let mut run = load(&aya.url("/"), 32, Duration::from_secs(seconds));
+    wait_until("the load to begin", || aya.metrics().sum("aya_requests_total", &[]) > 100.0);
+    let mut done = 0;
+    while done < kills && run.is_running() {
+        backends[done % 3].kill();
+        std::thread::sleep(Duration::from_millis(400));
+        backends[done % 3].restart();
+        std::thread::sleep(Duration::from_millis(400));
+        done += 1;
+    }
+    let report = run.finish();
+    assert_eq!((report.bad_answers, report.socket_errors), (0, 0), "{}\n{}", report.text, aya.stderr());
+    assert!(done >= kills.min(3) && report.requests > 100, "{done} kills, {}", report.text);
+}
+
+/// Under load, configuration after configuration is taken up, and no request is lost.
+#[test]
+fn reloading_costs_no_request() {
+    let backends: Vec<_> = (0..2).map(|_| Nginx::start("location / { return 200 'fine'; }")).collect();
+    let endpoints: Vec<_> = backends.iter().map(|nginx| nginx.address().to_string()).collect();
+    let text = |number: usize| {
+        let kinds = ["round-robin", "least-connections", "random"];
+        let route = format!("timeouts: {{request: {}s}}", 60 + number);
+        // Endpoints, balancer and time change from one to the next.
+        let used = &endpoints[..1 + number % 2];
+        config_of("", &route, &format!("balance: {}", kinds[number % 3]), &used.join(", "))
+    };
+    let mut aya = Aya::start(&text(0));
+    let (reloads, seconds) = if is_long() { (100, 25) } else { (20, 6) };
+    let mut run = load(&aya.url("/"), 32, Duration::from_secs(seconds));
+    wait_until("the load to begin", || aya.metrics().sum("aya_requests_total", &[]) > 100.0);
+    let mut done = 0;
+    while done < reloads && run.is_running() {
+        let before = aya.generation();
+        aya.rewrite(&text(done + 1));
+        aya.signal(Signal::HUP);
+        aya.wait_for_generation_after(before);
+        done += 1;
+    }
+    let report = run.finish();
+    assert_eq!((report.bad_answers, report.socket_errors), (0, 0), "{}\n{}", report.text, aya.stderr());
+    assert!(done >= reloads / 2 && report.requests > 100, "{done} reloads, {}", report.text);
+    let listed = aya.metrics().sum("aya_connections_open", &[]);
+    assert!(listed < 40.0, "{listed} connections are counted as open");
+}
+
+/// Reload after reload leaves nothing behind: neither memory nor descriptors grow without end.
+#[test]
+fn reloads_leave_nothing_behind() {
+    let backend = Backend::echo("a");
+    let text =
+        |number: usize| config("", &format!("timeouts: {{request: {}s}}", 60 + number), "", &[&backend]);
+    let aya = Aya::start(&text(0));
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", aya.id())).map_or(0, Iterator::count);
+    let reload = |range: std::ops::Range<usize>| {
+        for number in range {
+            let text = format!("{}\nadmin: {{bind: '127.0.0.1:0'}}\nworkers: 2\ndrain: 3s\n", text(number));
+            assert_eq!(aya.admin("POST", "/api/v1/config", &text).status, 200);
+            assert_eq!(aya.get("/").status, 200);
+        }
+    };
+    reload(1..20);
+    let (memory, open) = (aya.memory().resident, descriptors());
+    reload(20..120);
+    let grown = aya.memory().resident.saturating_sub(memory);
+    assert!(grown < 8 * 1024 * 1024, "memory grew by {grown} bytes in 100 reloads");
+    wait_until("descriptors to be given back", || descriptors() <= open + 5);
+}
+
+/// A thousand clients that come and go at once leave nothing behind.
+#[test]
+fn connections_leave_nothing_behind() {
+    let backend = Backend::echo("a");
+    let aya = front(&[&backend]);
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", aya.id())).map_or(0, Iterator::count);
+    assert_eq!(aya.get("/").status, 200);
+    let open = descriptors();
+    for round in 0..5 {
+        let clients: Vec<_> = (0..200).map(|_| aya.client()).collect();
+        for (number, mut client) in clients.into_iter().enumerate() {
+            match number % 4 {
+                0 => assert_eq!(client.get("/").status, 200),
+                1 => client.send("GET /half HTTP/1.1\r\nHo"),
+                2 => client.reset(),
+                _ => {}
+            }
+        }
+        wait_until(&format!("round {round} to be gone"), || descriptors() <= open + 8);
+    }
+    wait_until("no connection to be counted", || aya.metrics().sum("aya_connections_open", &[]) < 0.5);
+}
+
+/// Out of descriptors, Aya neither ends nor spins; it serves again when some are free.
+#[test]
+fn running_out_of_descriptors_is_survived() {
+    let backend = Backend::echo("a");
+    let aya = front(&[&backend]);
+    assert_eq!(aya.get("/").status, 200);
+    let limit = format!("--nofile={}", 80);
+    let mut command = std::process::Command::new("prlimit");
+    command.args(["--pid", &aya.id().to_string(), &limit]);
+    assert_eq!(base_testkit::Process::run(command, Duration::from_secs(10)).code, Some(0));
+    let crowd: Vec<_> = (0..150).map(|_| aya.client()).collect();
+    drop(crowd);
+    wait_until("it to serve again", || {
+        let mut client = aya.client();
+        client.offer("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.try_response().is_ok_and(|response| response.status == 200)
+    });
+}
+
+/// Every worker count works, and each worker serves.
+#[test]
+fn workers_can_be_chosen() {
+    let backend = Backend::echo("a");
+    for workers in [1, 2, 5] {
+        let aya = Aya::start(&format!("workers: {workers}\n{}", config("", "", "", &[&backend])));
+        assert_eq!(aya.status()["workers"], workers);
+        for _ in 0..20 {
+            assert_eq!(aya.get("/").status, 200);
+        }
+    }
+    let aya = Aya::start_with(&config("", "", "", &[&backend]), &["--workers", "3"], &[]);
+    assert_eq!(aya.status()["workers"], 3);
+}
+
+/// A fixed port is free again at once when Aya has ended: it can be started anew without waiting.
+#[test]
+fn a_restart_finds_its_port_free() {
+    let backend = Backend::echo("a");
+    let port = free_port();
+    let text = config("", "", "", &[&backend]).replace("'127.0.0.1:0'", &format!("'127.0.0.1:{port}'"));
+    for _ in 0..3 {
+        let aya = Aya::start(&text);
+        let mut client = aya.client();
+        assert_eq!(client.get("/").status, 200);
+    }
+}

@@ -1,0 +1,73 @@
+//! All plays, one file per area. Each says in one sentence what it proves.
+
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a play fails by panicking")]
+
+mod balancing;
+mod command_line;
+mod health;
+mod http1_fields;
+mod http1_interim;
+mod http1_messages;
+mod lifecycle;
+mod observing;
+mod real_servers;
+mod reload;
+mod routing;
+mod smuggling;
+mod timeouts;
+mod upstream;
+
+use base_testkit::{Aya, Backend};
+
+/// Aya with one listener, one route and one pool of these backends.
+fn front(backends: &[&Backend]) -> Aya {
+    Aya::start(&config("", "", "", backends))
+}
+
+/// As [`front`], with further keys (in flow style, without braces) for the listener, the route and the pool.
+fn front_with(listener: &str, route: &str, pool: &str, backends: &[&Backend]) -> Aya {
+    Aya::start(&config(listener, route, pool, backends))
+}
+
+/// The configuration of [`front_with`].
+fn config(listener: &str, route: &str, pool: &str, backends: &[&Backend]) -> String {
+    let endpoints: Vec<_> = backends.iter().map(ToString::to_string).collect();
+    config_of(listener, route, pool, &endpoints.join(", "))
+}
+
+/// As [`config`], with the endpoints as text.
+fn config_of(listener: &str, route: &str, pool: &str, endpoints: &str) -> String {
+    let more = |keys: &str| if keys.is_empty() { String::new() } else { format!(", {keys}") };
+    format!(
+        "listeners:\n  web: {{bind: '127.0.0.1:0'{}}}\n\
+         routes:\n  - {{pool: main{}}}\n\
+         pools:\n  main: {{endpoints: [{endpoints}]{}}}\n",
+        more(listener),
+        more(route),
+        more(pool)
+    )
+}
+
+/// Bytes that look random and are the same in every run.
+fn noise(count: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_be_bytes()[0]
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// A body in chunks of this size, with its end and these trailer lines (each with its line end).
+fn chunked(body: &[u8], size: usize, trailers: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    for chunk in body.chunks(size) {
+        out.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        out.extend_from_slice(chunk);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(format!("0\r\n{trailers}\r\n").as_bytes());
+    out
+}

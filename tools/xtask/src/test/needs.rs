@@ -1,0 +1,50 @@
+//! What the scenarios need from the machine, asked for before anything is built.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use crate::command;
+
+/// Program → the Debian package it comes in.
+const PROGRAMS: &[(&str, &str)] =
+    &[("nginx", "nginx-light"), ("curl", "curl"), ("wrk", "wrk"), ("python3", "python3")];
+/// What the plays install the Python package `websockets` with, below the target folder, and its Debian package.
+const PIP: (&str, &str) = ("pip", "python3-pip");
+
+/// Fails with the one line to type when something is missing.
+pub(crate) fn check(python_packages: &Path) -> Result<()> {
+    let mut missing: Vec<_> =
+        PROGRAMS.iter().filter(|(program, _)| !command::is_installed(program)).collect();
+    let has_websockets = python_packages.join("websockets").is_dir();
+    if !has_websockets && !command::quietly(&mut command::command("python3", &["-m", PIP.0, "--version"])?) {
+        missing.push(&PIP);
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    bail!("{}", message(&missing))
+}
+
+fn message(missing: &[&(&str, &str)]) -> String {
+    let names: Vec<_> = missing.iter().map(|(name, _)| *name).collect();
+    let packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+    format!(
+        "the scenarios need {}; install with\n    sudo apt-get install --no-install-recommends {}\n\
+         or leave them out with `cargo xtask test --quick`",
+        names.join(", "),
+        packages.join(" ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_installs_all_that_is_missing() {
+        let text = message(&[&("nginx", "nginx-light"), &PIP]);
+        assert!(text.contains("need nginx, pip;"), "{text}");
+        assert!(text.contains("apt-get install --no-install-recommends nginx-light python3-pip\n"), "{text}");
+    }
+}
