@@ -172,6 +172,37 @@ fn an_open_admin_port_needs_a_token() {
     assert!(ended.stderr.contains("token"), "{}", ended.stderr);
 }
 
+/// The other commands: what `fmt` writes means the same and stays as it is, `diff` tells what differs, `schema` is JSON, and
+/// `check --json` is for programs.
+#[test]
+fn configurations_can_be_worked_with() {
+    let backend = Backend::echo("a");
+    let folder = TempFolder::new();
+    let file = folder.write("one.yaml", config("", "", "", &[&backend])).display().to_string();
+    let other =
+        folder.write("two.yaml", config("", "", "balance: random", &[&backend])).display().to_string();
+    for full in [&["fmt", &file][..], &["fmt", "--full", &file]] {
+        let formatted = Aya::run(full);
+        assert_eq!(formatted.code, Some(0), "{}", formatted.stderr);
+        let again = folder.write("formatted.yaml", &formatted.stdout).display().to_string();
+        let mut twice = full.to_vec();
+        *twice.last_mut().expect("it has a last") = &again;
+        assert_eq!(Aya::run(&twice).stdout, formatted.stdout, "{full:?}");
+        let same = Aya::run(&["diff", &file, &again]);
+        assert!(!same.stdout.contains("balance"), "{}", same.stdout);
+    }
+    assert!(Aya::run(&["diff", &file, &other]).stdout.contains("balance"));
+    let schema: serde_json::Value =
+        serde_json::from_str(&Aya::run(&["schema"]).stdout).expect("the schema is JSON");
+    assert!(schema["properties"]["listeners"].is_object());
+    let bad = folder.write("bad.yaml", "routes: [{pool: nowhere}]\n").display().to_string();
+    for (name, code) in [(&file, 0), (&bad, 2)] {
+        let checked = Aya::run(&["check", "--json", name]);
+        assert_eq!(checked.code, Some(code), "{}", checked.stderr);
+        serde_json::from_str::<serde_json::Value>(&checked.stdout).expect("the report is JSON");
+    }
+}
+
 /// The demo shows, in plain lines when nobody looks at a terminal, traffic over four backends of which one leaves and returns,
 /// and ends by itself with a summary.
 #[test]
@@ -238,7 +269,7 @@ fn any_port(line: &str) -> String {
 fn placed(word: &str) -> String {
     let bare = word.trim_matches(['"', '\'']);
     match bare.rsplit_once(':') {
-        Some((_, port)) if port.parse::<u16>().is_ok() => "'127.0.0.1:0'".to_owned(),
+        Some((_, port)) if port.parse::<u16>().is_ok() => word.replace(bare, "127.0.0.1:0"),
         _ => word.to_owned(),
     }
 }

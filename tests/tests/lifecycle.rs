@@ -1,9 +1,13 @@
 //! From start to end, with faults and changes under load in between.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base_testkit::{Aya, Backend, Gate, Nginx, Signal, Stopwatch, answer, free_port, load, wait_until};
+use base_testkit::{
+    Aya, Backend, Client, Gate, Nginx, Process, Signal, Stopwatch, TempFolder, answer, free_port, load,
+    wait_until,
+};
 
 use crate::{config, config_of, front};
 
@@ -108,20 +112,27 @@ fn killing_a_backend_costs_no_request() {
     let endpoints: Vec<_> = backends.iter().map(|nginx| nginx.address().to_string()).collect();
     let pool = "ejection: {consecutive-failures: 3, for: 200ms}";
     let aya = Aya::start(&config_of("", "", pool, &endpoints.join(", ")));
-    let (kills, seconds) = if is_long() { (20, 22) } else { (5, 6) };
-    let mut run = load(&aya.url("/"), 32, Duration::from_secs(seconds));
-    wait_until("the load to begin", || aya.metrics().sum("aya_requests_total", &[]) > 100.0);
-    let mut done = 0;
-    while done < kills && run.is_running() {
-        backends[done % 3].kill();
-        std::thread::sleep(Duration::from_millis(400));
-        backends[done % 3].restart();
-        std::thread::sleep(Duration::from_millis(400));
-        done += 1;
+    let run = load(&aya.url("/"), 32);
+    let answered = || aya.metrics().sum("aya_requests_total", &[]);
+    let more = |what: &str| {
+        let before = answered();
+        wait_until(what, || answered() > before + 500.0);
+    };
+    more("the load to begin");
+    for number in 0..if is_long() { 20 } else { 5 } {
+        backends[number % 3].kill();
+        more("requests while one is dead");
+        backends[number % 3].restart();
+        let served = || {
+            let labels = [("endpoint", endpoints[number % 3].as_str()), ("outcome", "2xx")];
+            aya.metrics().sum("aya_upstream_requests_total", &labels)
+        };
+        let before = served();
+        wait_until("the one that is back to serve", || served() > before + 100.0);
     }
     let report = run.finish();
     assert_eq!((report.bad_answers, report.socket_errors), (0, 0), "{}\n{}", report.text, aya.stderr());
-    assert!(done >= kills.min(3) && report.requests > 100, "{done} kills, {}", report.text);
+    assert!(report.requests > 1000, "{}", report.text);
 }
 
 /// Under load, configuration after configuration is taken up, and no request is lost.
@@ -137,20 +148,19 @@ fn reloading_costs_no_request() {
         config_of("", &route, &format!("balance: {}", kinds[number % 3]), &used.join(", "))
     };
     let mut aya = Aya::start(&text(0));
-    let (reloads, seconds) = if is_long() { (100, 25) } else { (20, 6) };
-    let mut run = load(&aya.url("/"), 32, Duration::from_secs(seconds));
-    wait_until("the load to begin", || aya.metrics().sum("aya_requests_total", &[]) > 100.0);
-    let mut done = 0;
-    while done < reloads && run.is_running() {
-        let before = aya.generation();
-        aya.rewrite(&text(done + 1));
+    let run = load(&aya.url("/"), 32);
+    let answered = |aya: &Aya| aya.metrics().sum("aya_requests_total", &[]);
+    wait_until("the load to begin", || answered(&aya) > 500.0);
+    for number in 1..=if is_long() { 100 } else { 20 } {
+        let (generation, before) = (aya.generation(), answered(&aya));
+        aya.rewrite(&text(number));
         aya.signal(Signal::HUP);
-        aya.wait_for_generation_after(before);
-        done += 1;
+        aya.wait_for_generation_after(generation);
+        wait_until("requests under the new configuration", || answered(&aya) > before + 100.0);
     }
     let report = run.finish();
     assert_eq!((report.bad_answers, report.socket_errors), (0, 0), "{}\n{}", report.text, aya.stderr());
-    assert!(done >= reloads / 2 && report.requests > 100, "{done} reloads, {}", report.text);
+    assert!(report.requests > 1000, "{}", report.text);
     let listed = aya.metrics().sum("aya_connections_open", &[]);
     assert!(listed < 40.0, "{listed} connections are counted as open");
 }
@@ -207,10 +217,9 @@ fn running_out_of_descriptors_is_survived() {
     let backend = Backend::echo("a");
     let aya = front(&[&backend]);
     assert_eq!(aya.get("/").status, 200);
-    let limit = format!("--nofile={}", 80);
-    let mut command = std::process::Command::new("prlimit");
-    command.args(["--pid", &aya.id().to_string(), &limit]);
-    assert_eq!(base_testkit::Process::run(command, Duration::from_secs(10)).code, Some(0));
+    let mut command = Command::new("prlimit");
+    command.args(["--pid", &aya.id().to_string(), "--nofile=80"]);
+    assert_eq!(Process::run(command, Duration::from_secs(10)).code, Some(0));
     let crowd: Vec<_> = (0..150).map(|_| aya.client()).collect();
     drop(crowd);
     wait_until("it to serve again", || {
@@ -233,6 +242,27 @@ fn workers_can_be_chosen() {
     }
     let aya = Aya::start_with(&config("", "", "", &[&backend]), &["--workers", "3"], &[]);
     assert_eq!(aya.status()["workers"], 3);
+}
+
+/// Without being told, Aya takes as many workers as it may use cores.
+#[test]
+fn workers_follow_the_usable_cores() {
+    let backend = Backend::echo("a");
+    let folder = TempFolder::new();
+    let text = format!("{}admin: {{bind: '127.0.0.1:0'}}\n", config("", "", "", &[&backend]));
+    let mut command = Command::new("taskset");
+    command
+        .args(["--cpu-list", "0"])
+        .arg(base_testkit::aya_binary())
+        .arg("run")
+        .arg(folder.write("aya.yaml", text));
+    let mut process = Process::start(command);
+    process.wait_for_line("ready");
+    let line = process.wait_for_line("admin address=");
+    let address = line.rsplit('=').next().and_then(|text| text.parse().ok()).expect("an address");
+    let mut client = Client::connect(address);
+    client.send(format!("GET /api/v1/status HTTP/1.1\r\nHost: {address}\r\n\r\n"));
+    assert_eq!(client.response().json()["workers"], 1);
 }
 
 /// A fixed port is free again at once when Aya has ended: it can be started anew without waiting.

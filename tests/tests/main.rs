@@ -17,7 +17,12 @@ mod smuggling;
 mod timeouts;
 mod upstream;
 
-use base_testkit::{Aya, Backend};
+use std::time::Duration;
+
+use base_testkit::{Aya, Backend, Client, wait_until};
+
+/// Between two looks at a connection.
+const POLL: Duration = Duration::from_millis(5);
 
 /// Aya with one listener, one route and one pool of these backends.
 fn front(backends: &[&Backend]) -> Aya {
@@ -46,6 +51,21 @@ fn config_of(listener: &str, route: &str, pool: &str, endpoints: &str) -> String
         more(route),
         more(pool)
     )
+}
+
+/// A client whose request for `/hold` waits at this backend, which answers that path when its gate opens; the other backends
+/// answer it at once.
+fn hold_at(aya: &Aya, backend: &Backend) -> Client {
+    loop {
+        let mut client = aya.client();
+        client.send("GET /hold HTTP/1.1\r\nHost: play.test\r\n\r\n");
+        let is_held = || backend.requests().iter().any(|request| request.target == "/hold");
+        wait_until("the request to be held or answered", || is_held() || !client.is_silent_for(POLL));
+        if is_held() {
+            return client;
+        }
+        assert_eq!(client.response().status, 200);
+    }
 }
 
 /// Bytes that look random and are the same in every run.

@@ -240,6 +240,31 @@ fn a_full_log_holds_nobody_up() {
     });
 }
 
+/// A log whose reader has stopped reading holds no request up: lines are dropped and counted.
+#[test]
+fn a_stuck_log_holds_nobody_up() {
+    let folder = TempFolder::new();
+    let pipe = folder.path().join("pipe");
+    let mut make = std::process::Command::new("mkfifo");
+    make.arg(&pipe);
+    assert_eq!(base_testkit::Process::run(make, base_testkit::PATIENCE).code, Some(0));
+    // Opened for both, it opens at once; nobody ever reads.
+    let _reader =
+        std::fs::OpenOptions::new().read(true).write(true).open(&pipe).expect("a pipe can be opened");
+    let backend = Backend::answering(|_| answer(200, &[], ""));
+    let text = config("", "", "", &[&backend]);
+    let aya = Aya::start(&format!("{text}logs: {{access: {{format: json, to: '{}'}}}}\n", pipe.display()));
+    let line = format!("User-Agent: {}\r\n", "x".repeat(4000));
+    let mut client = aya.client();
+    for _ in 0..20 {
+        assert_eq!(client.get_with("/", &line).status, 200);
+    }
+    wait_until("lines to be dropped", || {
+        (0..200).for_each(|_| assert_eq!(client.get_with("/", &line).status, 200));
+        aya.metrics().sum("aya_access_log_dropped_lines_total", &[]) > 0.5
+    });
+}
+
 /// The admin port tells its own shape: every path of the OpenAPI document that can be read without parameters answers.
 #[test]
 fn the_admin_api_describes_itself() {
@@ -287,6 +312,20 @@ fn the_admin_token_is_asked_for() {
     let config = aya.admin_with("GET", "/api/v1/config", "Authorization: Bearer open-sesame\r\n", "");
     assert!(!config.text().contains("open-sesame"), "the token is shown");
     assert!(!aya.stderr().contains("open-sesame"), "the token is logged");
+}
+
+/// The token can lie in a file, beside the configuration.
+#[test]
+fn the_admin_token_can_be_in_a_file() {
+    let folder = TempFolder::new();
+    let file = folder.write("token", "open-sesame\n");
+    let backend = Backend::echo("a");
+    let text = config("", "", "", &[&backend]);
+    let aya =
+        Aya::start(&format!("{text}admin: {{bind: '127.0.0.1:0', token: {{file: '{}'}}}}\n", file.display()));
+    assert_eq!(aya.admin("GET", "/api/v1/status", "").status, 401);
+    let response = aya.admin_with("GET", "/api/v1/status", "Authorization: Bearer open-sesame\r\n", "");
+    assert_eq!(response.status, 200);
 }
 
 /// A web page cannot use a visitor's browser to reach the admin port: foreign names and origins are refused.

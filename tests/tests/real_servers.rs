@@ -1,8 +1,6 @@
 //! Aya between the programs that people use: nginx, Python, curl.
 
-use std::time::Duration;
-
-use base_testkit::{Aya, Nginx, Python, TempFolder, curl, load};
+use base_testkit::{Aya, Nginx, Python, TempFolder, curl, load, wait_until};
 
 use crate::config_of;
 
@@ -129,7 +127,9 @@ fn websockets_flow() {
 fn load_is_carried_without_a_failure() {
     let nginx = Nginx::start("location / { return 200 'fine'; }");
     let aya = Aya::start(&config_of("", "", "", &nginx.address().to_string()));
-    let report = load(&aya.url("/"), 100, Duration::from_secs(2)).finish();
+    let run = load(&aya.url("/"), 100);
+    wait_until("some load", || aya.metrics().sum("aya_requests_total", &[]) > 5000.0);
+    let report = run.finish();
     assert_eq!((report.bad_answers, report.socket_errors), (0, 0), "{}", report.text);
     assert!(report.requests > 100, "{}", report.text);
     let counted = aya.metrics().sum("aya_requests_total", &[("code", "2xx")]);

@@ -8,7 +8,7 @@ use base_testkit::{
 };
 use serde_json::{Value, json};
 
-use crate::{config, config_of};
+use crate::{config, config_of, hold_at};
 
 /// A configuration that answers with this word.
 fn saying(word: &str) -> String {
@@ -66,6 +66,10 @@ fn a_bad_file_changes_nothing() {
         assert_eq!((aya.get("/").text().as_str(), aya.generation()), ("one", before), "{bad:?}");
     }
     aya.wait_for_line("nowhere");
+    std::fs::remove_file(aya.config()).expect("a file can be removed");
+    aya.signal(Signal::HUP);
+    aya.wait_for_line("not readable");
+    assert_eq!((aya.get("/").text().as_str(), aya.generation()), ("one", before));
     aya.rewrite(&saying("two"));
     wait_until("the good file to be taken up", || aya.get("/").text() == "two");
 }
@@ -240,14 +244,7 @@ fn endpoints_are_drained() {
     });
     let other = Backend::echo("other");
     let aya = Aya::start(&config("", "", "", &[&draining, &other]));
-    let mut held = Vec::new();
-    while draining.requests().iter().all(|request| request.target != "/hold") {
-        let mut client = aya.client();
-        client.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
-        if client.is_silent_for(Duration::from_millis(50)) {
-            held.push(client);
-        }
-    }
+    let mut held = hold_at(&aya, &draining);
     for state in ["drain", "maintenance"] {
         change(&aya, &draining, json!({"state": state}));
         assert_eq!(endpoint(&aya, &draining)["state"], state);
@@ -255,7 +252,7 @@ fn endpoints_are_drained() {
     }
     assert_eq!(endpoint(&aya, &draining)["in_flight"], 1);
     gate.open();
-    held.iter_mut().for_each(|client| assert_eq!(client.response().text(), "held"));
+    assert_eq!(held.response().text(), "held");
     change(&aya, &draining, json!({"state": "ready"}));
     wait_until("it to be used again", || shares(&aya, &[&draining, &other], 10) == [5, 5]);
 }

@@ -1,8 +1,6 @@
 //! Requests that two servers could read differently, and bytes that are no request at all.
 
-use std::time::Duration;
-
-use base_testkit::{Backend, answer};
+use base_testkit::{Backend, answer, wait_until};
 
 use crate::{front, front_with, noise};
 
@@ -58,7 +56,6 @@ const BAD_HEADS: &[&str] = &[
     "GET / HTTP/1.1 \r\nHost: a\r\n\r\n",
     "GET / http/1.1\r\nHost: a\r\n\r\n",
     "GET / HTTP/1.12\r\nHost: a\r\n\r\n",
-    "GET / HTTP/11\r\nHost: a\r\n\r\n",
     "GET / HTTP\r\nHost: a\r\n\r\n",
     "GET /\r\nHost: a\r\n\r\n",
     "GET a HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -107,10 +104,11 @@ fn unspoken_things_are_refused() {
     let aya = front(&[&backend]);
     for (bytes, status) in [
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
-        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
         ("CONNECT b:443 HTTP/1.1\r\nHost: b:443\r\n\r\n", 501),
         ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+        ("GET / HTTP/11\r\nHost: a\r\n\r\n", 505),
     ] {
         let mut client = aya.client();
         client.send(format!("{bytes}{SECOND}"));
@@ -273,8 +271,9 @@ fn slow_drips_stall_nobody() {
         assert_eq!((response.status, response.reason()), (408, "request-head-timeout"));
         drip.expect_close();
     }
-    let open = aya.metrics().sum("aya_connections_open", &[("listener", "web")]);
-    assert!(open < 10.0, "{open} connections are open");
+    // Their sockets are still open at this end: Aya waits for them no longer than it must.
+    wait_until("them to be let go", || {
+        aya.metrics().sum("aya_connections_open", &[("listener", "web")]) < 10.0
+    });
     drop(client);
-    base_testkit::never_within(Duration::from_millis(50), "Aya is gone", || aya.status().is_null());
 }

@@ -148,10 +148,12 @@ fn endpoints_must_take_the_body() {
     let mut client = aya.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     let body = chunked(&noise(1_000_000, 1), 100_000, "");
+    // Without its end: the next piece goes on with the same body.
+    let body = &body[..body.len() - "0\r\n\r\n".len()];
     // Aya stops reading when the endpoint does; it answers and closes while this is under way.
     std::thread::scope(|scope| {
         let mut writer = client.split();
-        scope.spawn(move || (0..60).all(|_| writer.offer(&body)));
+        scope.spawn(move || (0..60).all(|_| writer.offer(body)));
         let response = client.response();
         assert_eq!((response.status, response.reason()), (504, "upstream-send-timeout"));
         client.give_up();

@@ -231,6 +231,25 @@ fn a_dropped_request_is_retried_when_safe() {
     assert_eq!(posts.filter(|request| request.method == "POST").count(), 10, "a POST was sent twice");
 }
 
+/// An endpoint can be given by name.
+#[test]
+fn endpoints_have_names() {
+    let backend = Backend::echo("a");
+    let aya = Aya::start(&config_of("", "", "", &format!("localhost:{}", backend.port())));
+    wait_until("the name to be looked up", || aya.get("/").status == 200);
+    assert_eq!(backend.requests()[0].header("host"), Some("play.test"));
+}
+
+/// An endpoint whose name nobody knows harms nobody: the others serve.
+#[test]
+fn unknown_names_harm_nobody() {
+    let backend = Backend::echo("a");
+    let aya = Aya::start(&config_of("", "", "", &format!("nobody-knows-this.invalid:80, {backend}")));
+    for _ in 0..10 {
+        assert_eq!(aya.get("/").status, 200);
+    }
+}
+
 /// While a request waits for a slow endpoint, others on other connections go on.
 #[test]
 fn a_slow_endpoint_holds_nobody_else_up() {

@@ -149,6 +149,9 @@ fn effort(arguments: &Arguments) -> Result<Effort> {
 
 /// The proxies that were asked for and are there; says which are not.
 fn installed(arguments: &Arguments) -> Result<Vec<Installed>> {
+    if let Some(path) = arguments.aya.as_deref().filter(|path| !path.exists()) {
+        bail!("there is no {}", path.display());
+    }
     let beside = std::env::current_exe()?.with_file_name("aya");
     let aya = arguments.aya.clone().unwrap_or(beside);
     let wanted = if arguments.proxies.is_empty() { Proxy::value_variants() } else { &arguments.proxies };

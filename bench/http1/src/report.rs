@@ -202,9 +202,12 @@ impl Results {
         if let Some(first) = self.idle.first() {
             let proxies: Vec<Proxy> = self.idle.iter().map(|idle| idle.proxy).collect();
             text.push_str(&heading("Memory", &proxies, &[]));
-            let cells: Vec<String> = self.idle.iter().map(|idle| number(idle.kib_per_client(), 2)).collect();
-            let _ =
-                writeln!(text, "| KiB for each of {} idle clients | {} |", first.clients, cells.join(" | "));
+            let row =
+                |cell: fn(&IdleResult) -> String| self.idle.iter().map(cell).collect::<Vec<_>>().join(" | ");
+            let each = row(|idle| number(idle.kib_per_client(), 2));
+            let _ = writeln!(text, "| KiB for each of {} idle clients | {each} |", first.clients);
+            let all = row(|idle| number(idle.after_kib as f64 / 1024.0, 1));
+            let _ = writeln!(text, "| MiB in all, with them | {all} |");
         }
         text
     }

@@ -15,8 +15,8 @@ use crate::report::{CaseResult, HostsResult, IdleResult, Results, Row};
 
 /// The fixed rate of a case, as a share of what the slowest proxy can do in it.
 const FIXED_SHARE: f64 = 0.5;
-/// Connections that warm a proxy up before its memory is looked at.
-const WARM_CONNECTIONS: usize = 64;
+/// Connections while routes are looked up.
+const HOSTS_CONNECTIONS: usize = 64;
 /// For the memory to settle after connections were closed.
 const SETTLING: Duration = Duration::from_millis(300);
 /// How long opening all idle connections may take.
@@ -123,11 +123,12 @@ impl Bench {
         Ok(CaseResult { title: case.title, fixed_rate_per_second, rows })
     }
 
-    /// Memory of a fresh proxy before and after many clients made one request each and stayed.
+    /// Memory of a fresh proxy before and after many clients made one request each and stayed. Before, a single
+    /// client has used it, so that its code is in memory but nothing that the others will need is.
     fn idle(&self, installed: &Installed) -> Result<IdleResult> {
         let proxy = self.start(installed, Routes::Few)?;
         let clients = self.effort.idle_clients;
-        let mut warm = Load::new(proxy.address, Traffic::get("/128", 128, WARM_CONNECTIONS))?;
+        let mut warm = Load::new(proxy.address, Traffic::get("/128", 128, 1))?;
         warm.closed_loop(self.effort.warm_up)?;
         drop(warm);
         std::thread::sleep(SETTLING);
@@ -151,7 +152,7 @@ impl Bench {
             counts.iter().map(|count| self.start(aya, Routes::Hosts(*count))).collect::<Result<Vec<_>>>()?;
         let mut subjects = Vec::new();
         for (proxy, count) in proxies.iter().zip(counts) {
-            subjects.push(Subject::new(proxy, Traffic::hosts(count, WARM_CONNECTIONS))?);
+            subjects.push(Subject::new(proxy, Traffic::hosts(count, HOSTS_CONNECTIONS))?);
         }
         for _ in 0..self.effort.repeats {
             for subject in &mut subjects {

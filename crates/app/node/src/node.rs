@@ -127,7 +127,9 @@ impl Node {
 
         let endpoints = Arc::new(traffic_balance::Registry::new());
         endpoints.reconcile(&model.pools);
-        let health = HealthMonitor::new(Handle::current(), counting, MonitorOptions::default());
+        let on_check = transitions::counting_checks(&metrics);
+        let options = MonitorOptions { on_check, ..MonitorOptions::default() };
+        let health = HealthMonitor::new(Handle::current(), counting, options);
         health.apply(&model.pools, &endpoints);
         let generation = history.latest() + 1;
         let plan = Arc::new(Plan::compile(generation, Arc::clone(&model), &endpoints)?);

@@ -5,13 +5,17 @@ use std::sync::{Arc, Mutex};
 
 use base_signal::{Registry, families};
 use traffic_balance::{EndpointState, Transition};
+use traffic_health::CheckSink;
 use traffic_proxy::TransitionSink;
 
 use crate::node::lock;
 
 /// Why each endpoint is in the state it is in.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Causes(Arc<Mutex<HashMap<(Arc<str>, Arc<str>), String>>>);
+pub(crate) struct Causes(Arc<Mutex<HashMap<Named, String>>>);
+
+/// Pool and endpoint.
+type Named = (Arc<str>, Arc<str>);
 
 impl Causes {
     /// Why an endpoint last changed its state; `None` if it never did.
@@ -42,4 +46,13 @@ pub(crate) fn counting(metrics: &Registry, causes: &Causes) -> TransitionSink {
 pub(crate) fn reporting(counting: &TransitionSink) -> TransitionSink {
     let counting = Arc::clone(counting);
     Arc::new(move |transition: &Transition| traffic_health::publish(&counting, transition))
+}
+
+/// Counts health checks.
+pub(crate) fn counting_checks(metrics: &Registry) -> CheckSink {
+    let shard = metrics.shared_shard();
+    Arc::new(move |pool: &str, passed: bool| {
+        let result = if passed { "pass" } else { "fail" };
+        shard.counter(&families::HEALTH_CHECKS, &[pool, result]).increment();
+    })
 }

@@ -298,7 +298,8 @@ mod tests {
 
     #[test]
     fn times_are_read_and_printed_in_their_shortest_exact_form() {
-        let cases = [("250ms", 250, "250ms"), ("2s", 2_000, "2s"), ("5m", 300_000, "5m"), ("90s", 90_000, "90s")];
+        let cases =
+            [("250ms", 250, "250ms"), ("2s", 2_000, "2s"), ("5m", 300_000, "5m"), ("90s", 90_000, "90s")];
         for (text, milliseconds, printed) in cases {
             let span: TimeSpan = text.parse().unwrap();
             assert_eq!(span.duration(), Duration::from_millis(milliseconds), "{text}");

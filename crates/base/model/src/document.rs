@@ -11,15 +11,17 @@ mod pool;
 mod route;
 mod schema;
 
-pub use listener::{Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerLimits, ListenerTimeouts, Protocol, RequestId};
+pub use listener::{
+    Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerLimits, ListenerTimeouts, Protocol, RequestId,
+};
 pub use operation::{Access, AccessFormat, Admin, History, LogLevel, Logs, SecretSource, Workers};
 pub use pool::{Check, Connections, Ejection, Endpoint, Pool, PoolLimits, PoolTimeouts, Status};
 pub use route::{Match, Retry, Route, RouteTimeouts, ValueMatch};
 
 pub use catalog::{KindCatalog, KindEntry, SettingsCheck, SettingsProblem};
 pub use forms::OrOff;
-pub use schema::schema;
 pub(crate) use schema::resolve;
+pub use schema::schema;
 
 use base_kit::TimeSpan;
 use indexmap::IndexMap;

@@ -54,7 +54,9 @@ pub fn load(
             problems.push(empty());
             None
         }
-        Some(root) => check::check(&root, &Surroundings { environment, folder, catalog: kinds }, &mut problems),
+        Some(root) => {
+            check::check(&root, &Surroundings { environment, folder, catalog: kinds }, &mut problems)
+        }
     };
     let failed = problems.errors() > 0;
     let diagnostics = problems.finish(file_name, source);
@@ -105,7 +107,8 @@ pub fn load_file(
     match File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
         Ok(_) => load_bytes(&bytes, &name, environment, kinds),
         Err(error) => {
-            let diagnostic = Diagnostic::error("unreadable", format!("the configuration cannot be read: {error}"));
+            let diagnostic =
+                Diagnostic::error("unreadable", format!("the configuration cannot be read: {error}"));
             Err(Diagnostics::of_file(&name, diagnostic.help(way_out(&error))))
         }
     }
@@ -130,7 +133,8 @@ fn way_out(error: &std::io::Error) -> &'static str {
 
 fn too_large(bytes: usize) -> Diagnostic {
     let message = format!("the configuration is over {MAX_SOURCE_BYTES} bytes ({bytes} were read)");
-    Diagnostic::error("too-large", message).help("is it the right file? A configuration of 10,000 routes needs a tenth of that")
+    Diagnostic::error("too-large", message)
+        .help("is it the right file? A configuration of 10,000 routes needs a tenth of that")
 }
 
 fn empty() -> Diagnostic {

@@ -8,14 +8,16 @@ mod pool;
 mod route;
 mod snapshot;
 
-pub use listener::{Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerTimeouts, Protocol, RequestId};
+pub use listener::{
+    Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerTimeouts, Protocol, RequestId,
+};
 pub use operation::{AccessLog, Admin, History, LogFormat, LogLevel, LogTarget, Operation, Secret};
 pub use pool::{
-    ActiveCheck, BodyMatch, CheckKind, Connections, Endpoint, Host, KindSettings, PassiveCheck, Pool, PoolTimeouts,
-    StatusRange,
+    ActiveCheck, BodyMatch, CheckKind, Connections, Endpoint, Host, KindSettings, PassiveCheck, Pool,
+    PoolTimeouts, StatusRange,
 };
-pub use snapshot::{Fingerprint, Snapshot};
 pub use route::{Action, FieldMatch, FilterUse, HostPattern, Match, PathPattern, Route, Share, ValuePattern};
+pub use snapshot::{Fingerprint, Snapshot};
 
 /// The whole configuration, ready to be compiled.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,11 +1,15 @@
 //! The examples: each is valid, in canonical form, and says how to run it.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says why")]
+
 mod catalog;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use base_model::{KindCatalog, Loaded, diff, format, load, load_file, reference_markdown, render_full, schema};
+use base_model::{
+    KindCatalog, Loaded, diff, format, load, load_file, reference_markdown, render_full, schema,
+};
 use serde_json::Value;
 
 fn environment(name: &str) -> Option<String> {
@@ -21,7 +25,8 @@ fn examples() -> Vec<PathBuf> {
 }
 
 fn loaded(source: &str, name: &str) -> Loaded {
-    load(source, name, &environment, &catalog::catalog()).unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
+    load(source, name, &environment, &catalog::catalog())
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
 }
 
 #[test]
@@ -29,7 +34,8 @@ fn every_example_is_valid_and_says_how_to_run_it() {
     let examples = examples();
     assert!(examples.len() >= 8);
     for path in examples {
-        let loaded = load_file(&path, &environment, &catalog::catalog()).unwrap_or_else(|error| panic!("{error}"));
+        let loaded =
+            load_file(&path, &environment, &catalog::catalog()).unwrap_or_else(|error| panic!("{error}"));
         assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
         let name = path.file_name().unwrap().to_str().unwrap();
         let head: Vec<&str> = loaded.source.lines().take_while(|line| line.starts_with('#')).collect();
@@ -74,7 +80,9 @@ fn missing(root: &Value, schema: &Value, value: &Value, path: &str, out: &mut Ve
                 None => branch,
             };
             let kind = resolved.pointer("/properties/kind/const");
-            if resolved.get("type").and_then(Value::as_str) == Some(wanted) && (kind.is_none() || kind == value.get("kind")) {
+            if resolved.get("type").and_then(Value::as_str) == Some(wanted)
+                && (kind.is_none() || kind == value.get("kind"))
+            {
                 missing(root, resolved, value, path, out);
             }
         }
@@ -88,7 +96,10 @@ fn missing(root: &Value, schema: &Value, value: &Value, path: &str, out: &mut Ve
     if let (Some(schema), Some(values)) = (schema.get("additionalProperties"), value.as_object())
         && schema.is_object()
     {
-        values.iter().take(1).for_each(|(key, value)| missing(root, schema, value, &format!("{path}.{key}"), out));
+        values
+            .iter()
+            .take(1)
+            .for_each(|(key, value)| missing(root, schema, value, &format!("{path}.{key}"), out));
     }
     if let (Some(schema), Some(first)) = (schema.get("items"), value.get(0)) {
         missing(root, schema, first, &format!("{path}[0]"), out);
@@ -101,7 +112,8 @@ fn full_yaml_shows_every_key() {
     let full = loaded(&fs::read_to_string(path).unwrap(), "full.yaml");
     let mut value = serde_json::to_value(&full.document).unwrap();
     // Whichever of these is shown elsewhere in the file, or cannot stand beside what is there.
-    let elsewhere = [".split", ".redirect", ".respond", ".tcp", ".file", ".rewrite", ".add-header", ".remove-header"];
+    let elsewhere =
+        [".split", ".redirect", ".respond", ".tcp", ".file", ".rewrite", ".add-header", ".remove-header"];
     let root = schema(&catalog::catalog());
     let mut out = Vec::new();
     missing(&root, &root, &value, "", &mut out);
@@ -114,7 +126,10 @@ fn full_yaml_shows_every_key() {
     for key in ["balance", "ejection", "connections", "timeouts", "replay", "limits"] {
         assert_eq!(api[key], small[key], "{key}");
     }
-    let mut plain = loaded("listeners: {web: {bind: [\"127.0.0.1:8080\", \"[::1]:8080\"]}}\nroutes: [{respond: {status: 200}}]", "x");
+    let mut plain = loaded(
+        "listeners: {web: {bind: [\"127.0.0.1:8080\", \"[::1]:8080\"]}}\nroutes: [{respond: {status: 200}}]",
+        "x",
+    );
     plain.document.routes.clear();
     let plain = serde_json::to_value(&plain.document).unwrap();
     assert_eq!(plain["listeners"], value["listeners"]);
@@ -137,7 +152,7 @@ fn the_schema_is_a_schema_and_the_reference_knows_every_kind() {
     let reference = reference_markdown(&catalog);
     let KindCatalog { balancers, filters, handlers, .. } = &catalog;
     for kind in balancers.iter().chain(filters).chain(handlers) {
-        assert!(reference.contains(&format!("### `{}`", kind.info.name)), "{}", kind.info.name);
+        assert!(reference.contains(&format!("[`{}`](", kind.info.name)), "{}", kind.info.name);
     }
     for key in ["request-head", "consecutive-failures", "max-idle", "pools.NAME.health"] {
         assert!(reference.contains(key), "{key}");

@@ -27,4 +27,4 @@ mod watch;
 pub use check_state::CheckState;
 pub use monitor::{HealthMonitor, MAX_LOOK_UPS_AT_ONCE, MAX_PROBES_AT_ONCE, MonitorOptions};
 pub use probe::{Passed, Probe, ProbeFailure, ProbeFuture, ProbeKind, Target, UnfitCheck};
-pub use report::{TransitionSink, publish};
+pub use report::{CheckSink, TransitionSink, publish};

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use traffic_balance::{EndpointId, EndpointState, Health, PoolState, Registry};
 
 use crate::board::{Board, Pending, SlotId};
-use crate::report::{TransitionSink, publish};
+use crate::report::{CheckSink, TransitionSink, publish};
 use crate::resolve::{LOOK_UP_EVERY, NameService, SystemNames};
 use crate::watch::{CheckPlan, CheckTask, LookUpTask};
 
@@ -38,6 +38,8 @@ pub struct MonitorOptions {
     pub clock: Arc<dyn Clock + Send + Sync>,
     /// For jitter.
     pub seed: u64,
+    /// Told of every check that was made.
+    pub on_check: CheckSink,
 }
 
 impl Default for MonitorOptions {
@@ -49,6 +51,7 @@ impl Default for MonitorOptions {
             names: Arc::new(SystemNames),
             clock: Arc::new(MonotonicClock),
             seed: SeededRng::from_system().next_u64(),
+            on_check: Arc::new(|_, _| {}),
         }
     }
 }
@@ -281,6 +284,7 @@ impl Shared {
         let slot = board.add_slot(Pending::new(&self.pending));
         let mut rng = SeededRng::new(watched.rng.next_u64());
         let task = CheckTask {
+            on_check: Arc::clone(&self.options.on_check),
             board: Arc::clone(board),
             slot,
             plan: Arc::clone(plan),

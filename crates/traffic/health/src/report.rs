@@ -8,6 +8,9 @@ use traffic_balance::Transition;
 /// wait, nor call the monitor.
 pub type TransitionSink = Arc<dyn Fn(&Transition) + Send + Sync>;
 
+/// Told the pool and the result of every check. Must not wait.
+pub type CheckSink = Arc<dyn Fn(&str, bool) + Send + Sync>;
+
 /// Logs a change of state and hands it on.
 pub fn publish(sink: &TransitionSink, transition: &Transition) {
     let Transition { pool, endpoint, from, to, cause } = transition;

@@ -12,6 +12,7 @@ use traffic_balance::EndpointState;
 use crate::board::{Board, SlotId};
 use crate::kinds;
 use crate::probe::{Passed, Probe, ProbeFailure, Target};
+use crate::report::CheckSink;
 use crate::resolve::{self, LOOK_UP_AGAIN, NameService};
 
 /// A configured check with its probe, shared by the endpoints of a pool.
@@ -39,6 +40,7 @@ impl CheckPlan {
 
 /// One check of one endpoint.
 pub(crate) struct CheckTask {
+    pub(crate) on_check: CheckSink,
     pub(crate) board: Arc<Board>,
     pub(crate) slot: SlotId,
     pub(crate) plan: Arc<CheckPlan>,
@@ -78,6 +80,7 @@ impl CheckTask {
             Ok(passed) => format!("{kind} check: {passed}"),
             Err(failure) => format!("{kind} check: {failure}"),
         };
+        (self.on_check)(self.board.endpoint().pool(), result.is_ok());
         self.board.report(self.slot, result.is_ok(), check.rise, check.fall, &cause);
     }
 }

@@ -7,10 +7,7 @@
 
 use crate::fields::{Fields, KnownField};
 use crate::head::{has_token, tokens};
-
-/// Most unknown fields that `Connection` can name; what it names beyond that is passed on. Bounds the work that a
-/// hostile list makes.
-const MAX_NOMINATED: usize = 16;
+use crate::limits::MAX_NOMINATED_FIELDS;
 
 /// Fields about one connection, whether nominated or not. Those of proxy authentication are addressed to the next
 /// proxy, which is Aya: credentials for it must not leak to endpoints, and an endpoint must not ask for some.
@@ -61,7 +58,7 @@ fn drop_nominated(fields: &mut Fields) {
     if connection.is_none_or(is_well_known) && !fields.has_several(KnownField::Connection) {
         return;
     }
-    let mut nominated = [None; MAX_NOMINATED];
+    let mut nominated = [None; MAX_NOMINATED_FIELDS];
     let unknown = fields
         .values(KnownField::Connection)
         .flat_map(tokens)
@@ -171,7 +168,7 @@ mod tests {
         let mut fields = fields(&[("Connection", &names.join(","))]);
         names.iter().for_each(|name| fields.append(name, b"1"));
         strip_hop_by_hop(&mut fields);
-        assert_eq!(fields.len(), 100 - MAX_NOMINATED);
+        assert_eq!(fields.len(), 100 - MAX_NOMINATED_FIELDS);
         fields.check_invariants();
     }
 

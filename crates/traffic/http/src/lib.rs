@@ -17,6 +17,7 @@ mod fields;
 pub mod forwarding;
 mod head;
 pub mod hygiene;
+mod limits;
 pub mod request_id;
 pub mod trace_context;
 pub mod via;

@@ -263,7 +263,7 @@ proptest! {
             request_id::RequestId::ensure(head.fields_mut(), "x-request-id", is_trusted, &mut rng);
             head.set_host(b"endpoint.internal");
             head.set_path_and_query(b"/new?x");
-            head.fields().check_invariants();
+            head.check_invariants();
             let mut out = Vec::new();
             head.encode(&mut out);
             let limits = HeadLimits { max_fields: 100, max_head_bytes: 10_000, ..LIMITS };

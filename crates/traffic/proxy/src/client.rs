@@ -14,7 +14,7 @@ use traffic_net::{Buffer, BufferSize, Stream};
 use crate::life;
 use crate::timers::Timer;
 use crate::view::ListenerView;
-use crate::worker::{Worker, within};
+use crate::worker::{DRAIN_GRACE, Worker, within};
 
 /// How long a connection that is given up is still read from, so that the answer reaches a client that is still sending:
 /// closing with unread bytes would reset the connection and could take the answer with it.
@@ -68,7 +68,7 @@ impl Client {
         listener: Rc<ListenerView>,
     ) -> Self {
         let input = Buffer::new(worker.buffers.clone(), BufferSize::Small);
-        Self { stream, input, peer, timer: worker.timers.timer(), listener, requests: 0 }
+        Self { stream, input, peer, timer: worker.timers.timer(Arc::clone(&listener.settings.name)), listener, requests: 0 }
     }
 
     /// Waits for the first byte of a request. False when none will come.
@@ -76,15 +76,14 @@ impl Client {
         if !self.input.is_empty() {
             return true;
         }
+        let stays = self.follow(&worker.view()) && !worker.is_draining();
         let timeouts = &self.listener.settings.timeouts;
-        let now = worker.now();
-        if self.requests == 0 {
-            self.timer.set_idle(now + timeouts.request_head);
-        } else if worker.is_draining() {
-            return false;
-        } else {
-            self.timer.set_idle(now + timeouts.idle);
-        }
+        let patience = match (self.requests, stays) {
+            (0, _) => timeouts.request_head,
+            (_, true) => timeouts.idle,
+            (_, false) => DRAIN_GRACE,
+        };
+        self.timer.set_idle(worker.now() + patience);
         self.input.resize(BufferSize::Small);
         poll_fn(|cx| match self.stream.poll_receive(cx, &mut self.input) {
             Poll::Ready(Ok(count)) => Poll::Ready(count > 0),
@@ -145,5 +144,24 @@ impl Client {
             Poll::Ready(())
         });
         let _ = within(&self.timer, reading).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an idle connection costs is mostly its task, and that is as large as its largest state.
+    const MAX_TASK_BYTES: usize = 2048;
+
+    fn size_of_future<A, B, F: Future>(_: impl FnOnce(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connections_task_is_small() {
+        let size = size_of_future(|worker: &'static Rc<Worker>, client: Client| serve_connection(worker, client));
+        println!("a connection's task: {size} bytes, of which the client {}", size_of::<Client>());
+        assert!(size <= MAX_TASK_BYTES, "{size} bytes");
     }
 }

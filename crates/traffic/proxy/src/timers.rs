@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use base_kit::Moment;
@@ -38,6 +39,9 @@ struct Entry {
     expired: bool,
     /// Whether [`Timers::hurry`] may bring the deadline forward.
     idle: bool,
+    /// Expired for good, whatever deadline is set.
+    doomed: bool,
+    group: Arc<str>,
     waker: Option<Waker>,
 }
 
@@ -54,8 +58,8 @@ impl Timers {
         Self::default()
     }
 
-    /// A timer for one task. Not set.
-    pub(crate) fn timer(&self) -> Timer {
+    /// A timer for one task. Not set. The group is the listener's name.
+    pub(crate) fn timer(&self, group: Arc<str>) -> Timer {
         let mut entries = self.0.entries.borrow_mut();
         let vacant = entries.vacant_entry();
         let slot = vacant.key();
@@ -67,6 +71,8 @@ impl Timers {
             serial,
             expired: false,
             idle: false,
+            doomed: false,
+            group,
             waker: None,
         });
         Timer { timers: self.clone(), slot }
@@ -115,13 +121,27 @@ impl Timers {
         self.0.earlier.notified().await;
     }
 
-    /// Brings the deadlines of all idle timers forward to `latest`: the worker drains.
-    pub(crate) fn hurry(&self, latest: Moment) {
-        let idle: Vec<usize> =
-            self.0.entries.borrow().iter().filter(|(_, entry)| entry.idle).map(|(slot, _)| slot).collect();
-        for slot in idle {
+    /// Brings the deadlines of idle timers forward to `latest`, in the groups that are wanted: they drain.
+    pub(crate) fn hurry(&self, latest: Moment, wanted: impl Fn(&str) -> bool) {
+        let idle = |entry: &Entry| entry.idle && wanted(&entry.group);
+        for slot in self.slots(idle) {
             self.set(slot, latest, true, true);
         }
+    }
+
+    /// Has all timers expire at once and for good, in the groups that are wanted: their time to drain is over.
+    pub(crate) fn doom(&self, wanted: impl Fn(&str) -> bool) {
+        for slot in self.slots(|entry| wanted(&entry.group)) {
+            if let Some(entry) = self.0.entries.borrow_mut().get_mut(slot) {
+                entry.doomed = true;
+                entry.waker.iter().for_each(Waker::wake_by_ref);
+            }
+        }
+    }
+
+    fn slots(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<usize> {
+        let entries = self.0.entries.borrow();
+        entries.iter().filter(|(_, entry)| wanted(entry)).map(|(slot, _)| slot).collect()
     }
 
     fn set(&self, slot: usize, deadline: Moment, idle: bool, only_earlier: bool) {
@@ -166,7 +186,7 @@ impl Timer {
     pub(crate) fn poll_expired(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut entries = self.timers.0.entries.borrow_mut();
         let Some(entry) = entries.get_mut(self.slot) else { return Poll::Ready(()) };
-        if entry.expired {
+        if entry.expired || entry.doomed {
             return Poll::Ready(());
         }
         match &entry.waker {
@@ -200,7 +220,7 @@ mod tests {
     #[test]
     fn a_deadline_expires_when_it_comes_and_not_before() {
         let timers = Timers::new();
-        let timer = timers.timer();
+        let timer = timers.timer("web".into());
         timer.set(at(5));
         assert_eq!(timers.advance(at(4)), at(5));
         assert!(!expired(&timer));
@@ -213,7 +233,7 @@ mod tests {
     #[test]
     fn putting_a_deadline_off_queues_nothing_until_the_old_one_comes() {
         let timers = Timers::new();
-        let timer = timers.timer();
+        let timer = timers.timer("web".into());
         for second in 5..100 {
             timer.set(at(second));
         }
@@ -225,7 +245,7 @@ mod tests {
     #[test]
     fn an_earlier_deadline_counts_at_once() {
         let timers = Timers::new();
-        let timer = timers.timer();
+        let timer = timers.timer("web".into());
         timer.set(at(60));
         timers.advance(at(0));
         timer.set(at(2));
@@ -236,10 +256,10 @@ mod tests {
     #[test]
     fn a_slot_used_again_is_not_woken_by_its_former_deadline() {
         let timers = Timers::new();
-        let old = timers.timer();
+        let old = timers.timer("web".into());
         old.set(at(5));
         drop(old);
-        let new = timers.timer();
+        let new = timers.timer("web".into());
         new.set(at(50));
         timers.advance(at(10));
         assert!(!expired(&new));
@@ -249,11 +269,20 @@ mod tests {
     #[test]
     fn a_drain_hurries_idle_timers_only() {
         let timers = Timers::new();
-        let (idle, busy) = (timers.timer(), timers.timer());
+        let (idle, busy) = (timers.timer("web".into()), timers.timer("web".into()));
         idle.set_idle(at(60));
         busy.set(at(60));
-        timers.hurry(at(1));
+        timers.hurry(at(1), |group| group == "web");
         timers.advance(at(1));
         assert!(expired(&idle) && !expired(&busy));
+    }
+
+    #[test]
+    fn a_doomed_timer_cannot_be_put_off() {
+        let timers = Timers::new();
+        let (web, other) = (timers.timer("web".into()), timers.timer("other".into()));
+        timers.doom(|group| group == "web");
+        web.set(at(60));
+        assert!(expired(&web) && !expired(&other));
     }
 }

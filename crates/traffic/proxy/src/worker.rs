@@ -32,7 +32,7 @@ pub use run::{WorkerSetup, run};
 const KEPT_EXCHANGES: usize = 64;
 /// How long a connection without a request may linger when the worker drains: long enough for a request that is already on
 /// its way.
-const DRAIN_GRACE: Duration = Duration::from_millis(500);
+pub(crate) const DRAIN_GRACE: Duration = Duration::from_millis(500);
 
 /// Told of every change of an endpoint's state that traffic brings about.
 pub type TransitionSink = Arc<dyn Fn(&Transition) + Send + Sync>;
@@ -95,11 +95,20 @@ impl Worker {
         Rc::clone(&self.view.borrow())
     }
 
-    /// Makes a plan the newest. Requests that have begun keep the one they have.
-    pub(crate) fn adopt(&self, plan: Arc<Plan>) -> Result<(), PlanError> {
+    /// Makes a plan the newest. Requests that have begun keep the one they have. Gives the listeners that are gone.
+    pub(crate) fn adopt(&self, plan: Arc<Plan>) -> Result<Vec<Arc<str>>, PlanError> {
         let view = Rc::new(View::new(plan, &self.shard)?);
-        *self.view.borrow_mut() = view;
-        Ok(())
+        let former = self.view.replace(Rc::clone(&view));
+        let names = former.listeners.iter().map(|listener| Arc::clone(&listener.settings.name));
+        let gone: Vec<_> = names.filter(|name| view.listener(name).is_none()).collect();
+        self.timers.hurry(self.now() + DRAIN_GRACE, |group| gone.iter().any(|name| &**name == group));
+        Ok(gone)
+    }
+
+    /// Cuts the connections of listeners that are gone, unless they have come back.
+    pub(crate) fn cut(&self, gone: &[Arc<str>]) {
+        let view = self.view();
+        self.timers.doom(|group| gone.iter().any(|name| &**name == group) && view.listener(group).is_none());
     }
 
     /// This worker's reach to an endpoint.
@@ -148,37 +157,41 @@ impl Worker {
     /// Lets connections finish what they do and take no further requests. Resolves when none is left.
     pub(crate) async fn drain(&self) {
         self.draining.set(true);
-        self.timers.hurry(self.now() + DRAIN_GRACE);
+        self.timers.hurry(self.now() + DRAIN_GRACE, |_| true);
         while self.connections.get() > 0 {
             self.drained.notified().await;
         }
     }
 
-    /// What is done from time to time: idle connections, gone endpoints, ejections that end, the access log.
-    fn tidy_up(&self) {
+    /// What is done often: ejections that are over end, and the access log gets what there is.
+    fn tick(&self) {
         let now = self.now();
-        let view = self.view();
-        for pool in &view.pools {
+        for pool in &self.view().pools {
+            // The control side does the same. A worker does not depend on its being alive.
             for transition in pool.state.expire_ejections(now) {
                 (self.transitions)(&transition);
             }
         }
-        let idle_timeout = |name: &str| {
-            let pool = view.pools.iter().find(|pool| &*pool.settings.name == name)?;
-            Some(pool.settings.connections.idle_timeout)
-        };
-        self.reaches.borrow_mut().retain(|id, reach| {
-            reach.reap(idle_timeout(reach.state.pool()).unwrap_or_default(), now);
-            let known = view.pools.iter().any(|pool| {
-                &*pool.settings.name == reach.state.pool()
-                    && pool.state.endpoints().iter().any(|endpoint| endpoint.id() == *id)
-            });
-            // Whoever still uses it holds it too; it then goes with the last request.
-            known || Rc::strong_count(reach) > 1
-        });
         if let Some(access) = &mut *self.access.borrow_mut() {
             access.flush();
         }
+    }
+
+    /// What is done now and then: connections that are idle too long or closed, and endpoints that are gone, are let go.
+    fn tidy_up(&self) {
+        let now = self.now();
+        let view = self.view();
+        let mut idle_timeouts = HashMap::new();
+        for pool in &view.pools {
+            let idle_timeout = pool.settings.connections.idle_timeout;
+            idle_timeouts.extend(pool.state.endpoints().iter().map(|endpoint| (endpoint.id(), idle_timeout)));
+        }
+        self.reaches.borrow_mut().retain(|id, reach| {
+            let idle_timeout = idle_timeouts.get(id);
+            reach.reap(idle_timeout.copied().unwrap_or_default(), now);
+            // Whoever still uses one that is gone holds it too; it then goes with the last request.
+            idle_timeout.is_some() || Rc::strong_count(reach) > 1
+        });
     }
 }
 

@@ -158,8 +158,9 @@ impl Row {
             }
             // The first time is no return: it was never gone.
             (false, true) => Some(format!("{} is {}", self.name, seen.state)),
+            // The cause was that of its leaving.
             _ if before.state != seen.state && !before.state.is_empty() => {
-                Some(format!("{} is {}{because}", self.name, seen.state))
+                Some(format!("{} is {}", self.name, seen.state))
             }
             _ => None,
         }

@@ -26,7 +26,8 @@ pub(super) fn check(checker: &mut Checker<'_>, document: &Document) -> Vec<Liste
     let top = Place::ROOT.key("listeners");
     let mut taken = Taken::default();
     let listeners = document.listeners.iter();
-    let listeners = listeners.map(|(name, listener)| one(checker, &mut taken, name, listener, &top.key(name))).collect();
+    let listeners =
+        listeners.map(|(name, listener)| one(checker, &mut taken, name, listener, &top.key(name))).collect();
     admin_address(checker, &mut taken, document);
     listeners
 }
@@ -76,7 +77,12 @@ pub(super) fn head_limit(checker: &mut Checker<'_>, head: ByteSize, place: &Plac
     checker.error("bad-limit", format!("a head of {head} is out of range"), &place, help);
 }
 
-fn addresses(checker: &mut Checker<'_>, taken: &mut Taken, texts: &[String], place: &Place<'_>) -> Vec<SocketAddr> {
+fn addresses(
+    checker: &mut Checker<'_>,
+    taken: &mut Taken,
+    texts: &[String],
+    place: &Place<'_>,
+) -> Vec<SocketAddr> {
     let mut out = Vec::new();
     for (index, text) in texts.iter().enumerate() {
         let place = place.index(index);
@@ -114,7 +120,12 @@ impl Taken {
                 };
                 if !told {
                     let note = format!("first here, in `{owner}`");
-                    checker.clash("address-in-use", message, (place, *first, &note), "give one of them another port or address");
+                    checker.clash(
+                        "address-in-use",
+                        message,
+                        (place, *first, &note),
+                        "give one of them another port or address",
+                    );
                 }
                 told = true;
             } else {
@@ -150,17 +161,26 @@ fn forwarded(forwarded: document::Forwarded) -> Forwarded {
     }
 }
 
-fn request_id(checker: &mut Checker<'_>, request_id: &OrOff<document::RequestId>, place: &Place<'_>) -> RequestId {
+fn request_id(
+    checker: &mut Checker<'_>,
+    request_id: &OrOff<document::RequestId>,
+    place: &Place<'_>,
+) -> RequestId {
     let OrOff::On(request_id) = request_id else { return RequestId { header: None, trust: false } };
     let header = request_id.header.to_ascii_lowercase();
     if FIELDS_WITH_A_MEANING.contains(&header.as_str()) {
-        let message = format!("the field `{header}` cannot carry the request id: it has a meaning of its own");
+        let message =
+            format!("the field `{header}` cannot carry the request id: it has a meaning of its own");
         checker.error("bad-value", message, place, "use a field such as `x-request-id`");
     }
     RequestId { header: Some(header.into()), trust: request_id.trust }
 }
 
-fn timeouts(checker: &mut Checker<'_>, times: &document::ListenerTimeouts, place: &Place<'_>) -> ListenerTimeouts {
+fn timeouts(
+    checker: &mut Checker<'_>,
+    times: &document::ListenerTimeouts,
+    place: &Place<'_>,
+) -> ListenerTimeouts {
     let all = [
         ("request-head", times.request_head),
         ("body-progress", times.body_progress),

@@ -11,7 +11,7 @@ use super::{listeners, operation, pools, routes};
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::document::{Document, KindCatalog, KindEntry, Route, resolve, schema};
 use crate::model::{KindSettings, Model};
-use crate::text::{Node, Place, Scalar, Span, Value};
+use crate::text::{Environment, Node, Place, Scalar, Span, Value};
 
 /// What came out.
 pub(crate) struct Checked {
@@ -21,14 +21,18 @@ pub(crate) struct Checked {
 
 /// What a check needs to know of the world.
 pub(crate) struct Surroundings<'a> {
-    pub(crate) environment: &'a dyn Fn(&str) -> Option<String>,
+    pub(crate) environment: Environment<'a>,
     /// Where relative paths start.
     pub(crate) folder: &'a Path,
     pub(crate) catalog: &'a KindCatalog,
 }
 
 /// Checks a document; `None` if there was an error.
-pub(crate) fn check(root: &Node, surroundings: &Surroundings<'_>, problems: &mut Problems) -> Option<Checked> {
+pub(crate) fn check(
+    root: &Node,
+    surroundings: &Surroundings<'_>,
+    problems: &mut Problems,
+) -> Option<Checked> {
     let full = schema(surroundings.catalog);
     let mut document = outer_document(root, &full, problems);
     let routes = each_route(root, &full, problems);
@@ -88,12 +92,18 @@ pub(super) struct ReadRoute {
 }
 
 /// What fits the schema fits the type; should it not, that is said instead of swallowed.
-fn typed<T: DeserializeOwned>(value: Json, place: &Place<'_>, span: Span, problems: &mut Problems) -> Option<T> {
+fn typed<T: DeserializeOwned>(
+    value: Json,
+    place: &Place<'_>,
+    span: Span,
+    problems: &mut Problems,
+) -> Option<T> {
     match serde_json::from_value(value) {
         Ok(typed) => Some(typed),
         Err(error) => {
             let diagnostic = Diagnostic::error("unusable", format!("this cannot be used: {error}"));
-            problems.push(diagnostic.at(span).path(place).help("please report this message as a fault of Aya"));
+            problems
+                .push(diagnostic.at(span).path(place).help("please report this message as a fault of Aya"));
             None
         }
     }
@@ -128,7 +138,13 @@ pub(super) struct Checker<'a> {
 
 impl Checker<'_> {
     /// An error about the value at this place.
-    pub(super) fn error(&mut self, code: &'static str, message: String, place: &Place<'_>, help: impl Into<String>) {
+    pub(super) fn error(
+        &mut self,
+        code: &'static str,
+        message: String,
+        place: &Place<'_>,
+        help: impl Into<String>,
+    ) {
         self.push(Diagnostic::error(code, message).at(place.span(self.root)).help(help), place);
     }
 
@@ -145,7 +161,8 @@ impl Checker<'_> {
         (place, other, note): (&Place<'_>, Span, &str),
         help: &str,
     ) {
-        let diagnostic = Diagnostic::error(code, message).at(place.span(self.root)).note(other, note).help(help);
+        let diagnostic =
+            Diagnostic::error(code, message).at(place.span(self.root)).note(other, note).help(help);
         self.push(diagnostic, place);
     }
 
@@ -157,7 +174,8 @@ impl Checker<'_> {
         (place, other, note): (&Place<'_>, Span, &str),
         help: &str,
     ) {
-        let diagnostic = Diagnostic::error(code, message).at(place.key_span(self.root)).note(other, note).help(help);
+        let diagnostic =
+            Diagnostic::error(code, message).at(place.key_span(self.root)).note(other, note).help(help);
         self.push(diagnostic, place);
     }
 
@@ -220,7 +238,8 @@ impl Checker<'_> {
         let pools = Place::ROOT.key("pools");
         let pool_place = pools.key(name);
         let place = pool_place.key("balance");
-        let Some(entry) = find(&self.surroundings.catalog.balancers, kind.as_str().unwrap_or_default()) else {
+        let Some(entry) = find(&self.surroundings.catalog.balancers, kind.as_str().unwrap_or_default())
+        else {
             // The word given was checked already: this is the default, in a catalog without it.
             let message = format!("`{place}` needs a balancer: {kind} is not there");
             self.error("unknown-word", message, &place, "name one of the balancers that are there");
@@ -314,7 +333,8 @@ mod tests {
 
     #[test]
     fn defaults_are_filled_in_at_every_level() {
-        let root = json!({ "$defs": { "Inner": { "type": "object", "properties": { "b": { "default": 2 } } } } });
+        let root =
+            json!({ "$defs": { "Inner": { "type": "object", "properties": { "b": { "default": 2 } } } } });
         let schema = json!({ "properties": { "a": { "default": 1 }, "inner": { "$ref": "#/$defs/Inner" } } });
         let mut settings = Map::from_iter([("inner".to_owned(), json!({}))]);
         fill_defaults(&mut settings, &schema, &root);

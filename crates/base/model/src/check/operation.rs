@@ -68,7 +68,12 @@ fn one_address(checker: &mut Checker<'_>, text: &str, place: &Place<'_>) -> Opti
         return Some(*only);
     }
     let help = format!("write `127.0.0.1{text}`, or `0.0.0.0{text}` with a token");
-    checker.error("bad-value", format!("`{text}` stands for several addresses, the admin port has one"), place, help);
+    checker.error(
+        "bad-value",
+        format!("`{text}` stands for several addresses, the admin port has one"),
+        place,
+        help,
+    );
     None
 }
 
@@ -76,7 +81,10 @@ fn one_address(checker: &mut Checker<'_>, text: &str, place: &Place<'_>) -> Opti
 fn secret(checker: &mut Checker<'_>, source: &SecretSource, place: &Place<'_>) -> Option<Secret> {
     let found = match source {
         SecretSource::Env(name) => (checker.surroundings.environment)(name).ok_or_else(|| {
-            (format!("the environment variable `{name}` for the secret is not set"), "set it, or use `{file: …}`")
+            (
+                format!("the environment variable `{name}` for the secret is not set"),
+                "set it, or use `{file: …}`",
+            )
         }),
         SecretSource::File(name) => read_secret(checker, name),
     };

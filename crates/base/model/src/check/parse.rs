@@ -36,12 +36,17 @@ const LONGEST_HOST: usize = 253;
 
 pub(super) fn name(text: &str) -> Result<(), Fault> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(allowed) && text.len() <= LONGEST_NAME {
+    if text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(allowed)
+        && text.len() <= LONGEST_NAME
+    {
         return Ok(());
     }
     Err(Fault::new(
         format!("`{text}` cannot be a name"),
-        format!("use letters, digits, `-`, `_` and `.`, beginning with a letter or digit; at most {LONGEST_NAME}"),
+        format!(
+            "use letters, digits, `-`, `_` and `.`, beginning with a letter or digit; at most {LONGEST_NAME}"
+        ),
     ))
 }
 
@@ -50,7 +55,8 @@ pub(super) fn bind_address(text: &str) -> Result<Vec<SocketAddr>, Fault> {
     if let Ok(address) = text.parse() {
         return Ok(vec![address]);
     }
-    let port = |text: &str| text.parse::<u16>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let port =
+        |text: &str| text.parse::<u16>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
     if let Some(port) = text.strip_prefix(':').and_then(port) {
         return Ok(vec![(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()]);
     }
@@ -58,11 +64,14 @@ pub(super) fn bind_address(text: &str) -> Result<Vec<SocketAddr>, Fault> {
         format!("write `:{number}` for all addresses, or `127.0.0.1:{number}` for this machine only")
     } else if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
         format!("add a port: `{}`", SocketAddr::new(ip, HTTP_PORT))
-    } else if let Some(number) = text.strip_prefix("localhost:").or_else(|| text.strip_prefix("*:")).and_then(port) {
+    } else if let Some(number) =
+        text.strip_prefix("localhost:").or_else(|| text.strip_prefix("*:")).and_then(port)
+    {
         let ip = if text.starts_with('*') { "0.0.0.0" } else { "127.0.0.1" };
         format!("write an address: `{ip}:{number}`")
     } else {
-        "write an address and a port from 0 to 65535: `0.0.0.0:80`, `\"[::1]:80\"`, or `:80` for all".to_owned()
+        "write an address and a port from 0 to 65535: `0.0.0.0:80`, `\"[::1]:80\"`, or `:80` for all"
+            .to_owned()
     };
     Err(Fault::new(format!("`{text}` is not an address to listen on"), help))
 }
@@ -93,7 +102,10 @@ pub(super) fn endpoint_address(text: &str) -> Result<(Host, u16), Fault> {
 fn parse_port(whole: &str, port: &str) -> Result<u16, Fault> {
     match port.parse::<u16>() {
         Ok(number) if port.bytes().all(|byte| byte.is_ascii_digit()) => nonzero_port(whole, number),
-        _ => Err(Fault::new(format!("`{port}` in `{whole}` is not a port"), "a port is a number from 1 to 65535")),
+        _ => Err(Fault::new(
+            format!("`{port}` in `{whole}` is not a port"),
+            "a port is a number from 1 to 65535",
+        )),
     }
 }
 
@@ -108,7 +120,8 @@ fn nonzero_port(whole: &str, port: u16) -> Result<u16, Fault> {
 fn host_name(whole: &str, host: &str) -> Result<(), Fault> {
     let fault = |help: &str| Err(Fault::new(format!("`{whole}` does not begin with a host"), help));
     let label = |label: &str| {
-        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        !label.is_empty()
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     if !host.is_ascii() {
         return fault("write the name in its ASCII form, which begins with `xn--`");
@@ -189,7 +202,8 @@ pub(super) fn path_pattern(text: &str) -> Result<PathPattern, Fault> {
         ));
     }
     if !closed.contains(['{', '}']) {
-        let whole = if open && closed.is_empty() { String::new() } else { format!("/{}", unreserved(closed)) };
+        let whole =
+            if open && closed.is_empty() { String::new() } else { format!("/{}", unreserved(closed)) };
         return Ok(if open { PathPattern::Prefix(whole.into()) } else { PathPattern::Exact(whole.into()) });
     }
     let mut names = HashSet::new();
@@ -238,7 +252,8 @@ fn plain_path(text: &str) -> Result<(), Fault> {
     }
     if let Some((index, c)) = text.chars().enumerate().find(|(_, c)| !c.is_ascii_graphic()) {
         let mut encoded = [0_u8; 4];
-        let escaped: String = c.encode_utf8(&mut encoded).bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let escaped: String =
+            c.encode_utf8(&mut encoded).bytes().map(|byte| format!("%{byte:02X}")).collect();
         let mut fault = Fault::new(
             format!("the path `{text}` has a character that cannot be sent"),
             format!("write it percent-encoded: `{escaped}`"),
@@ -312,7 +327,8 @@ pub(super) fn regular_expression(pattern: &str, offset: usize) -> Result<(), Fau
     };
     // The crate draws the pattern with a mark under the fault; the last line says what it is.
     let reason = message.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    let mark = message.lines().find_map(|line| line.trim_start().starts_with('^').then(|| line.find('^')).flatten());
+    let mark =
+        message.lines().find_map(|line| line.trim_start().starts_with('^').then(|| line.find('^')).flatten());
     let mut fault = Fault::new(
         format!("`{pattern}` is not a valid regular expression: {reason}"),
         "escape what is meant literally with `\\`; in double quotes YAML needs `\\\\`",
@@ -373,7 +389,10 @@ pub(super) fn method(text: &str) -> Result<(), Fault> {
 /// What can stand in a `Host` field.
 pub(super) fn authority(text: &str) -> Result<(), Fault> {
     endpoint_address(text).map(drop).map_err(|_| {
-        Fault::new(format!("`{text}` cannot be sent as `Host`"), "write a host, with a port if needed: `app.internal:8080`")
+        Fault::new(
+            format!("`{text}` cannot be sent as `Host`"),
+            "write a host, with a port if needed: `app.internal:8080`",
+        )
     })
 }
 
@@ -409,7 +428,9 @@ pub(super) fn log_target(text: &str) -> Result<LogTarget, Fault> {
     match text {
         "stdout" => Ok(LogTarget::Stdout),
         "stderr" => Ok(LogTarget::Stderr),
-        path if path.contains('/') && !path.contains('\0') && !path.ends_with('/') => Ok(LogTarget::File(path.into())),
+        path if path.contains('/') && !path.contains('\0') && !path.ends_with('/') => {
+            Ok(LogTarget::File(path.into()))
+        }
         _ => Err(Fault::new(
             format!("`{text}` is not a place for logs"),
             "write `stdout`, `stderr` or the path of a file with a `/`: `./access.log`",

@@ -53,12 +53,18 @@ fn balance(value: &serde_json::Value) -> KindSettings {
     KindSettings { name: name.into(), settings: serde_json::Value::Object(settings) }
 }
 
-fn endpoints(checker: &mut Checker<'_>, documents: &[document::Endpoint], place: &Place<'_>) -> Vec<Endpoint> {
+fn endpoints(
+    checker: &mut Checker<'_>,
+    documents: &[document::Endpoint],
+    place: &Place<'_>,
+) -> Vec<Endpoint> {
     let mut seen = HashMap::new();
     let mut out: Vec<Endpoint> = Vec::new();
     for (index, document) in documents.iter().enumerate() {
         let place = place.index(index);
-        let Some((host, port)) = checker.parsed(&document.address, parse::endpoint_address, &place) else { continue };
+        let Some((host, port)) = checker.parsed(&document.address, parse::endpoint_address, &place) else {
+            continue;
+        };
         if let Some(first) = seen.insert((host.clone(), port), index) {
             let parent = place_of(checker, &place, first);
             let message = format!("the endpoint `{}` is in this pool twice", document.address);
@@ -90,7 +96,8 @@ fn weights(checker: &mut Checker<'_>, endpoints: &[Endpoint], place: &Place<'_>)
         return;
     }
     if endpoints.is_empty() {
-        let message = format!("`{place}` is empty: the pool answers 503 until endpoints are added at run time");
+        let message =
+            format!("`{place}` is empty: the pool answers 503 until endpoints are added at run time");
         checker.warning("no-endpoints", message, place, "add endpoints, or leave it if that is meant");
     } else if sum == 0 {
         let message = format!("all weights of `{place}` are 0: the pool takes no traffic");
@@ -103,7 +110,11 @@ fn checks(checker: &mut Checker<'_>, documents: &[document::Check], place: &Plac
     documents.filter_map(|(index, check)| active_check(checker, check, &place.index(index))).collect()
 }
 
-fn active_check(checker: &mut Checker<'_>, check: &document::Check, place: &Place<'_>) -> Option<ActiveCheck> {
+fn active_check(
+    checker: &mut Checker<'_>,
+    check: &document::Check,
+    place: &Place<'_>,
+) -> Option<ActiveCheck> {
     checker.positive(&[("interval", check.interval), ("timeout", check.timeout)], place);
     let kind = match (&check.tcp, &check.http) {
         (Some(_), None) => {
@@ -113,7 +124,12 @@ fn active_check(checker: &mut Checker<'_>, check: &document::Check, place: &Plac
         (None, Some(path)) => http_check(checker, check, path, place),
         (Some(_), Some(_)) => {
             let message = format!("`{place}` has both `tcp` and `http`");
-            checker.key_error("two-checks", message, place, "write two checks as a list: `[tcp, {http: /healthz}]`");
+            checker.key_error(
+                "two-checks",
+                message,
+                place,
+                "write two checks as a list: `[tcp, {http: /healthz}]`",
+            );
             return None;
         }
         (None, None) => {
@@ -147,7 +163,12 @@ fn only_with_http(checker: &mut Checker<'_>, place: &Place<'_>) {
     }
 }
 
-fn http_check(checker: &mut Checker<'_>, check: &document::Check, path: &str, place: &Place<'_>) -> CheckKind {
+fn http_check(
+    checker: &mut Checker<'_>,
+    check: &document::Check,
+    path: &str,
+    place: &Place<'_>,
+) -> CheckKind {
     let headers: Vec<(Arc<str>, Arc<str>)> = check
         .headers
         .iter()
@@ -191,7 +212,11 @@ fn body_match(checker: &mut Checker<'_>, text: &str, place: &Place<'_>) -> Optio
     })
 }
 
-fn passive(checker: &mut Checker<'_>, ejection: &OrOff<document::Ejection>, place: &Place<'_>) -> PassiveCheck {
+fn passive(
+    checker: &mut Checker<'_>,
+    ejection: &OrOff<document::Ejection>,
+    place: &Place<'_>,
+) -> PassiveCheck {
     let on = match ejection {
         OrOff::On(ejection) => ejection,
         OrOff::Off => return PassiveCheck { consecutive_failures: 0, eject_for: std::time::Duration::ZERO },
@@ -200,7 +225,11 @@ fn passive(checker: &mut Checker<'_>, ejection: &OrOff<document::Ejection>, plac
     PassiveCheck { consecutive_failures: on.consecutive_failures, eject_for: on.span.duration() }
 }
 
-fn connections(checker: &mut Checker<'_>, document: &document::Connections, place: &Place<'_>) -> Connections {
+fn connections(
+    checker: &mut Checker<'_>,
+    document: &document::Connections,
+    place: &Place<'_>,
+) -> Connections {
     checker.positive(&[("idle", document.idle)], place);
     Connections {
         max: document.max,

@@ -182,7 +182,8 @@ fn filters(
     for (index, document) in documents.iter_mut().enumerate() {
         let place = place.index(index);
         for (name, settings) in document {
-            let kind = checker.kind_settings(&catalog.filters, (name, settings), FILTER_SETTINGS, &place.key(name));
+            let kind =
+                checker.kind_settings(&catalog.filters, (name, settings), FILTER_SETTINGS, &place.key(name));
             out.extend(kind.map(|kind| FilterUse { kind }));
         }
     }
@@ -230,7 +231,11 @@ fn action(
     handler(checker, document, place).map(Action::Handler)
 }
 
-fn handler(checker: &mut Checker<'_>, document: &mut document::Route, place: &Place<'_>) -> Option<KindSettings> {
+fn handler(
+    checker: &mut Checker<'_>,
+    document: &mut document::Route,
+    place: &Place<'_>,
+) -> Option<KindSettings> {
     let (name, settings) = document.handlers.iter_mut().next()?;
     let entries = &checker.surroundings.catalog.handlers;
     checker.kind_settings(entries, (name, settings), ROUTE_SETTINGS, &place.key(name))
@@ -274,7 +279,13 @@ struct Seen {
 }
 
 impl Seen {
-    fn add(&mut self, checker: &mut Checker<'_>, route: &Route, (named, whole): (bool, bool), place: &Place<'_>) {
+    fn add(
+        &mut self,
+        checker: &mut Checker<'_>,
+        route: &Route,
+        (named, whole): (bool, bool),
+        place: &Place<'_>,
+    ) {
         let place_of_name = if named { place.key("name") } else { *place };
         let span = place_of_name.span(checker.root);
         if let Some(first) = self.names.insert(route.name.clone(), span) {
@@ -287,7 +298,8 @@ impl Seen {
         }
         let span = place.key_span(checker.root);
         if let Some((name, first)) = self.conditions.get(&conditions(route)) {
-            let message = format!("this route takes the same requests as `{name}`, so it would never be used");
+            let message =
+                format!("this route takes the same requests as `{name}`, so it would never be used");
             let help = "remove one, change its conditions, or spread over pools with `split`";
             checker.key_clash("identical-routes", message, (place, *first, "the first one"), help);
         } else {
@@ -298,7 +310,8 @@ impl Seen {
 
 /// A text that is the same for routes that take the same requests.
 fn conditions(route: &Route) -> String {
-    let Match { mut hosts, path, mut methods, mut headers, mut query, mut cookies, mut client } = route.matches.clone();
+    let Match { mut hosts, path, mut methods, mut headers, mut query, mut cookies, mut client } =
+        route.matches.clone();
     let mut listeners = route.listeners.clone();
     listeners.sort_unstable();
     hosts.sort_by_cached_key(|host| format!("{host:?}"));
@@ -324,11 +337,17 @@ fn unused(checker: &mut Checker<'_>, routes: &[Route], names: &Names<'_>) {
         }
     }
     let top = Place::ROOT.key("pools");
-    let mut pools: Vec<(&str, usize)> = names.pools.iter().filter_map(|(name, index)| Some((*name, (*index)?))).collect();
+    let mut pools: Vec<(&str, usize)> =
+        names.pools.iter().filter_map(|(name, index)| Some((*name, (*index)?))).collect();
     pools.sort_unstable_by_key(|(_, index)| *index);
     for (name, index) in pools {
         if used.get(index) == Some(&false) {
-            checker.warning("unused-pool", format!("no route leads to the pool `{name}`"), &top.key(name), "use it in a route, or remove it");
+            checker.warning(
+                "unused-pool",
+                format!("no route leads to the pool `{name}`"),
+                &top.key(name),
+                "use it in a route, or remove it",
+            );
         }
     }
     let top = Place::ROOT.key("listeners");

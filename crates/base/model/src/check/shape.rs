@@ -21,7 +21,13 @@ pub(super) struct Shape<'a> {
 
 impl<'a> Shape<'a> {
     /// The value as JSON, or `None` if something was wrong with it. `name_span` is where its name stands.
-    pub(super) fn check(&mut self, node: &Node, schema: &'a Json, place: &Place<'_>, name_span: Span) -> Option<Json> {
+    pub(super) fn check(
+        &mut self,
+        node: &Node,
+        schema: &'a Json,
+        place: &Place<'_>,
+        name_span: Span,
+    ) -> Option<Json> {
         let schema = resolve(self.root, schema);
         if node.is_null() && !place.is_root() {
             self.no_value(node, place, name_span);
@@ -38,7 +44,9 @@ impl<'a> Shape<'a> {
             (Some("array"), Value::List(items)) => self.array(node, items, schema, place),
             (Some("string"), Value::Scalar(scalar)) => self.string(node, scalar, schema, place),
             (Some("integer" | "number"), Value::Scalar(scalar)) => self.number(node, scalar, schema, place),
-            (Some("boolean"), Value::Scalar(Scalar { kind: ScalarKind::Bool(value), .. })) => Some(Json::Bool(*value)),
+            (Some("boolean"), Value::Scalar(scalar)) if is_bool(scalar) => {
+                Some(plain_scalar(scalar, scalar.kind_without_quotes()))
+            }
             (None, _) => Some(plain(node)),
             _ => {
                 self.wrong_type(node, &[schema], place, name_span);
@@ -88,9 +96,7 @@ impl<'a> Shape<'a> {
     ) -> Option<Json> {
         let noun = schema.get("title").and_then(Json::as_str).unwrap_or("value");
         match union::choose(self.root, node, branches) {
-            union::Choice::Branch(branch) => {
-                self.check(node, branch, place, name_span)
-            }
+            union::Choice::Branch(branch) => self.check(node, branch, place, name_span),
             union::Choice::Words(words) => {
                 let others = union::other_forms(branches);
                 self.unknown_word(node, schema, (&words, &others), place);
@@ -149,7 +155,8 @@ impl<'a> Shape<'a> {
     /// `const` and `enum`.
     fn words(&mut self, node: &Node, schema: &'a Json, place: &Place<'_>) -> Option<Json> {
         let single = schema.get("const").map(std::slice::from_ref);
-        let words = single.or_else(|| schema.get("enum").and_then(Json::as_array).map(Vec::as_slice)).unwrap_or(&[]);
+        let words =
+            single.or_else(|| schema.get("enum").and_then(Json::as_array).map(Vec::as_slice)).unwrap_or(&[]);
         if let Some(scalar) = node.scalar() {
             let fits = |word: &&Json| match word {
                 Json::String(word) => *word == scalar.text,
@@ -190,7 +197,13 @@ impl<'a> Shape<'a> {
         self.push(Diagnostic::error("unknown-word", message).at(node.span).help(help), place);
     }
 
-    fn object(&mut self, entries: &[Entry], schema: &'a Json, place: &Place<'_>, name_span: Span) -> Option<Json> {
+    fn object(
+        &mut self,
+        entries: &[Entry],
+        schema: &'a Json,
+        place: &Place<'_>,
+        name_span: Span,
+    ) -> Option<Json> {
         let properties = schema.get("properties").and_then(Json::as_object);
         let mut out = Map::new();
         for entry in entries {
@@ -238,7 +251,8 @@ impl<'a> Shape<'a> {
             _ => (format!("unknown key `{}` in `{place}`", entry.key), "keys".to_owned()),
         };
         let help = if entry.key == "<<" {
-            "merge keys are not used here: put the anchor on a whole value, or write the settings out".to_owned()
+            "merge keys are not used here: put the anchor on a whole value, or write the settings out"
+                .to_owned()
         } else if let ([only], false) = (known.as_slice(), known.iter().any(|only| near(&entry.key, only))) {
             format!("remove it: the only key here is `{only}`")
         } else {
@@ -255,7 +269,9 @@ impl<'a> Shape<'a> {
         let properties = schema.get("properties").and_then(Json::as_object);
         for key in required.iter().filter_map(Json::as_str) {
             // A misspelt key has been told about.
-            let misspelt = |entry: &Entry| properties.is_some_and(|p| !p.contains_key(&entry.key)) && near(&entry.key, key);
+            let misspelt = |entry: &Entry| {
+                properties.is_some_and(|p| !p.contains_key(&entry.key)) && near(&entry.key, key)
+            };
             if entries.iter().any(|entry| entry.key == key || entry.key == "<<" || misspelt(entry)) {
                 continue;
             }
@@ -267,13 +283,21 @@ impl<'a> Shape<'a> {
                 None => format!("add `{key}`"),
             };
             self.push(
-                Diagnostic::error("missing-key", format!("{subject} has no `{key}`")).at(name_span).help(help),
+                Diagnostic::error("missing-key", format!("{subject} has no `{key}`"))
+                    .at(name_span)
+                    .help(help),
                 place,
             );
         }
     }
 
-    fn number_of_keys(&mut self, entries: &[Entry], schema: &Json, place: &Place<'_>, name_span: Span) -> bool {
+    fn number_of_keys(
+        &mut self,
+        entries: &[Entry],
+        schema: &Json,
+        place: &Place<'_>,
+        name_span: Span,
+    ) -> bool {
         let bound = |keyword: &str| schema.get(keyword).and_then(Json::as_u64);
         let count = entries.len() as u64;
         let noun = schema.get("title").and_then(Json::as_str).unwrap_or("entry");
@@ -284,22 +308,21 @@ impl<'a> Shape<'a> {
         }
         if bound("maxProperties").is_some_and(|most| count > most) {
             let span = entries.get(1).map_or(name_span, |entry| entry.key_span);
-            let diagnostic = Diagnostic::error("too-many", format!("`{place}` names more than one {noun}")).at(span);
-            self.push(diagnostic.help(format!("write each {noun} as an item of its own, with a `-` in front")), place);
+            let diagnostic =
+                Diagnostic::error("too-many", format!("`{place}` names more than one {noun}")).at(span);
+            self.push(
+                diagnostic.help(format!("write each {noun} as an item of its own, with a `-` in front")),
+                place,
+            );
             return false;
         }
         true
     }
 
-    fn array(
-        &mut self,
-        node: &Node,
-        items: &[Node],
-        schema: &'a Json,
-        place: &Place<'_>,
-    ) -> Option<Json> {
+    fn array(&mut self, node: &Node, items: &[Node], schema: &'a Json, place: &Place<'_>) -> Option<Json> {
         if schema.get("minItems").and_then(Json::as_u64).is_some_and(|least| (items.len() as u64) < least) {
-            let diagnostic = Diagnostic::error("empty", format!("`{place}` is an empty list")).at(node.span.part(0, 2));
+            let diagnostic =
+                Diagnostic::error("empty", format!("`{place}` is an empty list")).at(node.span.part(0, 2));
             self.push(diagnostic.help("give it an item, or remove the key"), place);
             return None;
         }
@@ -341,7 +364,8 @@ impl<'a> Shape<'a> {
 
     fn number(&mut self, node: &Node, scalar: &Scalar, schema: &Json, place: &Place<'_>) -> Option<Json> {
         let whole = schema.get("type").and_then(Json::as_str) == Some("integer");
-        let value = match scalar.kind {
+        let kind = scalar.kind_without_quotes();
+        let value = match kind {
             ScalarKind::Integer(value) => value as f64,
             ScalarKind::Float(value) if !whole => value,
             _ => {
@@ -361,7 +385,7 @@ impl<'a> Shape<'a> {
             self.push(Diagnostic::error("out-of-range", message).at(node.span).help(help), place);
             return None;
         }
-        Some(plain(node))
+        Some(plain_scalar(scalar, kind))
     }
 }
 
@@ -388,14 +412,17 @@ fn fault_diagnostic(format: &str, fault: Fault, node: &Node, scalar: &Scalar) ->
     // A value from the environment may be secret: neither it nor a part of it is repeated.
     if let Some(written) = &scalar.written {
         let message = format!("the value of `{written}` cannot be used here");
-        return Diagnostic::error("bad-value", message).at(node.span).help(format!("it should be {}", formats::described(format)));
+        return Diagnostic::error("bad-value", message)
+            .at(node.span)
+            .help(format!("it should be {}", formats::described(format)));
     }
     Diagnostic::error("bad-value", fault.message).at(span).help(fault.help)
 }
 
 /// What to do about a type that is nearly right.
 fn type_help(node: &Node, allowed: &[&Json]) -> Option<String> {
-    let wants = |name: &str| allowed.iter().any(|schema| schema.get("type").and_then(Json::as_str) == Some(name));
+    let wants =
+        |name: &str| allowed.iter().any(|schema| schema.get("type").and_then(Json::as_str) == Some(name));
     let scalar = node.scalar();
     if let Some(scalar) = scalar {
         let number = matches!(ScalarKind::of(&scalar.text), ScalarKind::Integer(_));
@@ -431,14 +458,22 @@ pub(super) fn plain(node: &Node) -> Json {
     match &node.value {
         Value::List(items) => items.iter().map(plain).collect(),
         Value::Map(entries) => entries.iter().map(|entry| (entry.key.clone(), plain(&entry.node))).collect(),
-        Value::Scalar(scalar) => match scalar.kind {
-            ScalarKind::Null => Json::Null,
-            ScalarKind::Bool(value) => Json::Bool(value),
-            ScalarKind::Integer(value) => Number::from_i128(value).map_or(Json::Null, Json::Number),
-            ScalarKind::Float(value) => Number::from_f64(value).map_or(Json::Null, Json::Number),
-            ScalarKind::Text => Json::String(scalar.text.clone()),
-        },
+        Value::Scalar(scalar) => plain_scalar(scalar, scalar.kind),
     }
+}
+
+fn plain_scalar(scalar: &Scalar, kind: ScalarKind) -> Json {
+    match kind {
+        ScalarKind::Null => Json::Null,
+        ScalarKind::Bool(value) => Json::Bool(value),
+        ScalarKind::Integer(value) => Number::from_i128(value).map_or(Json::Null, Json::Number),
+        ScalarKind::Float(value) => Number::from_f64(value).map_or(Json::Null, Json::Number),
+        ScalarKind::Text => Json::String(scalar.text.clone()),
+    }
+}
+
+fn is_bool(scalar: &Scalar) -> bool {
+    matches!(scalar.kind_without_quotes(), ScalarKind::Bool(_))
 }
 
 /// More than one of them.

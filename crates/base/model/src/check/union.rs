@@ -57,9 +57,11 @@ fn choose_scalar<'s, 'n>(node: &'n Node, branches: &[&'s Json]) -> Choice<'s, 'n
     {
         return Choice::Branch(branch);
     }
+    let kind =
+        if branches.iter().any(|branch| open(&branch)) { scalar.kind } else { scalar.kind_without_quotes() };
     let exact = |branch: &&&'s Json| {
         matches!(
-            (type_of(branch), scalar.kind),
+            (type_of(branch), kind),
             (Some("boolean"), ScalarKind::Bool(_))
                 | (Some("integer" | "number"), ScalarKind::Integer(_))
                 | (Some("number"), ScalarKind::Float(_))
@@ -82,7 +84,8 @@ fn choose_object<'s, 'n>(
     entries: &'n [Entry],
     branches: &[&'s Json],
 ) -> Choice<'s, 'n> {
-    let objects: Vec<&Json> = branches.iter().copied().filter(|branch| type_of(branch) == Some("object")).collect();
+    let objects: Vec<&Json> =
+        branches.iter().copied().filter(|branch| type_of(branch) == Some("object")).collect();
     let kind = |branch: &&'s Json| branch.get("properties")?.get("kind")?.get("const")?.as_str();
     let kinds: Vec<&str> = objects.iter().filter_map(kind).collect();
     if !kinds.is_empty() && kinds.len() == objects.len() {
@@ -137,6 +140,9 @@ pub(super) fn other_forms(branches: &[&Json]) -> Vec<&'static str> {
 /// What a schema wants, in words.
 pub(crate) fn described(schema: &Json) -> String {
     let all: Vec<&str> = words(schema).collect();
+    if let Some(Json::Bool(value)) = schema.get("const") {
+        return format!("`{value}`");
+    }
     if !all.is_empty() {
         return crate::diagnostic::listed(&all);
     }

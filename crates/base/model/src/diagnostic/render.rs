@@ -6,6 +6,7 @@ use std::fmt::{self, Write};
 use serde_json::json;
 
 use super::{Diagnostic, Diagnostics, Severity, Span};
+use crate::text::lines;
 
 /// Characters of a line that are shown; longer lines are cut around the spot.
 const WIDEST_LINE: usize = 110;
@@ -50,17 +51,17 @@ impl Diagnostics {
 
     /// The lines of the source, what must not be shown made unreadable.
     fn shown_lines(&self) -> Vec<Cow<'_, str>> {
-        let mut lines: Vec<Cow<'_, str>> = split_lines(&self.source).into_iter().map(Cow::Borrowed).collect();
+        let mut out: Vec<Cow<'_, str>> = lines(&self.source).into_iter().map(Cow::Borrowed).collect();
         for span in self.items.iter().filter(|item| item.concealed).filter_map(|item| item.span) {
             for line in span.start.line..=span.end.line {
                 let from = if line == span.start.line { span.start.column } else { 1 };
                 let to = if line == span.end.line { span.end.column } else { u32::MAX };
-                let Some(text) = lines.get_mut((line as usize).saturating_sub(1)) else { continue };
+                let Some(text) = out.get_mut((line as usize).saturating_sub(1)) else { continue };
                 let dots = (1_u32..).zip(text.chars());
                 *text = dots.map(|(column, c)| if (from..to).contains(&column) { '•' } else { c }).collect();
             }
         }
-        lines
+        out
     }
 
     fn render_one(&self, out: &mut String, item: &Diagnostic, lines: &[Cow<'_, str>], colour: Colour) {
@@ -100,7 +101,8 @@ impl Diagnostics {
             })
         };
         let one = |item: &Diagnostic| {
-            let notes = item.notes.iter().map(|note| json!({"message": note.message, "place": place(note.span)}));
+            let notes =
+                item.notes.iter().map(|note| json!({"message": note.message, "place": place(note.span)}));
             json!({
                 "severity": item.severity.word(),
                 "code": item.code,
@@ -123,19 +125,26 @@ impl fmt::Display for Diagnostics {
 }
 
 /// The line of the span and a mark under its characters.
-fn excerpt(out: &mut String, lines: &[Cow<'_, str>], span: Span, width: usize, colour: Colour, mark: (&str, &str)) {
+fn excerpt(
+    out: &mut String,
+    lines: &[Cow<'_, str>],
+    span: Span,
+    width: usize,
+    colour: Colour,
+    mark: (&str, &str),
+) {
     let (shade, message) = mark;
     let line = lines.get((span.start.line as usize).saturating_sub(1)).map(Cow::as_ref).unwrap_or_default();
     let length = line.chars().count();
     let start = (span.start.column as usize).saturating_sub(1).min(length);
-    let end = if span.end.line > span.start.line { length } else { (span.end.column as usize).saturating_sub(1) };
+    let end =
+        if span.end.line > span.start.line { length } else { (span.end.column as usize).saturating_sub(1) };
     let end = end.min(length).max(start);
     let skip = if length > WIDEST_LINE { start.saturating_sub(LEAD) } else { 0 };
     let shown: String = line.chars().skip(skip).take(WIDEST_LINE).map(printable).collect();
     let marked: String = line.chars().skip(start).take(end - start).collect();
     let marks = marked.trim_end().chars().count().clamp(1, WIDEST_LINE.saturating_sub(start - skip).max(1));
-    let (left, right) =
-        (if skip > 0 { "…" } else { "" }, if length > skip + WIDEST_LINE { "…" } else { "" });
+    let (left, right) = (if skip > 0 { "…" } else { "" }, if length > skip + WIDEST_LINE { "…" } else { "" });
     let number = colour.paint("34", &format!("{:>width$} │", span.start.line));
     let _ = writeln!(out, "{number} {left}{}{right}", shown.trim_end());
     let gutter = colour.paint("34", &format!("{:width$} │", ""));
@@ -151,14 +160,4 @@ fn printable(c: char) -> char {
         c if c.is_control() => '·',
         c => c,
     }
-}
-
-/// Lines as the parser counts them: `\n`, `\r\n` and `\r` end one.
-fn split_lines(source: &str) -> Vec<&str> {
-    let mut lines = Vec::new();
-    for line in source.split('\n') {
-        let line = line.strip_suffix('\r').unwrap_or(line);
-        lines.extend(line.split('\r'));
-    }
-    lines
 }

@@ -18,7 +18,7 @@ pub(crate) fn near(written: &str, meant: &str) -> bool {
 }
 
 /// A help text: the nearest word, else all there are.
-pub(crate) fn did_you_mean<'k>(word: &str, what: &str, known: &[&'k str]) -> String {
+pub(crate) fn did_you_mean(word: &str, what: &str, known: &[&str]) -> String {
     match nearest(word, known.iter().copied()) {
         Some(candidate) => format!("did you mean `{candidate}`?"),
         None if known.is_empty() => format!("there are no {what} here"),

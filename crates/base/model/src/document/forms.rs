@@ -6,18 +6,20 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// One value, or a list of them. The list is tried first: a map whose keys all have defaults could be read from an
-/// empty list.
+// One value, or a list of them. The list is tried first: a map whose keys all have defaults could be read from an
+// empty list. (Doc comments would become part of the schema.)
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(inline)]
 pub(super) enum OneOrMany<T> {
     Many(Vec<T>),
     One(T),
 }
 
-/// One value, or a list of at least one.
+// One value, or a list of at least one.
 #[derive(JsonSchema)]
 #[serde(untagged)]
+#[schemars(inline)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) enum OneOrSome<T> {
     One(T),
@@ -34,7 +36,9 @@ impl<T> From<OneOrMany<T>> for Vec<T> {
 }
 
 /// For `#[serde(deserialize_with)]`: a list that may be written as its only item.
-pub(super) fn one_or_many<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+pub(super) fn one_or_many<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     OneOrMany::deserialize(deserializer).map(Into::into)
 }
 

@@ -43,17 +43,17 @@ pub struct Listener {
     pub timeouts: ListenerTimeouts,
 }
 
-/// Tells the schema that a text is an address to listen on.
+// Tells the schema that a text is an address to listen on.
 #[derive(JsonSchema)]
 #[schemars(inline, extend("format" = "bind-address"))]
 pub(super) struct BindAddress(#[expect(dead_code, reason = "only its schema is used")] String);
 
-/// Tells the schema that a text is a network.
+// Tells the schema that a text is a network.
 #[derive(JsonSchema)]
 #[schemars(inline, extend("format" = "network"))]
 pub(super) struct Network(#[expect(dead_code, reason = "only its schema is used")] String);
 
-/// Tells the schema that a text is a token of HTTP (RFC 9110 §5.6.2).
+// Tells the schema that a text is a token of HTTP (RFC 9110 §5.6.2).
 #[derive(JsonSchema)]
 #[schemars(inline, extend("format" = "token"))]
 pub(super) struct Token(#[expect(dead_code, reason = "only its schema is used")] String);

@@ -135,7 +135,7 @@ struct AccessFull {
     fields: Vec<String>,
 }
 
-/// Stands in the schema where the fields of the access log go.
+// Stands in the schema where the fields of the access log go.
 #[derive(JsonSchema)]
 #[schemars(rename = "AccessField")]
 struct AccessFieldSlot {}

@@ -54,7 +54,7 @@ const fn default_replay() -> ByteSize {
     ByteSize::from_kib(64)
 }
 
-/// Stands in the schema where the balancers of the catalog go.
+// Stands in the schema where the balancers of the catalog go.
 #[derive(JsonSchema)]
 #[schemars(rename = "Balancer")]
 struct BalancerSlot {}

@@ -51,7 +51,7 @@ pub struct Route {
     pub retry: Retry,
 }
 
-/// Stands in the schema where the filters of the catalog go.
+// Stands in the schema where the filters of the catalog go.
 #[derive(JsonSchema)]
 #[schemars(rename = "Filter")]
 struct FilterSlot {}

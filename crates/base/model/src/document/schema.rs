@@ -25,11 +25,15 @@ pub fn schema(catalog: &KindCatalog) -> Value {
     place_filters(&mut definitions, catalog);
     place_handlers(&mut definitions, catalog);
     place_access_fields(&mut definitions, catalog);
-    if let Some(root) = root.as_object_mut() {
-        root.insert("title".to_owned(), "Aya".into());
-        root.insert("$defs".to_owned(), Value::Object(definitions));
+    let mut out = Map::from_iter([
+        ("$schema".to_owned(), Value::from("https://json-schema.org/draft/2020-12/schema")),
+        ("title".to_owned(), "Aya".into()),
+    ]);
+    if let Value::Object(root) = root {
+        out.extend(root.into_iter().filter(|(key, _)| key != "$schema" && key != "title"));
     }
-    root
+    out.insert("$defs".to_owned(), Value::Object(definitions));
+    Value::Object(out)
 }
 
 /// The definition that a schema refers to, or the schema itself.
@@ -39,14 +43,20 @@ pub(crate) fn resolve<'s>(root: &'s Value, schema: &'s Value) -> &'s Value {
     let mut schema = schema;
     for _ in 0..LONGEST_CHAIN {
         let Some(name) = schema.get("$ref").and_then(Value::as_str) else { break };
-        let Some(found) = name.strip_prefix(DEFINITIONS).and_then(|name| root.get("$defs")?.get(name)) else { break };
+        let Some(found) = name.strip_prefix(DEFINITIONS).and_then(|name| root.get("$defs")?.get(name)) else {
+            break;
+        };
         schema = found;
     }
     schema
 }
 
 /// The settings of a kind as an object schema, its own definitions moved to the common ones.
-fn settings_schema(definitions: &mut Map<String, Value>, section: &str, entry: &KindEntry) -> Map<String, Value> {
+fn settings_schema(
+    definitions: &mut Map<String, Value>,
+    section: &str,
+    entry: &KindEntry,
+) -> Map<String, Value> {
     let mut schema = entry.schema.clone();
     let prefix = format!("{section}-{}-", entry.info.name);
     rename_references(&mut schema, &prefix);

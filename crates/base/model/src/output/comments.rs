@@ -1,6 +1,6 @@
 //! Comments: the parser drops them, so they are looked for between the values.
 
-use crate::text::{Node, Position, Span, Value};
+use crate::text::{Node, Position, Span, Value, lines};
 
 /// One comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub(super) fn find(source: &str, root: &Node) -> Vec<Comment> {
     let mut spans = Vec::new();
     collect(root, &mut spans);
     spans.sort_unstable();
-    let lines = (1_u32..).zip(source.lines());
-    lines.filter_map(|(number, line)| in_line(number, line, &spans)).collect()
+    let numbered = (1_u32..).zip(lines(source));
+    numbered.filter_map(|(number, line)| in_line(number, line, &spans)).collect()
 }
 
 fn collect(node: &Node, spans: &mut Vec<Span>) {
@@ -37,9 +37,7 @@ fn collect(node: &Node, spans: &mut Vec<Span>) {
 
 fn in_line(number: u32, line: &str, spans: &[Span]) -> Option<Comment> {
     let mut before = None;
-    let mut column = 0;
-    for (offset, c) in line.char_indices() {
-        column += 1;
+    for (column, (offset, c)) in (1_u32..).zip(line.char_indices()) {
         let at = Position { line: number, column };
         if c == '#' && before.is_none_or(char::is_whitespace) && !inside(at, spans) {
             let (front, text) = line.split_at(offset);

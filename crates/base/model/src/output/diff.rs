@@ -141,7 +141,8 @@ fn names(items: &[Json]) -> Option<Vec<String>> {
     let mut seen = HashSet::new();
     let name = |item: &Json| match item {
         Json::Object(map) => {
-            let named = map.get("name").or_else(|| map.get("address")).and_then(Json::as_str).map(str::to_owned);
+            let named =
+                map.get("name").or_else(|| map.get("address")).and_then(Json::as_str).map(str::to_owned);
             named.or_else(|| {
                 let conditions = map.get("match")?;
                 Some(match map.get("listeners") {

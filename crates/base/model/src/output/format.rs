@@ -39,9 +39,8 @@ pub fn format(source: &str, file_name: &str) -> Result<String, FormatError> {
     let comments = comments::find(source, &root);
     let result = Writer::new(Style::Source(source), comments.clone()).write(&root);
     let again = text::read(&result, None, &mut Problems::default());
-    let faithful = again.is_some_and(|again| {
-        same(&root, &again) && kept(&comments, &comments::find(&result, &again))
-    });
+    let faithful =
+        again.is_some_and(|again| same(&root, &again) && kept(&comments, &comments::find(&result, &again)));
     if faithful { Ok(result) } else { Err(FormatError::Unfaithful(file_name.to_owned())) }
 }
 

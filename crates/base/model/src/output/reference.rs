@@ -20,9 +20,10 @@ pub fn reference_markdown(catalog: &KindCatalog) -> String {
         let Some(property) = root.pointer(&format!("/properties/{key}")) else { continue };
         reference.property_section(key, property, 2);
     }
-    reference.kinds("Balancers", "Written as `balance: name`, or as `balance: {kind: name, …}` with settings.", &catalog.balancers, "/$defs/Balancer/anyOf");
-    reference.kinds("Filters", "Written as an item of `filters`: `- name: {…}`.", &catalog.filters, "/$defs/Filter/properties");
-    reference.kinds("Handlers", "Written as a key of a route: `name: {…}`.", &catalog.handlers, "/$defs/Route/properties");
+    reference.kinds("Balancers", BALANCERS, &catalog.balancers, "balancers.md");
+    reference.kinds("Filters", FILTERS, &catalog.filters, "filters.md");
+    reference.kinds("Handlers", HANDLERS, &catalog.handlers, "filters.md");
+    reference.out.truncate(reference.out.trim_end().len() + 1);
     reference.out
 }
 
@@ -34,10 +35,13 @@ const INTRODUCTION: &str = "\
 Every key, what it takes, and what it is when it is not given. How to write a configuration is in the
 [guide](../guide/configuration.md); `aya schema` prints the same as JSON Schema.
 
-Times are whole numbers with a unit: `250ms`, `2s`, `5m`, `1h`, `7d`. Sizes likewise: `512B`, `64KiB`, `10MB`. Where a list is taken, its
-only item may be written without the list if the table says so.
+Times are whole numbers with a unit: `250ms`, `2s`, `5m`, `1h`, `7d`. Sizes likewise: `512B`, `64KiB`, `10MB`.
 
 ";
+
+const BALANCERS: &str = "Written as `balance: name`, or as `balance: {kind: name, …}` with settings.";
+const FILTERS: &str = "Each is written as an item of `filters`: `- name: {…}`.";
+const HANDLERS: &str = "Written as a key of a route, in the place of `pool`: `name: {…}`.";
 
 struct Reference<'a> {
     root: &'a Json,
@@ -125,13 +129,24 @@ impl<'a> Reference<'a> {
         if schema.get("title").and_then(Json::as_str) == Some("balancer") {
             return "a [balancer](#balancers)".to_owned();
         }
-        let mut forms: Vec<String> = match branches(self.root, schema) {
-            Some(branches) => branches.into_iter().map(|branch| self.takes(branch)).collect(),
-            None => vec![self.one_form(schema)],
+        if schema.get("title").and_then(Json::as_str) == Some("secret") {
+            return "`{env: NAME}` or `{file: path}`".to_owned();
+        }
+        let Some(branches) = branches(self.root, schema) else { return self.one_form(schema) };
+        let is_list = |branch: &&Json| branch.get("items").is_some();
+        let joined = |branches: Vec<&Json>| {
+            let mut forms: Vec<String> = branches.into_iter().map(|branch| self.takes(branch)).collect();
+            let mut seen = HashSet::new();
+            forms.retain(|form| seen.insert(form.clone()));
+            forms.join(" or ")
         };
-        let mut seen = HashSet::new();
-        forms.retain(|form| seen.insert(form.clone()));
-        forms.join(" or ")
+        let list = branches.iter().copied().find(is_list).and_then(|list| list.get("items"));
+        let others = joined(branches.iter().copied().filter(|branch| !is_list(branch)).collect());
+        match list.map(|items| self.takes(items)) {
+            Some(items) if items == others => format!("{others}, or a list of such"),
+            Some(items) => format!("{others}, or a list of: {items}"),
+            None => others,
+        }
     }
 
     fn one_form(&self, schema: &Json) -> String {
@@ -144,7 +159,7 @@ impl<'a> Reference<'a> {
         if let (Some(values), None) = (schema.get("additionalProperties"), schema.get("properties"))
             && values.is_object()
         {
-            return format!("names, each with: {}", self.takes(values));
+            return format!("for each name: {}", self.takes(values));
         }
         let bound = |keyword: &str| schema.get(keyword).filter(|value| value.is_number());
         let words = described(schema);
@@ -155,21 +170,19 @@ impl<'a> Reference<'a> {
         }
     }
 
-    fn kinds(&mut self, title: &str, how: &str, entries: &[KindEntry], pointer: &str) {
-        let _ = writeln!(self.out, "## {title}\n\n{how}\n");
-        for entry in entries {
-            let name = entry.info.name;
-            let found = match self.root.pointer(pointer) {
-                Some(Json::Array(branches)) => branches
-                    .iter()
-                    .find(|branch| branch.pointer("/properties/kind/const").and_then(Json::as_str) == Some(name)),
-                Some(properties) => properties.get(name),
-                None => None,
-            };
-            let _ = writeln!(self.out, "### `{name}`\n\n{} Status: {}.\n", entry.info.summary, entry.info.status);
-            let Some(schema) = found.cloned() else { continue };
-            self.table(&without_kind(schema));
+    /// What each kind takes is on a page of its own.
+    fn kinds(&mut self, title: &str, how: &str, entries: &[KindEntry], page: &str) {
+        let _ = writeln!(self.out, "## {title}\n\n{how}\n\n| name | status | |\n|---|---|---|");
+        for KindEntry { info, .. } in entries {
+            let name = info.name;
+            let _ = writeln!(
+                self.out,
+                "| [`{name}`]({page}#{name}) | {} | {} |",
+                info.status,
+                escape(info.summary)
+            );
         }
+        self.out.push('\n');
     }
 }
 
@@ -193,14 +206,6 @@ fn object_behind<'s>(root: &'s Json, path: &str, property: &'s Json) -> Option<(
         Some(object) => Some((path.to_owned(), *object)),
         None => branches.iter().find_map(|branch| object_behind(root, path, branch)),
     }
-}
-
-/// `kind` is in the heading already.
-fn without_kind(mut schema: Json) -> Json {
-    if let Some(Json::Object(properties)) = schema.get_mut("properties") {
-        properties.shift_remove("kind");
-    }
-    schema
 }
 
 /// A cell of a table.

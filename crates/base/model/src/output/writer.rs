@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::comments::Comment;
-use crate::text::{Entry, Node, Scalar, ScalarKind, Value};
+use crate::text::{Entry, Node, Scalar, ScalarKind, Value, lines};
 
 /// Lists and maps that are longer go over several lines.
 const WIDEST_LINE: usize = 100;
@@ -29,7 +29,7 @@ pub(super) struct Writer<'a> {
 impl<'a> Writer<'a> {
     pub(super) fn new(style: Style<'a>, comments: Vec<Comment>) -> Self {
         let lines = match style {
-            Style::Source(source) => source.lines().collect(),
+            Style::Source(source) => lines(source),
             Style::Leaves => Vec::new(),
         };
         Self { out: String::new(), comments: comments.into(), lines, style, dash: false }
@@ -145,7 +145,8 @@ impl<'a> Writer<'a> {
     /// Whether it is written with brackets in the source.
     fn is_flow(&self, node: &Node) -> bool {
         let line = self.lines.get((node.span.start.line as usize).saturating_sub(1));
-        let first = line.and_then(|line| line.chars().nth((node.span.start.column as usize).saturating_sub(1)));
+        let first =
+            line.and_then(|line| line.chars().nth((node.span.start.column as usize).saturating_sub(1)));
         matches!(first, Some('{' | '['))
     }
 
@@ -192,7 +193,10 @@ impl<'a> Writer<'a> {
     /// One blank line where the source has one or more.
     fn blank_line_before(&mut self, line: u32) {
         let above = (line as usize).checked_sub(2).and_then(|index| self.lines.get(index));
-        if above.is_some_and(|line| line.trim().is_empty()) && !self.out.is_empty() && !self.out.ends_with("\n\n") {
+        if above.is_some_and(|line| line.trim().is_empty())
+            && !self.out.is_empty()
+            && !self.out.ends_with("\n\n")
+        {
             self.out.push('\n');
         }
     }

@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use crate::limits::MAX_SCALAR_BYTES;
 
+/// The values of variables by name.
+pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 /// Why a value could not be completed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SubstituteError {
@@ -16,7 +19,7 @@ pub(crate) struct SubstituteError {
 /// The text with all variables put in; `None` if there are none in it.
 pub(crate) fn substitute(
     text: &str,
-    environment: &dyn Fn(&str) -> Option<String>,
+    environment: Environment<'_>,
 ) -> Result<Option<String>, SubstituteError> {
     if !text.contains("${") {
         return Ok(None);
@@ -37,7 +40,9 @@ pub(crate) fn substitute(
         out.push_str(&value);
         if out.len() > MAX_SCALAR_BYTES {
             return Err(SubstituteError {
-                message: format!("with its environment variables this value is over {MAX_SCALAR_BYTES} bytes"),
+                message: format!(
+                    "with its environment variables this value is over {MAX_SCALAR_BYTES} bytes"
+                ),
                 help: "use shorter variables".to_owned(),
                 range: offset..offset + length,
             });
@@ -52,7 +57,7 @@ pub(crate) fn substitute(
 fn variable(
     text: &str,
     offset: usize,
-    environment: &dyn Fn(&str) -> Option<String>,
+    environment: Environment<'_>,
 ) -> Result<(String, usize), SubstituteError> {
     let error = |message: String, help: &str, length: usize| SubstituteError {
         message,
@@ -60,7 +65,11 @@ fn variable(
         range: offset..offset + length,
     };
     let Some(end) = text.find('}') else {
-        return Err(error("`${` has no closing `}`".to_owned(), "close it, or write `$${` for a plain `${`", 2));
+        return Err(error(
+            "`${` has no closing `}`".to_owned(),
+            "close it, or write `$${` for a plain `${`",
+            2,
+        ));
     };
     let inner = text.get(2..end).unwrap_or_default();
     let (name, default) = match inner.split_once(":-") {

@@ -92,11 +92,18 @@ impl Scalar {
         Self { text, written: None, kind, quoted }
     }
 
+    /// What it is where no text is wanted. A variable may have to stand in quotes (`{max: "${MAX}"}`), but its value is
+    /// a number all the same.
+    pub(crate) fn kind_without_quotes(&self) -> ScalarKind {
+        if self.written.is_some() { ScalarKind::of(&self.text) } else { self.kind }
+    }
+
     /// The text for messages, in backticks; cut where it is long.
     pub(crate) fn shown(&self) -> String {
         const LONGEST_SHOWN: usize = 60;
         let text = self.written.as_deref().unwrap_or(&self.text);
-        let cut: String = text.chars().take(LONGEST_SHOWN).map(|c| if c.is_control() { '·' } else { c }).collect();
+        let cut: String =
+            text.chars().take(LONGEST_SHOWN).map(|c| if c.is_control() { '·' } else { c }).collect();
         if cut.len() < text.len() { format!("`{cut}…`") } else { format!("`{cut}`") }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span as ParserSpan, StrInput};
 
 use super::node::{Entry, Node, Position, Scalar, Span, Value};
-use super::substitute;
+use super::{Environment, lines, substitute};
 use crate::diagnostic::{Diagnostic, Problems};
 use crate::limits::{MAX_ALIAS_BYTES, MAX_ALIAS_NODES, MAX_DEPTH, MAX_NODES};
 
@@ -13,11 +13,12 @@ use crate::limits::{MAX_ALIAS_BYTES, MAX_ALIAS_NODES, MAX_DEPTH, MAX_NODES};
 /// environment, references to variables stay as they are.
 pub(crate) fn read(
     source: &str,
-    environment: Option<&dyn Fn(&str) -> Option<String>>,
+    environment: Option<Environment<'_>>,
     problems: &mut Problems,
 ) -> Option<Node> {
     let mut reader = Reader {
         parser: Parser::new_from_str(source),
+        lines: lines(source),
         environment,
         problems,
         anchors: HashMap::new(),
@@ -57,7 +58,8 @@ struct Size {
 
 struct Reader<'s, 'r> {
     parser: Parser<'s, StrInput<'s>>,
-    environment: Option<&'r dyn Fn(&str) -> Option<String>>,
+    lines: Vec<&'s str>,
+    environment: Option<Environment<'r>>,
     problems: &'r mut Problems,
     anchors: HashMap<usize, (Node, Size)>,
     total: Size,
@@ -112,12 +114,18 @@ impl<'s> Reader<'s, '_> {
         let (anchor, tagged, node) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.total.bytes += text.len();
-                (anchor, tag.is_some(), self.scalar(text.into_owned(), style, convert(span)))
+                let span = self.scalar_span(&text, style, convert(span));
+                (anchor, tag.is_some(), self.scalar(text.into_owned(), style, span))
             }
             Event::SequenceStart(anchor, tag) => (anchor, tag.is_some(), self.list(span, depth)?),
             Event::MappingStart(anchor, tag) => (anchor, tag.is_some(), self.map(span, depth)?),
             Event::Alias(anchor) => (0, false, self.alias(anchor, span)?),
-            _ => return Ok(Node { span: convert(span), value: Value::Scalar(Scalar::new(String::new(), false)) }),
+            _ => {
+                return Ok(Node {
+                    span: convert(span),
+                    value: Value::Scalar(Scalar::new(String::new(), false)),
+                });
+            }
         };
         if tagged {
             self.problems.push(
@@ -127,13 +135,22 @@ impl<'s> Reader<'s, '_> {
             );
         }
         if anchor > 0 {
-            let size = Size {
-                nodes: self.total.nodes - before.nodes + 1,
-                bytes: self.total.bytes - before.bytes,
-            };
+            let size =
+                Size { nodes: self.total.nodes - before.nodes + 1, bytes: self.total.bytes - before.bytes };
             self.anchors.insert(anchor, (node.clone(), size));
         }
         Ok(node)
+    }
+
+    /// The parser lets some scalars reach up to the next token, over spaces and comments.
+    fn scalar_span(&self, text: &str, style: ScalarStyle, span: Span) -> Span {
+        let end = match style {
+            ScalarStyle::SingleQuoted => closing_quote(&self.lines, span, '\''),
+            ScalarStyle::DoubleQuoted => closing_quote(&self.lines, span, '"'),
+            ScalarStyle::Plain => plain_end(&self.lines, span, text),
+            ScalarStyle::Literal | ScalarStyle::Folded => None,
+        };
+        Span { end: end.unwrap_or(span.end), ..span }
     }
 
     /// A value; plain ones get their type after environment variables are put in.
@@ -203,9 +220,10 @@ impl<'s> Reader<'s, '_> {
     }
 
     fn duplicate_key(&mut self, entries: &[Entry], key: &str, span: Span) {
-        let mut diagnostic = Diagnostic::error("duplicate-key", format!("`{key}` is given twice in this map"))
-            .at(span)
-            .help("keep one of them");
+        let mut diagnostic =
+            Diagnostic::error("duplicate-key", format!("`{key}` is given twice in this map"))
+                .at(span)
+                .help("keep one of them");
         if let Some(first) = entries.iter().find(|entry| entry.key == key) {
             diagnostic = diagnostic.note(first.key_span, "first given here");
         }
@@ -227,7 +245,8 @@ impl<'s> Reader<'s, '_> {
         self.total.nodes += size.nodes;
         self.total.bytes += size.bytes;
         if self.aliased.nodes > MAX_ALIAS_NODES || self.aliased.bytes > MAX_ALIAS_BYTES {
-            let what = format!("more than {MAX_ALIAS_NODES} values, or {MAX_ALIAS_BYTES} bytes, through aliases");
+            let what =
+                format!("more than {MAX_ALIAS_NODES} values, or {MAX_ALIAS_BYTES} bytes, through aliases");
             return self.stop(too_large(span, &what));
         }
         match self.anchors.get(&anchor) {
@@ -237,6 +256,39 @@ impl<'s> Reader<'s, '_> {
     }
 }
 
+/// Behind the quote that closes the scalar at the start of the span.
+fn closing_quote(lines: &[&str], span: Span, quote: char) -> Option<Position> {
+    let mut skip = span.start.column as usize;
+    let mut escaped = false;
+    for line in span.start.line..=span.end.line {
+        let text = lines.get((line as usize).checked_sub(1)?)?;
+        let mut characters = (1_u32..).zip(text.chars()).skip(skip).peekable();
+        skip = 0;
+        while let Some((column, c)) = characters.next() {
+            let doubled = quote == '\'' && characters.peek().is_some_and(|(_, next)| *next == quote);
+            if escaped {
+                escaped = false;
+            } else if c == '\\' && quote == '"' {
+                escaped = true;
+            } else if c == quote && doubled {
+                characters.next();
+            } else if c == quote {
+                return Some(Position { line, column: column + 1 });
+            }
+        }
+        escaped = false;
+    }
+    None
+}
+
+/// Behind the last character of a plain scalar that stands on one line.
+fn plain_end(lines: &[&str], span: Span, text: &str) -> Option<Position> {
+    let line = lines.get((span.start.line as usize).checked_sub(1)?)?;
+    let length = text.chars().count();
+    let start = (span.start.column as usize).checked_sub(1)?;
+    line.chars().skip(start).take(length).eq(text.chars()).then(|| span.part(0, length.max(1)).end)
+}
+
 fn too_deep(span: Span) -> Diagnostic {
     Diagnostic::error("too-deep", format!("lists and maps are nested deeper than {MAX_DEPTH}"))
         .at(span)
@@ -244,15 +296,15 @@ fn too_deep(span: Span) -> Diagnostic {
 }
 
 fn too_large(span: ParserSpan, what: &str) -> Diagnostic {
-    Diagnostic::error("too-large", format!("the document holds {what}"))
-        .at(convert(span))
-        .help("nothing that big is needed to balance traffic; write it without aliases of aliases, or split it")
+    Diagnostic::error("too-large", format!("the document holds {what}")).at(convert(span)).help(
+        "nothing that big is needed to balance traffic; write it without aliases of aliases, or split it",
+    )
 }
 
 /// Says what is wrong with the syntax in terms of the text where that can be told.
 fn syntax_diagnostic(source: &str, error: &ScanError) -> Diagnostic {
     let start = position(*error.marker());
-    let line = source.lines().nth((start.line as usize).saturating_sub(1)).unwrap_or_default();
+    let line = lines(source).into_iter().nth((start.line as usize).saturating_sub(1)).unwrap_or_default();
     let indent: String = line.chars().take_while(|c| c.is_whitespace()).collect();
     if let Some(tab) = indent.chars().position(|c| c == '\t') {
         let start = Position { line: start.line, column: u32::try_from(tab + 1).unwrap_or(1) };

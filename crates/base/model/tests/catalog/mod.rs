@@ -116,10 +116,21 @@ pub(crate) fn catalog() -> KindCatalog {
             entry("rewrite", "Changes path and host.", schema_for!(Rewrite).to_value()).with_check(braces),
         ],
         handlers: vec![
-            entry("redirect", "Sends the client elsewhere.", schema_for!(Redirect).to_value()).with_check(braces),
+            entry("redirect", "Sends the client elsewhere.", schema_for!(Redirect).to_value())
+                .with_check(braces),
             entry("respond", "Answers by itself.", schema_for!(Respond).to_value()),
         ],
-        access_fields: vec!["time", "client", "method", "host", "path", "status", "reason", "endpoint", "duration_ms"],
+        access_fields: vec![
+            "time",
+            "client",
+            "method",
+            "host",
+            "path",
+            "status",
+            "reason",
+            "endpoint",
+            "duration_ms",
+        ],
     }
 }
 

@@ -81,8 +81,6 @@ families! {
         "Client connections open.";
     CONNECTIONS_ACCEPTED = Counter "aya_connections_accepted_total" ["listener"], NAMED,
         "Client connections accepted.";
-    CONNECTIONS_REFUSED = Counter "aya_connections_refused_total" ["listener"], NAMED,
-        "Client connections closed at once because the listener's limit was reached.";
     BYTES_RECEIVED = Counter "aya_bytes_received_total" ["listener"], NAMED,
         "Bytes received from clients, heads included.";
     BYTES_SENT = Counter "aya_bytes_sent_total" ["listener"], NAMED,

@@ -3,10 +3,13 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::process::{Ended, Process};
+use crate::process::{Ended, Process, Signal};
+use crate::time::PATIENCE;
 
 /// A download of a gigabyte on a slow machine.
 const CURL: Duration = Duration::from_secs(120);
+/// More than any play needs; a load that nobody stops ends then.
+const LONGEST_LOAD: Duration = Duration::from_secs(300);
 
 /// Runs curl, silent but for errors, to its end.
 ///
@@ -31,44 +34,37 @@ pub struct LoadReport {
     pub text: String,
 }
 
-/// Starts wrk with one thread.
+/// Starts wrk with one thread; it runs until [`Load::finish`].
 ///
 /// # Panics
 /// When it is not installed.
-pub fn load(url: &str, connections: usize, duration: Duration) -> Load {
+pub fn load(url: &str, connections: usize) -> Load {
     let mut command = Command::new("wrk");
     command.args([
         "-t1",
         &format!("-c{connections}"),
-        &format!("-d{}s", duration.as_secs()),
+        &format!("-d{}s", LONGEST_LOAD.as_secs()),
         "--timeout",
         "10s",
     ]);
     command.arg(url);
-    Load { process: Process::start(command), patience: duration + Duration::from_secs(20) }
+    Load(Process::start(command))
 }
 
 /// A running wrk.
 #[derive(Debug)]
-pub struct Load {
-    process: Process,
-    patience: Duration,
-}
+pub struct Load(Process);
 
 impl Load {
-    /// Waits for its end and reads its report.
+    /// Stops it and reads its report.
     ///
     /// # Panics
-    /// When it fails.
-    pub fn finish(self) -> LoadReport {
-        let ended = self.process.wait(self.patience);
+    /// When it had failed, or does not stop.
+    pub fn finish(mut self) -> LoadReport {
+        self.0.signal(Signal::INT);
+        let ended = self.0.wait(PATIENCE);
         assert_eq!(ended.code, Some(0), "wrk failed: {}", ended.stderr);
         read_report(&ended.stdout)
-    }
-
-    /// Whether it is still running.
-    pub fn is_running(&mut self) -> bool {
-        self.process.exit_status().is_none()
     }
 }
 

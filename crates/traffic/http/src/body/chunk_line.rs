@@ -1,14 +1,7 @@
 //! The line before a chunk: its size, and extensions that are dropped (RFC 9112 §7.1).
 
 use crate::HttpError;
-
-/// As many as 64 bits have.
-const MAX_SIZE_DIGITS: u8 = 16;
-/// Longest extension of one chunk. Signatures of signed uploads have about 100 bytes.
-const MAX_EXTENSION_BYTES: u64 = 1024;
-/// Extension bytes that a body may have in all, beyond one for each byte of data: what stops a peer that sends
-/// one-byte chunks with long extensions to keep Aya busy with nothing.
-const FREE_EXTENSION_BYTES: u64 = 8 * 1024;
+use crate::limits::{FREE_CHUNK_EXTENSION_BYTES, MAX_CHUNK_EXTENSION_BYTES, MAX_CHUNK_SIZE_DIGITS};
 
 /// Reads the line byte by byte, so that it may be split anywhere.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +58,7 @@ impl ChunkLine {
             b'\n' if self.digits > 0 => return Err(HttpError::InvalidLineEnd),
             _ => return Err(HttpError::InvalidChunkSize),
         };
-        if self.digits == MAX_SIZE_DIGITS {
+        if self.digits == MAX_CHUNK_SIZE_DIGITS {
             return Err(HttpError::LengthOverflow);
         }
         self.digits += 1;
@@ -83,8 +76,8 @@ impl ChunkLine {
         }
         self.extension_bytes += 1;
         self.all_extension_bytes += 1;
-        let allowance = data_bytes.saturating_add(FREE_EXTENSION_BYTES);
-        if self.extension_bytes > MAX_EXTENSION_BYTES || self.all_extension_bytes > allowance {
+        let allowance = data_bytes.saturating_add(FREE_CHUNK_EXTENSION_BYTES);
+        if self.extension_bytes > MAX_CHUNK_EXTENSION_BYTES || self.all_extension_bytes > allowance {
             return Err(HttpError::ChunkExtensionsTooLarge);
         }
         Ok(())

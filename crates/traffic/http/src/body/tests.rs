@@ -79,6 +79,8 @@ const REFUSED: &[(&str, HttpError)] = &[
     ("5\r\nhello0\r\n\r\n", HttpError::InvalidChunkEnd),
     ("5\r\nhello\n0\r\n\r\n", HttpError::InvalidChunkEnd),
     ("5\r\nhello\r0\r\n\r\n", HttpError::InvalidChunkEnd),
+    ("5\r\nhellox\n0\r\n\r\n", HttpError::InvalidChunkEnd),
+    ("5\r\nhello\rx0\r\n\r\n", HttpError::InvalidChunkEnd),
     ("5\r\nhello!\r\n0\r\n\r\n", HttpError::InvalidChunkEnd),
     ("0\r\n\n", HttpError::InvalidLineEnd),
     ("0\r\nA: b\n\r\n", HttpError::InvalidLineEnd),

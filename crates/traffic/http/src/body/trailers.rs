@@ -3,9 +3,7 @@
 use crate::HttpError;
 use crate::fields::{Fields, KnownField};
 use crate::head::parse_field_lines;
-
-/// Longest trailer section.
-const MAX_TRAILER_BYTES: usize = 8 * 1024;
+use crate::limits::MAX_TRAILER_BYTES;
 
 /// Collects the trailer section, which may be split anywhere, and then its fields.
 #[derive(Clone, Debug, Default)]

@@ -269,6 +269,19 @@ impl RequestHead {
         (may_switch && !protocols.is_empty()).then_some(protocols)
     }
 
+    /// Panics when the parts of this value do not fit together. For tests and simulations.
+    pub fn check_invariants(&self) {
+        self.fields.check_invariants();
+        let length = self.fields.bytes().len();
+        for place in
+            [self.method_name, self.target, self.path_and_query, self.host, self.line.unwrap_or_default()]
+        {
+            assert!(place.start <= place.end && place.range().end <= length);
+        }
+        assert!((self.path_and_query.start..=self.path_and_query.end).contains(&self.path_end));
+        assert_eq!(self.method, Method::from_bytes(self.method_bytes()));
+    }
+
     /// Appends the head as Aya sends it to an endpoint: origin-form, HTTP/1.1, fields, empty line. CONNECT keeps its
     /// target.
     pub fn encode(&self, out: &mut Vec<u8>) {

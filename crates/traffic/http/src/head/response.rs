@@ -158,6 +158,16 @@ impl ResponseHead {
         framing::persists(&self.fields, self.version)
     }
 
+    /// Panics when the parts of this value do not fit together. For tests and simulations.
+    pub fn check_invariants(&self) {
+        self.fields.check_invariants();
+        let length = self.fields.bytes().len();
+        for place in [self.reason, self.line.unwrap_or_default()] {
+            assert!(place.start <= place.end && place.range().end <= length);
+        }
+        assert!((100..=599).contains(&self.status));
+    }
+
     /// Appends the head as Aya sends it to a client: HTTP/1.1, fields, empty line.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let bytes = self.fields.bytes();

@@ -10,7 +10,7 @@ fn request(input: &[u8]) -> Result<RequestHead, HttpError> {
     let mut head = RequestHead::new();
     match head.parse(input, &LIMITS)? {
         Some(_) => {
-            head.fields().check_invariants();
+            head.check_invariants();
             Ok(head)
         }
         None => panic!("incomplete: {:?}", String::from_utf8_lossy(input)),
@@ -21,7 +21,7 @@ fn response(input: &[u8]) -> Result<ResponseHead, HttpError> {
     let mut head = ResponseHead::default();
     match head.parse(input, &LIMITS)? {
         Some(_) => {
-            head.fields().check_invariants();
+            head.check_invariants();
             Ok(head)
         }
         None => panic!("incomplete: {:?}", String::from_utf8_lossy(input)),

@@ -12,10 +12,7 @@ use httparse::Header;
 use super::HeadLimits;
 use crate::HttpError;
 use crate::fields::Fields;
-
-/// Field slots on the stack; a head with more of them, where the limit allows it, is tokenised once more with slots
-/// from the heap. More than real clients send.
-const STACK_FIELDS: usize = 128;
+use crate::limits::{MAX_TRAILER_FIELDS, STACK_FIELDS};
 
 /// What httparse writes field lines into.
 pub(super) type Slots<'input> = [MaybeUninit<Header<'input>>];
@@ -192,9 +189,6 @@ pub(crate) const fn is_token_byte(byte: u8) -> bool {
                 | b'~'
         )
 }
-
-/// Most fields in a trailer section: checksums, signatures and a status, not more.
-const MAX_TRAILER_FIELDS: usize = 64;
 
 /// Parses a complete trailer section. `section` begins with the CRLF of the line before it.
 pub(crate) fn parse_field_lines(section: &[u8], fields: &mut Fields) -> Result<(), HttpError> {

@@ -30,7 +30,8 @@ impl Life<'_> {
         }
         self.exchange.replay.start(local.settings.replay_bytes);
         let mut last: Option<Failure> = None;
-        while self.exchange.record.attempts < route.route.attempts {
+        let mut left = route.route.attempts;
+        while left > 0 {
             let turn = match self.next_turn(local) {
                 Ok(turn) => turn,
                 // What the last endpoint did says more than that there is no other.
@@ -46,6 +47,8 @@ impl Life<'_> {
                     if broken.fault == Fault::Client || !self.may_send_again() {
                         return Err(broken.failure);
                     }
+                    // Nobody was asked anything where no connection came about: that costs no attempt, only an endpoint.
+                    left -= u32::from(broken.failure.reason != Reason::ConnectFailed);
                     last = Some(broken.failure);
                 }
             }
@@ -75,6 +78,10 @@ impl Life<'_> {
     /// Sends the request to one endpoint until the head of its final answer, or of a switch of protocols, has come.
     async fn attempt(&mut self, turn: &Turn, local: &LocalPool) -> Result<Connection, Broken> {
         self.exchange.record.attempts += 1;
+        if self.exchange.request.host().is_empty() {
+            // HTTP/1.0 may leave the host out; the HTTP/1.1 that is spoken to endpoints may not.
+            self.exchange.request.set_host(turn.state.name().as_bytes());
+        }
         loop {
             let mut connection = match turn.take_idle() {
                 Some(connection) => {
@@ -218,6 +225,8 @@ impl Life<'_> {
         self.exchange.record.bytes_sent += head_bytes + down.body_bytes;
         if let Err(broken) = result {
             self.note_failure(&broken, turn, local);
+            // What breaks before anything of it was sent can still be answered properly.
+            self.begun = down.has_sent();
             return Err(broken.failure);
         }
         self.note_success(turn, local);

@@ -44,6 +44,9 @@ impl Life<'_> {
 
     fn parse_head(&mut self, limits: &traffic_http::HeadLimits) -> Result<bool, Failure> {
         let parsed = self.exchange.request.parse(self.client.input.filled(), limits);
+        if parsed.is_err() && self.client.input.filled().starts_with(b"HEAD ") {
+            self.method = Method::Head;
+        }
         match parsed.map_err(|error| Failure::bad_request(&error))? {
             None => Ok(false),
             Some(used) => {

@@ -16,6 +16,9 @@ use crate::relay::pump::{Ends, Pump, PumpError, Side};
 use crate::upstream::Connection;
 use crate::worker::Worker;
 
+/// Most header fields of an answer: far more than honest servers send, few enough to bound the work.
+const MAX_RESPONSE_FIELDS: usize = 500;
+
 /// Whose doing it was that a transfer broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -105,7 +108,7 @@ impl<'a> Transfer<'a> {
         self.poll_up(cx)?;
         let limits = HeadLimits {
             max_head_bytes: self.pool.max_head_bytes,
-            max_fields: usize::MAX,
+            max_fields: MAX_RESPONSE_FIELDS,
             max_target_bytes: usize::MAX,
         };
         loop {

@@ -61,10 +61,10 @@ impl Door {
     async fn accept_forever(&self, socket: &TcpListener) {
         let mut complained = false;
         loop {
-            self.wait_for_room().await;
             match socket.accept().await {
                 Ok((stream, peer)) => {
                     complained = false;
+                    self.wait_for_room().await;
                     self.welcome(stream, peer);
                 }
                 // The client has gone before it was accepted.
@@ -82,15 +82,17 @@ impl Door {
         }
     }
 
-    /// Connections above the limit stay in the kernel's queue.
+    /// Takes a place among the listener's connections. At its limit, one connection waits here, the others in the kernel's
+    /// queue.
     async fn wait_for_room(&self) {
         loop {
             let view = self.worker.view();
             let listener = view.listener(&self.listener);
             let limit = listener.map_or(u32::MAX, |listener| listener.settings.max_connections);
-            if self.open.load(Ordering::Relaxed) < limit {
+            if self.open.fetch_add(1, Ordering::Relaxed) < limit {
                 return;
             }
+            self.open.fetch_sub(1, Ordering::Relaxed);
             drop(view);
             tokio::time::sleep(PAUSE).await;
         }
@@ -100,13 +102,19 @@ impl Door {
     fn accept_waiting(&self, socket: &TcpListener) {
         let mut cx = Context::from_waker(Waker::noop());
         while let Poll::Ready(Ok((stream, peer))) = socket.poll_accept(&mut cx) {
+            self.open.fetch_add(1, Ordering::Relaxed);
             self.welcome(stream, peer);
         }
     }
 
+    /// Serves a connection that has its place.
     fn welcome(&self, stream: TcpStream, peer: SocketAddr) {
         let view = self.worker.view();
-        let Some(listener) = view.listener(&self.listener) else { return };
+        // A listener that a reload has just taken away has no settings; the connection came too late.
+        let Some(listener) = view.listener(&self.listener) else {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            return;
+        };
         listener.meters.accepted.increment();
         let counted = Counted::new(&self.worker, &self.open, listener.meters.open.clone());
         let client = Client::new(&self.worker, Box::new(TcpSocket::new(stream)), peer, Rc::clone(listener));
@@ -122,8 +130,8 @@ struct Counted {
 }
 
 impl Counted {
+    /// For a connection that has its place in `open` already.
     fn new(worker: &Rc<Worker>, open: &Arc<AtomicU32>, gauge: Gauge) -> Self {
-        open.fetch_add(1, Ordering::Relaxed);
         gauge.add(1);
         worker.connection_opened();
         Self { worker: Rc::clone(worker), open: Arc::clone(open), gauge }

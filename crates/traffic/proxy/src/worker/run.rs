@@ -17,8 +17,10 @@ use crate::plan::Plan;
 use crate::worker::accept::Acceptor;
 use crate::worker::{Command, TransitionSink, Worker};
 
-/// How often a worker tidies up: connections that timed out linger no longer than that.
-const TIDY_UP_EVERY: Duration = Duration::from_millis(100);
+/// How often log lines are handed over and ejections looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// Ticks between two rounds through idle connections, whose time-outs are many seconds.
+const TICKS_PER_TIDY_UP: u32 = 10;
 /// Longest sleep of the timer task; a deadline set meanwhile wakes it earlier.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
@@ -44,9 +46,9 @@ pub fn run(setup: WorkerSetup, commands: UnboundedReceiver<Command>) -> io::Resu
     runtime.block_on(async move {
         let worker = Rc::new(Worker::new(setup).map_err(io::Error::other)?);
         spawn_local(drive_timers(Rc::clone(&worker)));
-        spawn_local(tidy_up(Rc::clone(&worker)));
+        spawn_local(tick(Rc::clone(&worker)));
         obey(&worker, commands).await;
-        worker.tidy_up();
+        worker.tick();
         Ok(())
     })
 }
@@ -56,10 +58,7 @@ async fn obey(worker: &Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
     while let Some(command) = commands.recv().await {
         match command {
             Command::Adopt(plan, done) => {
-                if let Err(error) = worker.adopt(plan) {
-                    // The control side has built the same plan before; it keeps the old one running if this one can't.
-                    tracing::error!(target: "aya::worker", %error, "configuration not adopted");
-                }
+                adopt(worker, plan);
                 let _ = done.send(());
             }
             Command::Listen(socket) => {
@@ -87,6 +86,22 @@ async fn obey(worker: &Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
     }
 }
 
+fn adopt(worker: &Rc<Worker>, plan: Arc<Plan>) {
+    let patience = plan.model.operation.drain;
+    match worker.adopt(plan) {
+        Ok(gone) if gone.is_empty() => {}
+        Ok(gone) => {
+            let worker = Rc::clone(worker);
+            spawn_local(async move {
+                tokio::time::sleep(patience).await;
+                worker.cut(&gone);
+            });
+        }
+        // The control side has built the same plan before, so this does not happen; the old one stays.
+        Err(error) => tracing::error!(target: "aya::worker", %error, "configuration not adopted"),
+    }
+}
+
 async fn drive_timers(worker: Rc<Worker>) {
     loop {
         let now = worker.clock.now();
@@ -99,9 +114,12 @@ async fn drive_timers(worker: Rc<Worker>) {
     }
 }
 
-async fn tidy_up(worker: Rc<Worker>) {
+async fn tick(worker: Rc<Worker>) {
     loop {
-        tokio::time::sleep(TIDY_UP_EVERY).await;
+        for _ in 0..TICKS_PER_TIDY_UP {
+            tokio::time::sleep(TICK).await;
+            worker.tick();
+        }
         worker.tidy_up();
     }
 }

@@ -242,7 +242,7 @@ fn the_parts_of_a_request_are_found() {
 }
 
 fn encoded(head: &RequestHead) -> String {
-    head.fields().check_invariants();
+    head.check_invariants();
     let mut out = Vec::new();
     head.encode(&mut out);
     String::from_utf8(out).unwrap()
@@ -395,6 +395,15 @@ fn a_long_target_or_head_is_named_before_it_is_complete() {
     let field = format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(LIMITS.max_head_bytes));
     head.clear();
     assert_eq!(head.parse(field.as_bytes(), &LIMITS), Err(HttpError::HeadTooLarge));
+}
+
+#[test]
+fn a_head_without_any_carriage_return_is_refused_when_it_ends() {
+    for end in ["\n\n", "\n\r\n"] {
+        let input = format!("GET / HTTP/1.1\nHost: a{end}");
+        assert_eq!(request(input.as_bytes()).map(|_| ()), Err(HttpError::InvalidLineEnd));
+        assert_eq!(dripped(input.as_bytes()), Err(HttpError::InvalidLineEnd));
+    }
 }
 
 #[test]

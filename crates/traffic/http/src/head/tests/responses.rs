@@ -104,7 +104,7 @@ fn interim_responses_are_told_from_switching() {
 }
 
 fn encoded(head: &ResponseHead) -> String {
-    head.fields().check_invariants();
+    head.check_invariants();
     let mut out = Vec::new();
     head.encode(&mut out);
     String::from_utf8(out).unwrap()
