@@ -162,6 +162,29 @@ fn wrong_usage_is_bad_input() {
     assert_eq!(Aya::run(&["--version"]).code, Some(0));
 }
 
+/// Output that nobody takes, or that has no room, is no reason to panic.
+#[test]
+fn output_may_fail() {
+    let program = base_testkit::aya_binary().display().to_string();
+    let folder = TempFolder::new();
+    let file = folder.write("one.yaml", "listeners: {web: {bind: ':80'}}\nroutes: [{respond: {body: x}}]\n");
+    let file = file.display();
+    for command in [
+        "schema".to_owned(),
+        format!("fmt --full {file}"),
+        format!("check --json {file}"),
+        "--help".to_owned(),
+    ] {
+        for ending in ["| true", "> /dev/full", ">&-"] {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("{program} {command} {ending}")]);
+            let ended = Process::run(shell, Duration::from_secs(15));
+            assert!(!ended.stderr.contains("panicked"), "{command} {ending}: {}", ended.stderr);
+            assert_ne!(ended.code, Some(101), "{command} {ending}");
+        }
+    }
+}
+
 /// A token must guard an admin port that others can reach.
 #[test]
 fn an_open_admin_port_needs_a_token() {

@@ -1,6 +1,7 @@
 //! From start to end, with faults and changes under load in between.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +10,7 @@ use base_testkit::{
     wait_until,
 };
 
-use crate::{config, config_of, front};
-
-/// The long form of the plays under load: `AYA_LONG=1`.
-fn is_long() -> bool {
-    std::env::var_os("AYA_LONG").is_some_and(|value| value == "1")
-}
+use crate::{config, config_of, front, is_long};
 
 /// A backend that waits for its cue.
 fn held(gate: &Arc<Gate>) -> Backend {
@@ -263,6 +259,76 @@ fn workers_follow_the_usable_cores() {
     let mut client = Client::connect(address);
     client.send(format!("GET /api/v1/status HTTP/1.1\r\nHost: {address}\r\n\r\n"));
     assert_eq!(client.response().json()["workers"], 1);
+}
+
+/// What becomes of the reader of Aya's messages once Aya is ready.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Reader {
+    Gone,
+    Stuck,
+}
+
+/// A configuration that answers with this word.
+fn saying(word: &str) -> String {
+    format!(
+        "listeners: {{web: {{bind: '127.0.0.1:0'}}}}\nroutes: [{{respond: {{body: {word}}}}}]\n\
+         admin: {{bind: '127.0.0.1:0'}}\nlogs: {{access: {{format: json, to: stderr}}}}\nworkers: 1\n"
+    )
+}
+
+/// Starts Aya, lets this happen to its reader, and watches whether traffic and reloads go on.
+fn with_reader(reader: Reader) {
+    let folder = TempFolder::new();
+    let (messages, mut writer) = std::io::pipe().expect("a pipe can be made");
+    let mut command = Command::new(base_testkit::aya_binary());
+    command.arg("run").arg(folder.write("aya.yaml", saying("before"))).stdout(Stdio::null());
+    let mut child =
+        command.stderr(writer.try_clone().expect("it can be cloned")).spawn().expect("aya can be started");
+    // The command holds its end of the pipe open.
+    drop(command);
+    let mut messages = BufReader::new(messages);
+    let mut web = None;
+    for line in messages.by_ref().lines().map_while(Result::ok).take_while(|line| line != "ready") {
+        if line.starts_with("listening ") {
+            web = line.rsplit('=').next().and_then(|text| text.parse().ok());
+        }
+    }
+    let web = web.expect("an address is named");
+    let kept = match reader {
+        Reader::Gone => {
+            drop(messages);
+            None
+        }
+        Reader::Stuck => {
+            writer.write_all(&vec![b'\n'; PIPE_BYTES]).expect("the pipe has room");
+            Some(messages)
+        }
+    };
+    let get = || {
+        let mut client = Client::connect(web);
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.try_response().map(|response| response.text()).unwrap_or_default()
+    };
+    let outcome = std::panic::catch_unwind(|| {
+        (0..100).for_each(|_| assert_eq!(get(), "before"));
+        folder.write("aya.yaml", saying("after"));
+        wait_until("the new answer", || get() == "after");
+    });
+    let ended = child.try_wait().ok().flatten();
+    drop(child.kill());
+    drop(child.wait());
+    drop(kept);
+    assert!(outcome.is_ok() && ended.is_none(), "{reader:?}: it ended: {ended:?}");
+}
+
+/// What a pipe holds, as Linux makes it.
+const PIPE_BYTES: usize = 64 * 1024;
+
+/// Whoever reads Aya's messages may go away, or stop reading: traffic and reloads go on.
+#[test]
+fn readers_of_messages_hold_nobody_up() {
+    with_reader(Reader::Gone);
+    with_reader(Reader::Stuck);
 }
 
 /// A fixed port is free again at once when Aya has ended: it can be started anew without waiting.

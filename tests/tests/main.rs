@@ -3,17 +3,15 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a play fails by panicking")]
 
 mod balancing;
+mod chaos;
 mod command_line;
 mod health;
-mod http1_fields;
-mod http1_interim;
-mod http1_messages;
+mod http1;
 mod lifecycle;
 mod observing;
 mod real_servers;
 mod reload;
 mod routing;
-mod smuggling;
 mod timeouts;
 mod upstream;
 
@@ -66,6 +64,11 @@ fn hold_at(aya: &Aya, backend: &Backend) -> Client {
         }
         assert_eq!(client.response().status, 200);
     }
+}
+
+/// Whether plays under load take their long form: `AYA_LONG=1`.
+fn is_long() -> bool {
+    std::env::var_os("AYA_LONG").is_some_and(|value| value == "1")
 }
 
 /// Bytes that look random and are the same in every run.

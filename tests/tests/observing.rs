@@ -161,6 +161,30 @@ fn the_access_log_names_reasons() {
     assert_eq!(reasons, HashSet::from(expected), "{lines:?}");
 }
 
+/// A client that leaves before its answer is in the log too, and in the counts.
+#[test]
+fn clients_that_leave_are_logged() {
+    let backend = Backend::script(|session| {
+        session.request()?;
+        session.closed_by_peer()
+    });
+    let aya = Aya::start(&format!("{}logs: {{access: json}}\n", config("", "", "", &[&backend])));
+    let mut client = aya.client();
+    client.send("GET /left HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_until("the request to arrive", || backend.request_count() == 1);
+    client.reset();
+    wait_until("a line", || json_lines(&aya.stdout()).len() == 1);
+    let line = &json_lines(&aya.stdout())[0];
+    assert_eq!(
+        (line["reason"].as_str(), line["blame"].as_str()),
+        (Some("client-closed"), Some("client")),
+        "{line}"
+    );
+    assert!(aya.metrics().sum("aya_failures_total", &[("reason", "client-closed")]) > 0.5);
+    let codes = aya.metrics().sum("aya_requests_total", &[("code", "none")]);
+    assert!((codes - 1.0).abs() < 0.1, "{codes}");
+}
+
 /// Only the chosen fields are written, in JSON and in text.
 #[test]
 fn fields_of_the_access_log_are_chosen() {

@@ -17,7 +17,7 @@ use anyhow::Result;
 use base_kit::{Clock, Moment, MonotonicClock};
 
 use self::connection::{Connection, Step};
-use crate::socket::Poller;
+use crate::socket::{Poller, Ready};
 
 pub(crate) use self::tally::{Failure, Tally};
 pub(crate) use self::traffic::{Traffic, host_name};
@@ -42,7 +42,7 @@ pub(crate) struct Load {
     /// Connections without a request under way, the one that waited longest first.
     idle: VecDeque<usize>,
     buffer: Vec<u8>,
-    ready: Vec<usize>,
+    ready: Vec<Ready>,
     requests: u64,
     opened: u64,
 }
@@ -84,23 +84,23 @@ impl Load {
 
     /// As fast as the answers come, for so long. All requests are answered or failed when this returns.
     pub(crate) fn closed_loop(&mut self, time: Duration) -> Result<Tally> {
-        self.run(Pace::Closed, time)
+        self.run(|_| Pace::Closed, time)
     }
 
     /// At a fixed rate, for so long.
     pub(crate) fn open_loop(&mut self, rate_per_second: f64, time: Duration) -> Result<Tally> {
         let interval_nanos = (1e9 / rate_per_second.max(1.0)) as u64;
-        self.run(Pace::Rate { interval_nanos, due: MonotonicClock.now() }, time)
+        self.run(|start| Pace::Rate { interval_nanos, due: start }, time)
     }
 
     /// One request on every connection, after which all are open.
     pub(crate) fn one_each(&mut self, time: Duration) -> Result<Tally> {
-        self.run(Pace::Once, time)
+        self.run(|_| Pace::Once, time)
     }
 
-    fn run(&mut self, pace: Pace, time: Duration) -> Result<Tally> {
+    fn run(&mut self, pace: impl FnOnce(Moment) -> Pace, time: Duration) -> Result<Tally> {
         let start = MonotonicClock.now();
-        let mut round = Round { pace, start, end: start + time, tally: Tally::default() };
+        let mut round = Round { pace: pace(start), start, end: start + time, tally: Tally::default() };
         let mut waiting = std::mem::take(&mut self.idle);
         loop {
             let now = MonotonicClock.now();
@@ -167,9 +167,9 @@ impl Load {
     /// Lets every connection that the kernel reported go on.
     fn go_on(&mut self, round: &mut Round, waiting: &mut VecDeque<usize>) {
         let mut ready = std::mem::take(&mut self.ready);
-        for index in ready.drain(..) {
+        for Ready { token: index, ended } in ready.drain(..) {
             let Some(connection) = self.connections.get_mut(index) else { continue };
-            let step = connection.go_on(&mut self.traffic, &mut self.buffer);
+            let step = connection.go_on(ended, &mut self.traffic, &mut self.buffer);
             self.settle(index, step, round, waiting);
         }
         self.ready = ready;
@@ -236,3 +236,6 @@ impl Round {
         self.tally
     }
 }
+
+#[cfg(test)]
+mod tests;

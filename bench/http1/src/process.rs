@@ -19,6 +19,9 @@ pub(crate) const POLL: Duration = Duration::from_millis(10);
 /// Time for a counter of system calls to attach, during which no request is sent.
 const ATTACHING: Duration = Duration::from_millis(600);
 
+/// This program, even if its file has been replaced by a newer build since it was started.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+
 /// A child of this program; ends when dropped.
 pub(crate) struct Process {
     child: Child,
@@ -28,7 +31,7 @@ impl Process {
     /// Starts `command` on a core; what it says goes to the file `log`.
     pub(crate) fn start(core: usize, command: &[OsString], log: &Path) -> Result<Self> {
         let file = File::create(log)?;
-        let child = launcher(core, command)?.stdout(file.try_clone()?).stderr(file).spawn()?;
+        let child = launcher(core, command).stdout(file.try_clone()?).stderr(file).spawn()?;
         Ok(Self { child })
     }
 
@@ -38,9 +41,9 @@ impl Process {
         role: &[&str],
         addresses: usize,
     ) -> Result<(Self, Vec<SocketAddr>)> {
-        let mut command = vec![own_path()?];
+        let mut command = vec![OsString::from(OWN_PROGRAM)];
         command.extend(role.iter().map(OsString::from));
-        let mut child = launcher(core, &command)?.stdout(Stdio::piped()).spawn()?;
+        let mut child = launcher(core, &command).stdout(Stdio::piped()).spawn()?;
         let output = child.stdout.take().context("no output from a child")?;
         let process = Self { child };
         let mut listening = Vec::new();
@@ -154,14 +157,10 @@ impl Drop for Process {
     }
 }
 
-fn own_path() -> Result<OsString> {
-    Ok(std::env::current_exe().context("cannot find the path of this program")?.into_os_string())
-}
-
-fn launcher(core: usize, command: &[OsString]) -> Result<Command> {
-    let mut launcher = Command::new(own_path()?);
+fn launcher(core: usize, command: &[OsString]) -> Command {
+    let mut launcher = Command::new(OWN_PROGRAM);
     launcher.args(["launch", "--core", &core.to_string(), "--"]).args(command).stdin(Stdio::null());
-    Ok(launcher)
+    launcher
 }
 
 fn scheduler_nanos(thread: &Path) -> u64 {

@@ -17,6 +17,8 @@ use crate::report::{CaseResult, HostsResult, IdleResult, Results, Row};
 const FIXED_SHARE: f64 = 0.5;
 /// Connections while routes are looked up.
 const HOSTS_CONNECTIONS: usize = 64;
+/// Rounds in which every host must have been asked for.
+const VISITS: u32 = 60;
 /// For the memory to settle after connections were closed.
 const SETTLING: Duration = Duration::from_millis(300);
 /// How long opening all idle connections may take.
@@ -152,7 +154,9 @@ impl Bench {
             counts.iter().map(|count| self.start(aya, Routes::Hosts(*count))).collect::<Result<Vec<_>>>()?;
         let mut subjects = Vec::new();
         for (proxy, count) in proxies.iter().zip(counts) {
-            subjects.push(Subject::new(proxy, Traffic::hosts(count, HOSTS_CONNECTIONS))?);
+            let mut subject = Subject::new(proxy, Traffic::hosts(count, HOSTS_CONNECTIONS))?;
+            subject.visit(count, &self.effort)?;
+            subjects.push(subject);
         }
         for _ in 0..self.effort.repeats {
             for subject in &mut subjects {
@@ -177,6 +181,20 @@ struct Subject<'a> {
 impl<'a> Subject<'a> {
     fn new(running: &'a Running, traffic: Traffic) -> Result<Self> {
         Ok(Self { running, load: Load::new(running.address, traffic)?, row: Row::new(running.proxy) })
+    }
+
+    /// Sends at least so many requests, one to each host, so that the rounds find everything in memory.
+    fn visit(&mut self, hosts: u64, effort: &Effort) -> Result<()> {
+        let mut visited = 0;
+        for _ in 0..VISITS {
+            let tally = self.load.closed_loop(effort.round)?;
+            self.note_failures(&tally);
+            visited += tally.answered;
+            if visited >= hosts {
+                return Ok(());
+            }
+        }
+        bail!("only {visited} of {hosts} hosts answered in {:?}", effort.round * VISITS);
     }
 
     fn capacity(&mut self, effort: &Effort) -> Result<()> {

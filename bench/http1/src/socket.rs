@@ -72,10 +72,19 @@ pub(crate) fn accept(listener: &OwnedFd) -> Option<OwnedFd> {
 }
 
 /// Tells which sockets can go on. Edge-triggered: a socket is reported once, so its owner reads until a read
-/// does not fill the buffer.
+/// does not fill the buffer, or, if the peer has ended, until the end.
 pub(crate) struct Poller {
     epoll: OwnedFd,
     events: Vec<epoll::Event>,
+}
+
+/// A socket that can go on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ready {
+    /// The number it was given.
+    pub(crate) token: usize,
+    /// Whether the peer will send no more than it has.
+    pub(crate) ended: bool,
 }
 
 /// Events taken from the kernel at once.
@@ -92,8 +101,8 @@ impl Poller {
         Ok(epoll::add(&self.epoll, socket, EventData::new_u64(token as u64), flags)?)
     }
 
-    /// Waits for at most `nanos` (for ever if `None`) and appends the tokens of sockets that can go on.
-    pub(crate) fn wait(&mut self, nanos: Option<u64>, ready: &mut Vec<usize>) -> io::Result<()> {
+    /// Waits for at most `nanos` (for ever if `None`) and appends the sockets that can go on.
+    pub(crate) fn wait(&mut self, nanos: Option<u64>, ready: &mut Vec<Ready>) -> io::Result<()> {
         let timeout = nanos.map(|nanos| Timespec {
             tv_sec: (nanos / 1_000_000_000) as i64,
             tv_nsec: (nanos % 1_000_000_000) as _,
@@ -104,7 +113,11 @@ impl Poller {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        ready.extend(self.events.iter().map(|event| event.data.u64() as usize));
+        let ends = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
+        ready.extend(self.events.iter().map(|event| {
+            let flags = event.flags;
+            Ready { token: event.data.u64() as usize, ended: flags.intersects(ends) }
+        }));
         Ok(())
     }
 }

@@ -85,7 +85,7 @@ impl Connection {
     }
 
     /// Goes on after the kernel reported the socket.
-    pub(crate) fn go_on(&mut self, traffic: &mut Traffic, buffer: &mut [u8]) -> Step {
+    pub(crate) fn go_on(&mut self, ended: bool, traffic: &mut Traffic, buffer: &mut [u8]) -> Step {
         if let State::Sending(sent) = self.state {
             let step = self.send(sent, traffic);
             if !matches!(step, Step::Wait) {
@@ -99,7 +99,7 @@ impl Connection {
                 Outcome::Gone => return self.lost(),
                 Outcome::Bytes(count) => {
                     let step = self.take(buffer.get(..count).unwrap_or_default(), traffic);
-                    if !matches!(step, Step::Wait) || count < buffer.len() {
+                    if !matches!(step, Step::Wait) || count < buffer.len() && !ended {
                         return step;
                     }
                 }

@@ -6,7 +6,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use crate::socket::{self, Outcome, Poller};
+use crate::socket::{self, Outcome, Poller, Ready};
 use crate::wire::request_head;
 
 /// Read at once; a longer request body takes several reads.
@@ -35,10 +35,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let mut ready = Vec::new();
     loop {
         poller.wait(None, &mut ready)?;
-        for token in ready.drain(..) {
+        for Ready { token, ended } in ready.drain(..) {
             match listeners.get(token) {
                 Some(listener) => backend.accept(listener, &poller)?,
-                None => backend.serve(token - LISTENERS),
+                None => backend.serve(token - LISTENERS, ended),
             }
         }
     }
@@ -88,10 +88,10 @@ impl Backend {
         Ok(())
     }
 
-    fn serve(&mut self, index: usize) {
+    fn serve(&mut self, index: usize, ended: bool) {
         let Some(place) = self.clients.get_mut(index) else { return };
         let Some(client) = place else { return };
-        if client.go_on(&self.answers, &mut self.buffer).is_none() {
+        if client.go_on(ended, &self.answers, &mut self.buffer).is_none() {
             *place = None;
             self.free.push(index);
         }
@@ -100,7 +100,7 @@ impl Backend {
 
 impl Client {
     /// Does what can be done; `None` when the connection is over.
-    fn go_on(&mut self, answers: &[Vec<u8>], buffer: &mut [u8]) -> Option<()> {
+    fn go_on(&mut self, ended: bool, answers: &[Vec<u8>], buffer: &mut [u8]) -> Option<()> {
         if self.sent.is_some() {
             self.send(answers)?;
         }
@@ -110,7 +110,7 @@ impl Client {
                 Outcome::Wait => return Some(()),
                 Outcome::Bytes(count) => {
                     self.take(buffer.get(..count)?, answers)?;
-                    if count < buffer.len() {
+                    if count < buffer.len() && !ended {
                         return Some(());
                     }
                 }

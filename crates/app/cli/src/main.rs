@@ -5,6 +5,7 @@
 mod commands;
 mod demo;
 mod logging;
+mod output;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -102,7 +103,20 @@ fn main() -> ExitCode {
         Command::Reference { page } => commands::reference(page),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("aya: {error:#}");
+        output::say(&format!("aya: {}\n", in_one_line(&error)));
         ExitCode::FAILURE
     })
+}
+
+/// An error and its causes, each said once.
+fn in_one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !line.contains(&cause) {
+            let separator = if line.is_empty() { "" } else { ": " };
+            line.push_str(separator);
+            line.push_str(&cause);
+        }
+    }
+    line.replace('\n', " ")
 }

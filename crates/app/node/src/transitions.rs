@@ -38,6 +38,10 @@ pub(crate) fn counting(metrics: &Registry, causes: &Causes) -> TransitionSink {
         // The kind of cause is its first words, up to what differs from case to case.
         let kind = cause.split([':', ',']).next().unwrap_or(cause);
         shard.counter(&families::ENDPOINT_TRANSITIONS, &[pool, to, kind]).increment();
+        if transition.from == "ejected" && *to == "down" {
+            // The ejection is over, and why it is down was said before.
+            return;
+        }
         lock(&causes.0).insert((Arc::clone(pool), Arc::clone(endpoint)), cause.clone());
     })
 }

@@ -1,15 +1,17 @@
 //! What is wrong with a configuration: where, what, and how to mend it.
 
 mod render;
+mod span;
 mod suggest;
 
 use std::sync::Arc;
 
 pub use render::Colour;
+pub(crate) use span::lines;
+pub use span::{Position, Span};
 pub(crate) use suggest::{did_you_mean, listed, near};
 
 use crate::limits::MAX_DIAGNOSTICS;
-pub use crate::text::{Position, Span};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

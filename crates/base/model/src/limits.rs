@@ -6,8 +6,8 @@ pub const MAX_SOURCE_BYTES: usize = 10 << 20;
 /// Lists and maps inside each other. The vocabulary needs 9.
 pub const MAX_DEPTH: usize = 64;
 
-/// Values in one configuration, aliases counted as often as they are used.
-pub const MAX_NODES: usize = 2_000_000;
+/// Values in one configuration, aliases counted as often as they are used: 100,000 routes have six each.
+pub const MAX_NODES: usize = 1_000_000;
 
 /// Values that come from aliases: enough to share settings between pools, far too few for an alias bomb.
 pub const MAX_ALIAS_NODES: usize = 100_000;

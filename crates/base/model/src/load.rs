@@ -37,7 +37,7 @@ pub fn load(
     kinds: &KindCatalog,
 ) -> Result<Loaded, Diagnostics> {
     if source.len() > MAX_SOURCE_BYTES {
-        return Err(Diagnostics::of_file(file_name, too_large(source.len())));
+        return Err(Diagnostics::of_file(file_name, too_large()));
     }
     // Some editors put a byte order mark in front.
     let source = source.strip_prefix('\u{feff}').unwrap_or(source);
@@ -79,7 +79,7 @@ pub fn load_bytes(
     kinds: &KindCatalog,
 ) -> Result<Loaded, Diagnostics> {
     if bytes.len() > MAX_SOURCE_BYTES {
-        return Err(Diagnostics::of_file(file_name, too_large(bytes.len())));
+        return Err(Diagnostics::of_file(file_name, too_large()));
     }
     match std::str::from_utf8(bytes) {
         Ok(source) => load(source, file_name, environment, kinds),
@@ -117,7 +117,7 @@ pub fn load_file(
 /// What is wrong with a text that gives no tree; `None` if it is only empty.
 pub(crate) fn unreadable(source: &str, file_name: &str, problems: Problems) -> Option<Diagnostics> {
     if source.len() > MAX_SOURCE_BYTES {
-        return Some(Diagnostics::of_file(file_name, too_large(source.len())));
+        return Some(Diagnostics::of_file(file_name, too_large()));
     }
     (problems.errors() > 0).then(|| problems.finish(file_name, source))
 }
@@ -131,8 +131,8 @@ fn way_out(error: &std::io::Error) -> &'static str {
     }
 }
 
-fn too_large(bytes: usize) -> Diagnostic {
-    let message = format!("the configuration is over {MAX_SOURCE_BYTES} bytes ({bytes} were read)");
+fn too_large() -> Diagnostic {
+    let message = format!("the configuration is over {MAX_SOURCE_BYTES} bytes");
     Diagnostic::error("too-large", message)
         .help("is it the right file? A configuration of 10,000 routes needs a tenth of that")
 }

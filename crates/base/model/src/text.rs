@@ -1,14 +1,11 @@
 //! From text to a tree of values that know where they stand.
 
 mod environment;
-mod lines;
 mod node;
 mod place;
 mod reader;
 
 pub(crate) use environment::{Environment, substitute};
-pub(crate) use lines::lines;
 pub(crate) use node::{Entry, Node, Scalar, ScalarKind, Value};
-pub use node::{Position, Span};
 pub(crate) use place::Place;
 pub(crate) use reader::read;

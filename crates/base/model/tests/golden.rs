@@ -99,6 +99,9 @@ fn ten_megabytes_of_garbage_are_refused() {
     compare("long-line", &text, &mut faults);
     let text = messages("too-large.yaml", &vec![b'#'; (10 << 20) + 1]).render(Colour::Plain);
     compare("too-large", &text, &mut faults);
+    let text = messages("many-values.yaml", format!("a: [{}]", "0,".repeat(1_000_001)).as_bytes())
+        .render(Colour::Plain);
+    compare("many-values", &text, &mut faults);
     let text = messages("brackets.yaml", &vec![b'['; 1_000_000]).render(Colour::Plain);
     compare("brackets", &text, &mut faults);
     assert!(faults.is_empty(), "{}", faults.join("\n"));

@@ -169,7 +169,7 @@ fn secrets_variables_and_paths() {
     assert_eq!(kind.settings["body"], "${PORT}");
     let operation = &model.operation;
     assert_eq!(operation.admin.as_ref().unwrap().token.as_ref().unwrap().expose(), "secret");
-    assert!(!format!("{:?}", loaded).contains("secret\""), "{loaded:?}");
+    assert!(!format!("{loaded:?}").contains("secret\""), "{loaded:?}");
     assert_eq!(operation.access_log.as_ref().unwrap().target, LogTarget::File("/etc/aya/./a.log".into()));
     assert_eq!(operation.history.as_ref().unwrap().folder, std::path::Path::new("/etc/aya/history"));
     assert_eq!(operation.workers.unwrap().get(), 2);

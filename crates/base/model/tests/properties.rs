@@ -122,7 +122,7 @@ fn survive(source: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_bytes_give_a_model_or_diagnostics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {

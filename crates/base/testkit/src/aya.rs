@@ -22,6 +22,9 @@ const CONFIG: &str = "aya.yaml";
 /// How long Aya may take to stop when a play is over: more than the drain time that plays get by default.
 const STOP: Duration = Duration::from_secs(8);
 
+/// What it says when a task, or all of it, has panicked.
+const PANICS: [&str; 2] = ["panicked at", "aya::panic"];
+
 /// A running Aya. Stopped with SIGTERM when dropped; the play fails when it panicked or ended badly.
 #[derive(Debug)]
 pub struct Aya {
@@ -264,7 +267,7 @@ impl Drop for Aya {
         let code = process.exit_status().and_then(|status| status.code());
         process.kill();
         let said = process.stderr();
-        let fault = if said.contains("panicked at") {
+        let fault = if PANICS.iter().any(|sign| said.contains(sign)) {
             "panicked".to_owned()
         } else if !ended {
             format!("did not stop within {STOP:?} after SIGTERM")

@@ -10,10 +10,11 @@ use std::thread::JoinHandle;
 
 use serde_json::json;
 
+use crate::fault::WireError;
 use crate::message::{Request, answer, checksum};
 use crate::port;
 use crate::time::wait_for;
-use crate::wire::{Wire, WireError};
+use crate::wire::Wire;
 
 type Script = dyn Fn(&mut Session) -> Result<(), WireError> + Send + Sync;
 

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use crate::fault::WireError;
 use crate::message::Response;
-use crate::wire::{Wire, WireError, is_reset};
+use crate::wire::{Wire, is_reset};
 
 /// A connection to Aya (or to a peer of it).
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::wire::WireError;
+use crate::fault::WireError;
 
 /// Field lines, in the order and spelling they came in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

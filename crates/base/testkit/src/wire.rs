@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::fault::WireError;
 use crate::message::{Fields, Request, Response, latin1, malformed};
 use crate::time::{PATIENCE, Stopwatch};
 
@@ -14,23 +15,6 @@ const MAX_LINE_BYTES: usize = 1024 * 1024;
 const MAX_RECORD_BYTES: usize = 1024 * 1024;
 /// Holds a few segments of loopback: with less, every one of them waits for a timer.
 const SMALL_BUFFER_BYTES: usize = 256 * 1024;
-
-/// Why a message could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum WireError {
-    /// The peer closed in the middle of something; what was read before is shown.
-    #[error("the peer closed, after {0:?}")]
-    Closed(String),
-    /// Nothing came in time; what was read before is shown.
-    #[error("nothing more came in time, after {0:?}")]
-    TimedOut(String),
-    /// The connection broke.
-    #[error("the connection broke: {0}")]
-    Io(#[from] io::Error),
-    /// The peer sent what is not HTTP.
-    #[error("not HTTP: {0}")]
-    Malformed(String),
-}
 
 /// One end of a TCP connection.
 #[derive(Debug)]

@@ -7,20 +7,23 @@ use std::rc::Rc;
 /// How large a piece of storage is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BufferSize {
-    /// 16 KiB: heads and small bodies.
+    /// 4 KiB: the beginning of a head whose rest is still to come.
+    Tiny,
+    /// 16 KiB: the same, of a large one.
     Small,
-    /// 64 KiB: large heads, bodies that go on.
+    /// 64 KiB: whatever comes first; most messages come whole.
     Medium,
     /// 256 KiB: the largest head that can be configured, bulk bodies.
     Large,
 }
 
 impl BufferSize {
-    const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
+    const ALL: [Self; 4] = [Self::Tiny, Self::Small, Self::Medium, Self::Large];
 
     /// In bytes.
     pub const fn bytes(self) -> usize {
         match self {
+            Self::Tiny => 4 << 10,
             Self::Small => 16 << 10,
             Self::Medium => 64 << 10,
             Self::Large => 256 << 10,
@@ -30,8 +33,8 @@ impl BufferSize {
     /// How many pieces a worker keeps for later; more are given back to the allocator.
     const fn kept(self) -> usize {
         match self {
-            Self::Small => 64,
-            Self::Medium => 16,
+            Self::Tiny | Self::Small => 64,
+            Self::Medium => 32,
             Self::Large => 8,
         }
     }
@@ -39,6 +42,7 @@ impl BufferSize {
     /// The next larger size.
     pub const fn larger(self) -> Option<Self> {
         match self {
+            Self::Tiny => Some(Self::Small),
             Self::Small => Some(Self::Medium),
             Self::Medium => Some(Self::Large),
             Self::Large => None,
@@ -50,7 +54,7 @@ type Storage = Box<[u8]>;
 
 /// The storage of one worker. Clones share it.
 #[derive(Clone, Default)]
-pub struct BufferPool(Rc<[RefCell<Vec<Storage>>; 3]>);
+pub struct BufferPool(Rc<[RefCell<Vec<Storage>>; 4]>);
 
 impl BufferPool {
     /// An empty pool; storage is made when it is first needed.
@@ -59,8 +63,9 @@ impl BufferPool {
     }
 
     fn shelf(&self, size: BufferSize) -> &RefCell<Vec<Storage>> {
-        let [small, medium, large] = &*self.0;
+        let [tiny, small, medium, large] = &*self.0;
         match size {
+            BufferSize::Tiny => tiny,
             BufferSize::Small => small,
             BufferSize::Medium => medium,
             BufferSize::Large => large,
@@ -186,6 +191,14 @@ impl Buffer {
         (self.start, self.end, self.size) = (0, self.len(), size);
     }
 
+    /// Moves to the smallest size that has room behind the bytes that are there: whoever waits for the rest may wait long.
+    pub fn shrink(&mut self) {
+        let fits = |size: &BufferSize| size.bytes() > self.len();
+        if let Some(size) = BufferSize::ALL.into_iter().find(fits).filter(|size| *size < self.size) {
+            self.resize(size);
+        }
+    }
+
     /// Moves to the next larger size. False at the largest.
     pub fn grow(&mut self) -> bool {
         let larger = self.size.larger();
@@ -254,6 +267,20 @@ mod tests {
         assert!(buffer.grow() && buffer.grow() && !buffer.grow());
         assert_eq!((buffer.filled(), buffer.size()), (&b"head"[..], BufferSize::Large));
         assert_eq!(pool.idle_bytes(), BufferSize::Small.bytes() + BufferSize::Medium.bytes());
+    }
+
+    #[test]
+    fn shrinking_keeps_the_bytes_in_the_least_storage() {
+        let mut buffer = Buffer::new(BufferPool::new(), BufferSize::Medium);
+        put(&mut buffer, b"GET / HT");
+        buffer.shrink();
+        assert_eq!((buffer.filled(), buffer.size()), (&b"GET / HT"[..], BufferSize::Tiny));
+        put(&mut buffer, &[b'x'; 100]);
+        assert_eq!(buffer.len(), 108);
+        let mut full = Buffer::new(BufferPool::new(), BufferSize::Tiny);
+        put(&mut full, &[b'x'; 4096]);
+        full.shrink();
+        assert_eq!(full.size(), BufferSize::Tiny, "never grows");
     }
 
     #[test]

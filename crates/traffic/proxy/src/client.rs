@@ -67,7 +67,7 @@ impl Client {
         peer: SocketAddr,
         listener: Rc<ListenerView>,
     ) -> Self {
-        let input = Buffer::new(worker.buffers.clone(), BufferSize::Small);
+        let input = Buffer::new(worker.buffers.clone(), BufferSize::Medium);
         Self { stream, input, peer, timer: worker.timers.timer(Arc::clone(&listener.settings.name)), listener, requests: 0 }
     }
 
@@ -84,7 +84,7 @@ impl Client {
             (_, false) => DRAIN_GRACE,
         };
         self.timer.set_idle(worker.now() + patience);
-        self.input.resize(BufferSize::Small);
+        self.input.resize(BufferSize::Medium);
         poll_fn(|cx| match self.stream.poll_receive(cx, &mut self.input) {
             Poll::Ready(Ok(count)) => Poll::Ready(count > 0),
             Poll::Ready(Err(_)) => Poll::Ready(false),

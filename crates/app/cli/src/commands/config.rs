@@ -9,6 +9,8 @@ use app_node::catalog;
 use base_model::diagnostic::Colour;
 use base_model::{Diagnostics, Loaded};
 
+use crate::output;
+
 fn load(file: &Path) -> Result<Loaded, Diagnostics> {
     base_model::load_file(file, &|name| std::env::var(name).ok(), &catalog())
 }
@@ -19,7 +21,7 @@ pub(super) fn colour() -> Colour {
 }
 
 fn refuse(diagnostics: &Diagnostics) -> ExitCode {
-    eprint!("{}", diagnostics.render(colour()));
+    output::say(&diagnostics.render(colour()));
     ExitCode::from(2)
 }
 
@@ -31,17 +33,17 @@ pub(crate) fn check(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
         Err(diagnostics) => (diagnostics, ExitCode::from(2)),
     };
     if json {
-        println!("{}", serde_json::to_string_pretty(&found.to_json())?);
+        output::print(&format!("{}\n", serde_json::to_string_pretty(&found.to_json())?))?;
         return Ok(code);
     }
-    eprint!("{}", found.render(colour()));
+    output::say(&found.render(colour()));
     if let Ok(Loaded { model, .. }) = &result {
         let (listeners, routes, pools) = (model.listeners.len(), model.routes.len(), model.pools.len());
         let endpoints: usize = model.pools.iter().map(|pool| pool.endpoints.len()).sum();
-        println!(
-            "{} is fine: listeners: {listeners}, routes: {routes}, pools: {pools}, endpoints: {endpoints}",
+        output::print(&format!(
+            "{} is fine: listeners: {listeners}, routes: {routes}, pools: {pools}, endpoints: {endpoints}\n",
             file.display()
-        );
+        ))?;
     }
     Ok(code)
 }
@@ -60,14 +62,14 @@ pub(crate) fn fmt(file: &Path, full: bool, write: bool) -> anyhow::Result<ExitCo
     if write {
         std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
     } else {
-        print!("{text}");
+        output::print(&text)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the JSON Schema.
 pub(crate) fn schema() -> anyhow::Result<ExitCode> {
-    println!("{}", serde_json::to_string_pretty(&base_model::schema(&catalog()))?);
+    output::print(&format!("{}\n", serde_json::to_string_pretty(&base_model::schema(&catalog()))?))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -80,9 +82,10 @@ pub(crate) fn diff(before: &Path, after: &Path, json: bool) -> anyhow::Result<Ex
     let changes = base_model::diff(&before, &after);
     if json {
         let changes: Vec<_> = changes.iter().map(base_model::Change::to_json).collect();
-        println!("{}", serde_json::to_string_pretty(&changes)?);
+        output::print(&format!("{}\n", serde_json::to_string_pretty(&changes)?))?;
     } else {
-        changes.iter().for_each(|change| println!("{change}"));
+        let lines: String = changes.iter().map(|change| format!("{change}\n")).collect();
+        output::print(&lines)?;
     }
     Ok(ExitCode::SUCCESS)
 }

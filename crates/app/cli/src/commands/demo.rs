@@ -12,7 +12,7 @@ use crate::logging;
 /// Shows Aya at work.
 pub(crate) fn demo(options: DemoOptions) -> anyhow::Result<ExitCode> {
     // Messages would tear the live view apart; the view tells what happens by itself.
-    logging::start(LogLevel::Error);
+    let _guard = logging::start(LogLevel::Error);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(demo::run(options, async |source: String| {
         let catalog = catalog();

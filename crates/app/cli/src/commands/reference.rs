@@ -37,6 +37,6 @@ pub(crate) fn reference(page: Page) -> anyhow::Result<ExitCode> {
         Page::AdminApi => control_api::reference_markdown(),
         Page::Openapi => control_api::openapi_json(),
     };
-    print!("{text}");
+    crate::output::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }

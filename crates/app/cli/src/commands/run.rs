@@ -9,7 +9,7 @@ use app_node::{Node, StartError, catalog};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::commands::config::colour;
-use crate::logging;
+use crate::{logging, output};
 
 /// Threads of the control side: API, health checks, reloads. None of them is on the request path.
 const CONTROL_THREADS: usize = 2;
@@ -20,13 +20,13 @@ pub(crate) fn run(file: &Path, workers: Option<NonZeroUsize>) -> anyhow::Result<
     let mut loaded = match base_model::load_file(file, &|name| std::env::var(name).ok(), &catalog) {
         Ok(loaded) => loaded,
         Err(diagnostics) => {
-            eprint!("{}", diagnostics.render(colour()));
+            output::say(&diagnostics.render(colour()));
             return Ok(ExitCode::from(2));
         }
     };
-    eprint!("{}", loaded.warnings.render(colour()));
+    output::say(&loaded.warnings.render(colour()));
     loaded.model.operation.workers = workers.or(loaded.model.operation.workers);
-    logging::start(loaded.model.operation.log_level);
+    let _guard = logging::start(loaded.model.operation.log_level);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("aya-control")
@@ -37,7 +37,7 @@ pub(crate) fn run(file: &Path, workers: Option<NonZeroUsize>) -> anyhow::Result<
         let node = match Node::start(loaded, catalog).await {
             Ok(node) => node,
             Err(StartError::Config(diagnostics)) => {
-                eprint!("{}", diagnostics.render(colour()));
+                output::say(&diagnostics.render(colour()));
                 return Ok(ExitCode::from(2));
             }
             Err(error) => return Err(error.into()),
@@ -51,12 +51,12 @@ pub(crate) fn run(file: &Path, workers: Option<NonZeroUsize>) -> anyhow::Result<
 fn announce(node: &Node) {
     let started = node.started();
     for (name, address) in &started.listeners {
-        eprintln!("listening name={name} address={address}");
+        output::say(&format!("listening name={name} address={address}\n"));
     }
     if let Some(address) = started.admin {
-        eprintln!("admin address={address}");
+        output::say(&format!("admin address={address}\n"));
     }
-    eprintln!("ready");
+    output::say("ready\n");
 }
 
 /// Follows the file and the signals until one of them says to stop.

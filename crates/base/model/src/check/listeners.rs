@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 
 use base_kit::ByteSize;
 
-use super::meaning::Checker;
+use super::checker::Checker;
 use super::parse;
+use crate::diagnostic::Span;
 use crate::document::{self, Document, OrOff};
 use crate::limits::MAX_HEAD_BYTES;
 use crate::model::{
     Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerTimeouts, Protocol, RequestId,
 };
-use crate::text::{Place, Span};
+use crate::text::Place;
 
 /// Smaller heads are not worth listening for.
 const SMALLEST_HEAD_BYTES: u64 = 1 << 10;

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
 
-use super::meaning::Checker;
+use super::checker::Checker;
 use super::parse;
 use crate::document::{self, Document, OrOff, SecretSource, Workers};
 use crate::limits::MAX_SECRET_BYTES;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::checker::Checker;
 use super::listeners::head_limit;
-use super::meaning::Checker;
 use super::parse;
 use crate::document::{self, Document, OrOff, Status};
 use crate::model::{
@@ -66,12 +66,12 @@ fn endpoints(
             continue;
         };
         if let Some(first) = seen.insert((host.clone(), port), index) {
-            let parent = place_of(checker, &place, first);
+            let first = place.sibling(first).span(checker.root);
             let message = format!("the endpoint `{}` is in this pool twice", document.address);
             checker.clash(
                 "duplicate-endpoint",
                 message,
-                (&place, parent, "first given here"),
+                (&place, first, "first given here"),
                 "remove one; a larger share is written `{address: …, weight: 2}`",
             );
         }
@@ -79,11 +79,6 @@ fn endpoints(
     }
     weights(checker, &out, place);
     out
-}
-
-/// Where the earlier item of the same list stands.
-fn place_of(checker: &Checker<'_>, place: &Place<'_>, index: usize) -> crate::text::Span {
-    place.sibling(index).span(checker.root)
 }
 
 fn weights(checker: &mut Checker<'_>, endpoints: &[Endpoint], place: &Place<'_>) {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
+use super::checker::{Checker, Names, ReadRoute};
 use super::listeners::networks;
-use super::meaning::{Checker, Names, ReadRoute};
 use super::parse;
-use crate::diagnostic::{did_you_mean, listed};
+use crate::diagnostic::{Span, did_you_mean, listed};
 use crate::document::{self, OrOff, ValueMatch};
 use crate::model::{Action, FieldMatch, FilterUse, KindSettings, Match, Route, Share, ValuePattern};
-use crate::text::{Node, Place, Span};
+use crate::text::{Node, Place};
 
 /// Where the schema has the settings of filters and handlers.
 const FILTER_SETTINGS: &str = "/$defs/Filter/properties";

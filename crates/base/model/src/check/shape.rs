@@ -8,9 +8,9 @@ use serde_json::{Map, Number, Value as Json};
 use super::formats;
 use super::parse::Fault;
 use super::union;
-use crate::diagnostic::{Diagnostic, Problems, did_you_mean, listed, near};
+use crate::diagnostic::{Diagnostic, Problems, Span, did_you_mean, listed, near};
 use crate::document::resolve;
-use crate::text::{Entry, Node, Place, Scalar, ScalarKind, Span, Value};
+use crate::text::{Entry, Node, Place, Scalar, ScalarKind, Value};
 
 /// Checks values of one document.
 pub(super) struct Shape<'a> {

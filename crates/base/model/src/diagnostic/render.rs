@@ -5,8 +5,7 @@ use std::fmt::{self, Write};
 
 use serde_json::json;
 
-use super::{Diagnostic, Diagnostics, Severity, Span};
-use crate::text::lines;
+use super::{Diagnostic, Diagnostics, Severity, Span, lines};
 
 /// Characters of a line that are shown; longer lines are cut around the spot.
 const WIDEST_LINE: usize = 110;

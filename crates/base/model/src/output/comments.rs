@@ -1,6 +1,7 @@
 //! Comments: the parser drops them, so they are looked for between the values.
 
-use crate::text::{Node, Position, Span, Value, lines};
+use crate::diagnostic::{Position, Span, lines};
+use crate::text::{Node, Value};
 
 /// One comment.
 #[derive(Clone, Debug, PartialEq, Eq)]

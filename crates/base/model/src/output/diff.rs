@@ -1,8 +1,8 @@
 //! What is different between two configurations.
 
-use std::collections::HashSet;
 use std::fmt;
 
+use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
 use super::format::tree;
@@ -62,10 +62,14 @@ impl fmt::Display for Change {
     }
 }
 
+fn in_one_line(value: &Json) -> String {
+    flow(&tree(value, &str::to_owned))
+}
+
 /// A value in one line, not too long.
 fn shown(value: &Json) -> String {
     const LONGEST_SHOWN: usize = 120;
-    let text = flow(&tree(value, &str::to_owned));
+    let text = in_one_line(value);
     if text.chars().count() <= LONGEST_SHOWN {
         return text;
     }
@@ -110,50 +114,49 @@ fn objects(path: &str, before: &Map<String, Json>, after: &Map<String, Json>, ch
 
 /// Items are recognised by what names them; where nothing does, the list is one value.
 fn lists(path: String, before: &[Json], after: &[Json], changes: &mut Vec<Change>) {
-    let (Some(old), Some(new)) = (names(before), names(after)) else {
+    let (Some(old), Some(new)) = (by_name(before), by_name(after)) else {
         if before != after {
             let (before, after) = (Some(before.to_vec().into()), Some(after.to_vec().into()));
             changes.push(Change { path, kind: ChangeKind::Changed, before, after });
         }
         return;
     };
-    let find = |names: &[String], name: &String| names.iter().position(|other| other == name);
-    for (name, value) in old.iter().zip(before) {
+    for (name, value) in &old {
         let inner = format!("{path}[{name}]");
-        match find(&new, name).and_then(|index| after.get(index)) {
+        match new.get(name) {
             Some(other) => compare(inner, value, other, changes),
             None => changes.push(removed(inner, value)),
         }
     }
-    for (name, value) in new.iter().zip(after).filter(|(name, _)| !old.contains(name)) {
+    for (name, value) in new.iter().filter(|(name, _)| !old.contains_key(*name)) {
         changes.push(added(format!("{path}[{name}]"), value));
     }
-    let common = |names: &[String], others: &[String]| -> Vec<String> {
-        names.iter().filter(|name| others.contains(name)).cloned().collect()
-    };
-    if common(&old, &new) != common(&new, &old) {
+    let kept = old.keys().filter(|name| new.contains_key(*name));
+    if !kept.eq(new.keys().filter(|name| old.contains_key(*name))) {
         changes.push(Change { path, kind: ChangeKind::Reordered, before: None, after: None });
     }
 }
 
-/// What tells the items of a list apart: a name, an address, the conditions; `None` if something does not.
-fn names(items: &[Json]) -> Option<Vec<String>> {
-    let mut seen = HashSet::new();
-    let name = |item: &Json| match item {
-        Json::Object(map) => {
-            let named =
-                map.get("name").or_else(|| map.get("address")).and_then(Json::as_str).map(str::to_owned);
-            named.or_else(|| {
-                let conditions = map.get("match")?;
-                Some(match map.get("listeners") {
-                    Some(listeners) => format!("{} on {}", shown(conditions), shown(listeners)),
-                    None => shown(conditions),
-                })
-            })
+/// The items by what tells them apart: a name, an address, the conditions; `None` if something does not.
+fn by_name(items: &[Json]) -> Option<IndexMap<String, &Json>> {
+    let mut out = IndexMap::new();
+    for item in items {
+        if out.insert(name(item.as_object()?)?, item).is_some() {
+            return None;
         }
-        _ => None,
-    };
-    items.iter().map(|item| name(item).filter(|name| seen.insert(name.clone()))).collect()
+    }
+    Some(out)
+}
+
+fn name(item: &Map<String, Json>) -> Option<String> {
+    if let Some(name) = item.get("name").or_else(|| item.get("address")).and_then(Json::as_str) {
+        return Some(name.to_owned());
+    }
+    let conditions = in_one_line(item.get("match")?);
+    Some(match item.get("listeners") {
+        Some(listeners) => format!("{conditions} on {}", in_one_line(listeners)),
+        None => conditions,
+    })
 }
 
 fn removed(path: String, value: &Json) -> Change {

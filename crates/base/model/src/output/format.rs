@@ -6,10 +6,10 @@ use serde_json::Value as Json;
 
 use super::comments;
 use super::writer::{Style, Writer};
-use crate::diagnostic::{Diagnostics, Problems};
+use crate::diagnostic::{Diagnostics, Problems, Span};
 use crate::document::Document;
 use crate::limits::MAX_SOURCE_BYTES;
-use crate::text::{self, Entry, Node, Scalar, ScalarKind, Span, Value};
+use crate::text::{self, Entry, Node, Scalar, ScalarKind, Value};
 
 /// Why a text could not be formatted.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use super::comments::Comment;
-use crate::text::{Entry, Node, Scalar, ScalarKind, Value, lines};
+use crate::diagnostic::lines;
+use crate::text::{Entry, Node, Scalar, ScalarKind, Value};
 
 /// Lists and maps that are longer go over several lines.
 const WIDEST_LINE: usize = 100;

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::node::{Node, Span, Value};
+use super::node::{Node, Value};
+use crate::diagnostic::Span;
 
 /// A step on the way, linked to those before it.
 #[derive(Clone, Copy, Debug)]

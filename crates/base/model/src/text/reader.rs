@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span as ParserSpan, StrInput};
 
-use super::node::{Entry, Node, Position, Scalar, Span, Value};
-use super::{Environment, lines, substitute};
-use crate::diagnostic::{Diagnostic, Problems};
+use super::node::{Entry, Node, Scalar, Value};
+use super::{Environment, substitute};
+use crate::diagnostic::{Diagnostic, Position, Problems, Span, lines};
 use crate::limits::{MAX_ALIAS_BYTES, MAX_ALIAS_NODES, MAX_DEPTH, MAX_NODES};
 
 /// The tree of a text, or `None` if it is not one. Problems that leave a tree behind are reported too. Without an

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -14,6 +15,9 @@ use super::format::AccessLayout;
 use super::record::AccessRecord;
 use super::thread::{Batch, Message, Open, Shared, WriterThread};
 use crate::metrics::Registry;
+
+/// For `custom_flags`, which takes the system's number.
+const O_NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
 /// A batch goes to the writing thread when it has this many bytes: large enough that a system call a batch costs nothing,
 /// small enough for the batches of many workers to stay in cache.
@@ -130,10 +134,18 @@ impl AccessTarget {
             Self::Stdout => Box::new(|| Ok(Box::new(File::from(io::stdout().as_fd().try_clone_to_owned()?)))),
             Self::Stderr => Box::new(|| Ok(Box::new(File::from(io::stderr().as_fd().try_clone_to_owned()?)))),
             Self::File(path) => {
-                Box::new(move || Ok(Box::new(OpenOptions::new().append(true).create(true).open(&path)?)))
+                Box::new(move || Ok(Box::new(open_file(&path)?)))
             }
         }
     }
+}
+
+/// Opens without waiting: a FIFO that nobody reads is an error, not a standstill.
+fn open_file(path: &std::path::Path) -> io::Result<File> {
+    let file = OpenOptions::new().append(true).create(true).custom_flags(O_NONBLOCK).open(path)?;
+    let flags = rustix::fs::fcntl_getfl(&file)? - rustix::fs::OFlags::NONBLOCK;
+    rustix::fs::fcntl_setfl(&file, flags)?;
+    Ok(file)
 }
 
 impl std::fmt::Display for AccessTarget {

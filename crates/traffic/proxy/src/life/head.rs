@@ -28,6 +28,7 @@ impl Life<'_> {
             if self.client.input.len() == self.client.input.size().bytes() {
                 self.client.input.grow();
             }
+            self.client.input.shrink();
             let (stream, input) = (&mut self.client.stream, &mut self.client.input);
             let receiving = poll_fn(|cx| Poll::Ready(ready!(stream.poll_receive(cx, input))));
             match within(&self.client.timer, receiving).await {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use base_kit::Moment;
 use base_signal::Shard;
 use traffic_balance::EndpointState;
+use traffic_net::BufferSize;
 
 use crate::upstream::connection::Connection;
 use crate::upstream::meters::EndpointMeters;
@@ -43,6 +44,7 @@ impl Reach {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < usize::try_from(max_idle).unwrap_or(usize::MAX) {
             connection.input.release();
+            connection.input.resize(BufferSize::Medium);
             connection.reused = true;
             connection.idle_since = now;
             idle.push(connection);

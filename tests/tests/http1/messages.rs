@@ -61,6 +61,80 @@ fn pipelined_bodies_are_kept_apart() {
     }
 }
 
+/// Cuts bytes into pieces of 1 to 40 bytes, in a way of its own for each seed.
+fn pieces(bytes: &[u8], seed: u64) -> Vec<Vec<u8>> {
+    let mut lengths = noise(bytes.len(), seed).into_iter().map(|byte| usize::from(byte) % 40 + 1);
+    let mut rest = bytes;
+    let mut pieces = Vec::new();
+    while !rest.is_empty() {
+        let (piece, behind) = rest.split_at(lengths.next().unwrap_or(1).min(rest.len()));
+        pieces.push(piece.to_vec());
+        rest = behind;
+    }
+    pieces
+}
+
+/// It does not matter into which pieces the network cuts requests and responses.
+#[test]
+fn pieces_do_not_matter() {
+    let backend = Backend::script(|session| {
+        while let Some(request) = session.request()? {
+            let mut bytes = b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n".to_vec();
+            bytes.extend_from_slice(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Long: ");
+            bytes.extend_from_slice(&[b'y'; 100]);
+            bytes.extend_from_slice(b"\r\n\r\n");
+            bytes.extend_from_slice(&chunked(&request.body, 13, "X-Sum: 1\r\n"));
+            for piece in pieces(&bytes, request.body.len() as u64 + 5) {
+                session.send(piece)?;
+            }
+        }
+        Ok(())
+    });
+    let aya = front(&[&backend]);
+    let mut client = aya.client();
+    for seed in 1..30 {
+        let body = noise(300 + seed * 7, seed as u64);
+        let mut bytes =
+            b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\n\r\n".to_vec();
+        bytes.extend_from_slice(&chunked(&body, 17, "X-Check: 1\r\n"));
+        bytes.extend_from_slice(
+            format!("POST /y HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes(),
+        );
+        bytes.extend_from_slice(&body);
+        pieces(&bytes, seed as u64).into_iter().for_each(|piece| client.send(piece));
+        for _ in 0..2 {
+            assert_eq!(client.response().status, 103);
+            let response = client.response();
+            assert!(response.status == 200 && response.body == body, "seed {seed}");
+            assert_eq!(response.trailers.get("x-sum"), Some("1"));
+        }
+    }
+}
+
+/// A client that asks and asks and reads nothing is not read from without end: memory stays small.
+#[test]
+fn a_greedy_client_is_held_back() {
+    let body = vec![b'x'; 64 * 1024];
+    let backend = Backend::answering(move |_| answer(200, &[], &body));
+    let aya = front(&[&backend]);
+    let before = aya.memory().resident;
+    let client = aya.client();
+    let mut writer = client.split();
+    let requests = "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..500).all(|_| writer.offer(&requests)));
+        let mut last = usize::MAX;
+        wait_until("the client to be held back", || {
+            std::thread::sleep(std::time::Duration::from_millis(150));
+            let now = backend.request_count();
+            now > 0 && now == std::mem::replace(&mut last, now)
+        });
+        client.give_up();
+    });
+    let grown = aya.memory().peak.saturating_sub(before);
+    assert!(grown < 24 * MEBIBYTE as u64, "Aya grew by {grown} bytes");
+}
+
 /// `Connection: close` is honoured: it is answered, said back, and nothing after it is looked at.
 #[test]
 fn connection_close_ends_the_connection() {
@@ -94,7 +168,14 @@ fn request_bodies_arrive_whole() {
     let backend = Backend::echo("a");
     let aya = front(&[&backend]);
     let mut client = aya.client();
-    for (size, piece) in [(0, 1), (1, 1), (1000, 7), (MEBIBYTE, 65_536), (3 * MEBIBYTE + 1, 100_000)] {
+    // Around the sizes of buffers, and far from them.
+    let mut sizes = vec![(0, 1), (1, 1), (1000, 7), (MEBIBYTE, 65_536), (3 * MEBIBYTE + 1, 100_000)];
+    sizes.extend(
+        [4096, 16_384, 65_536]
+            .into_iter()
+            .flat_map(|size| [(size - 1, size), (size, size), (size + 1, size)]),
+    );
+    for (size, piece) in sizes {
         let body = noise(size, 7);
         client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"));
         body.chunks(piece).for_each(|part| client.send(part));
@@ -240,12 +321,15 @@ fn statuses_without_body_have_none() {
     let backend = Backend::answering(|request| match request.target.as_str() {
         "/204" => b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(),
         "/304" => b"HTTP/1.1 304 Not Modified\r\nContent-Length: 77\r\nETag: \"x\"\r\n\r\n".to_vec(),
+        "/chunked" => b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(),
         _ => answer(200, &[], "plain"),
     });
     let aya = front(&[&backend]);
     let mut client = aya.client();
     assert_eq!(client.get("/204").status, 204);
     assert_eq!(client.get("/304").header("etag"), Some("\"x\""));
+    assert_eq!(client.get("/200").text(), "plain");
+    assert_eq!(client.get("/chunked").status, 304);
     assert_eq!(client.get("/200").text(), "plain");
     assert_eq!(backend.connection_count(), 1);
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base_testkit::{Backend, Gate, answer, wait_until};
+use base_testkit::{Aya, Backend, Gate, Signal, answer, wait_until};
 
-use crate::{front, front_with, noise};
+use crate::{config, front, front_with, noise};
 
 const EXPECT: &str = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
 const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: play\r\n\r\n";
@@ -69,6 +69,52 @@ fn nobody_has_to_wait_for_continue() {
         }
         assert_eq!((response.status, response.json()["length"].as_u64()), (200, Some(5)));
     }
+}
+
+/// Where Aya answers by itself, nobody is told to go on: the body is not wanted.
+#[test]
+fn own_answers_do_not_say_continue() {
+    let backend = Backend::echo("a");
+    let aya = front_with("", "match: {path: /known}", "", &[&backend]);
+    let mut client = aya.client();
+    client.send(EXPECT);
+    let response = client.response();
+    assert_eq!((response.status, response.reason()), (404, "no-route"));
+    if response.keeps_alive() {
+        client.send("helloGET /known HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.response().json()["target"], "/known");
+    } else {
+        client.half_close();
+        client.expect_close();
+    }
+}
+
+/// A tunnel outlives changes of the configuration, and is ended when the drain time is over.
+#[test]
+fn tunnels_outlive_reloads() {
+    let backend = Backend::script(|session| {
+        session.request()?;
+        session.send(SWITCHING)?;
+        while let Ok(byte) = session.exactly(1) {
+            session.send(byte)?;
+        }
+        Ok(())
+    });
+    let mut aya = Aya::start(&format!("drain: 500ms\n{}", config("", "", "", &[&backend])));
+    let mut client = aya.client();
+    client.send(UPGRADE);
+    assert_eq!(client.response().status, 101);
+    let before = aya.generation();
+    aya.rewrite(&format!(
+        "drain: 500ms\n{}",
+        config("", "match: {path: /other}", "balance: random", &[&backend])
+    ));
+    aya.wait_for_generation_after(before);
+    client.send("x");
+    assert_eq!(client.exactly(1).expect("the echo"), b"x");
+    aya.signal(Signal::TERM);
+    client.expect_close();
+    assert_eq!(aya.wait(Duration::from_secs(10)).code, Some(0));
 }
 
 /// An expectation that nobody knows is answered with 417.
@@ -239,6 +285,23 @@ fn an_upgrade_must_be_named() {
     let response = aya.client().get_with("/", "Upgrade: play\r\n");
     assert_eq!(response.status, 200);
     assert_eq!(backend.only_request().header("upgrade"), None);
+}
+
+/// An upgrade to HTTP/2 or TLS is not passed on: what flows in such a tunnel would pass every route by.
+#[test]
+fn upgrades_past_the_routes_are_not_passed_on() {
+    let backend = Backend::echo("a");
+    let aya = front(&[&backend]);
+    let mut client = aya.client();
+    for lines in [
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+        "Connection: Upgrade\r\nUpgrade: TLS/1.2\r\n",
+    ] {
+        assert_eq!(client.get_with("/", lines).status, 200, "{lines:?}");
+    }
+    assert!(backend.requests().iter().all(|request| {
+        request.header("upgrade").is_none() && request.header("http2-settings").is_none()
+    }));
 }
 
 /// A tunnel through which nothing flows ends after the idle time; one through which something flows does not.

@@ -24,6 +24,8 @@ const BAD_HEADS: &[&str] = &[
     "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \r\n\r\n",
     "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
     "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\u{a0}\r\n\r\nabcd",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent_Length: 4\r\n\r\nabcd",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer_Encoding: chunked\r\n\r\nabcd",
     // Codings that hide chunked from one of two.
     "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
     "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\u{b}chunked\r\n\r\n0\r\n\r\n",

@@ -1,0 +1,91 @@
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::time::Duration;
+
+use super::*;
+
+const GOOD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody";
+
+/// A server that gives every request this answer, the first one after `delay`, and closes after each if told to.
+/// Its thread ends with the test program.
+fn server(answer: &'static str, delay: Duration, closes: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut delay = Some(delay);
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 1024];
+            while stream.read(&mut request).is_ok_and(|count| count > 0) {
+                std::thread::sleep(delay.take().unwrap_or_default());
+                if stream.write_all(answer.as_bytes()).is_err() || closes {
+                    break;
+                }
+            }
+        }
+    });
+    address
+}
+
+/// One request on one connection.
+fn one(answer: &'static str, closes: bool) -> Tally {
+    let address = server(answer, Duration::ZERO, closes);
+    let mut load = Load::new(address, Traffic::get("/", 4, 1)).unwrap();
+    load.one_each(Duration::from_secs(5)).unwrap()
+}
+
+#[test]
+fn a_whole_answer_counts() {
+    let tally = one(GOOD, false);
+    assert_eq!((tally.answered, tally.failures()), (1, 0));
+}
+
+#[test]
+fn every_other_answer_is_a_failure() {
+    for (answer, failure) in [
+        ("HTTP/1.1 503 No\r\nContent-Length: 4\r\n\r\nbody", "1 status"),
+        ("HTTP/1.1 302 No\r\nContent-Length: 4\r\n\r\nbody", "1 status"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbod", "1 body"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody and more", "1 body"),
+        ("HTTP/1.1 200 OK\r\n\r\nbody", "1 body"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbo", "1 socket"),
+        ("nonsense\r\n\r\n", "1 body"),
+        ("", "1 socket"),
+    ] {
+        let tally = one(answer, true);
+        assert_eq!((tally.answered, tally.failure_text().as_str()), (0, failure), "{answer:?}");
+    }
+}
+
+#[test]
+fn nobody_listening_is_a_failure() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut load = Load::new(address, Traffic::get("/", 4, 3)).unwrap();
+    assert_eq!(load.one_each(Duration::from_secs(5)).unwrap().failures(), 3);
+}
+
+#[test]
+fn a_connection_that_was_closed_between_requests_is_opened_again() {
+    let address = server(GOOD, Duration::ZERO, true);
+    let mut load = Load::new(address, Traffic::get("/", 4, 1).reconnecting()).unwrap();
+    let tally = load.open_loop(1000.0, Duration::from_millis(20)).unwrap();
+    assert_eq!((tally.answered, tally.failures()), (20, 0));
+}
+
+/// The first answer comes late, and all that were due meanwhile feel it: they are asked after it.
+#[test]
+fn a_stall_counts_for_every_request_it_delays() {
+    let address = server(GOOD, Duration::from_millis(100), false);
+    let mut load = Load::new(address, Traffic::get("/", 4, 1)).unwrap();
+    let tally = load.open_loop(1000.0, Duration::from_millis(80)).unwrap();
+    assert_eq!((tally.answered, tally.failures()), (80, 0));
+    assert!(tally.percentile_us(0.5) > 40_000.0, "{}", tally.percentile_us(0.5));
+}
+
+#[test]
+fn a_closed_loop_keeps_every_connection_busy() {
+    let address = server(GOOD, Duration::ZERO, false);
+    let mut load = Load::new(address, Traffic::get("/", 4, 1)).unwrap();
+    let tally = load.closed_loop(Duration::from_millis(50)).unwrap();
+    assert!(tally.answered > 1);
+    assert_eq!(tally.failures(), 0);
+}
