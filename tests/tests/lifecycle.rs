@@ -101,12 +101,19 @@ fn a_draining_aya_is_not_ready() {
     assert_eq!(under_way.response().text(), "done");
 }
 
-/// Under load, a backend that is killed and started again, over and over, costs no request.
+/// Under load, a backend that is killed and started again, over and over, costs no request: neither where only traffic tells of
+/// its death, nor where checks do.
 #[test]
 fn killing_a_backend_costs_no_request() {
+    kill_under_load("ejection: {consecutive-failures: 3, for: 200ms}");
+    kill_under_load(
+        "ejection: off, balance: least-connections, health: {http: /, interval: 100ms, fall: 1, rise: 1}",
+    );
+}
+
+fn kill_under_load(pool: &str) {
     let mut backends: Vec<_> = (0..3).map(|_| Nginx::start("location / { return 200 'fine'; }")).collect();
     let endpoints: Vec<_> = backends.iter().map(|nginx| nginx.address().to_string()).collect();
-    let pool = "ejection: {consecutive-failures: 3, for: 200ms}";
     let aya = Aya::start(&config_of("", "", pool, &endpoints.join(", ")));
     let run = load(&aya.url("/"), 32);
     let answered = || aya.metrics().sum("aya_requests_total", &[]);

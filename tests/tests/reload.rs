@@ -51,6 +51,21 @@ fn sighup_reads_the_file_again() {
     wait_until("the new answer", || aya.get("/").text() == "two");
 }
 
+/// What was chosen on the command line holds over reloads, and is no change of the configuration.
+#[test]
+fn a_choice_on_the_command_line_is_no_change() {
+    let mut aya = Aya::start_with(&saying("one"), &["--workers", "3"], &[]);
+    let before = aya.generation();
+    aya.signal(Signal::HUP);
+    wait_until("the signal to be heard", || {
+        let metrics = aya.metrics();
+        metrics.sum("aya_config_reloads_total", &[("result", "unchanged")])
+            + metrics.sum("aya_config_reloads_total", &[("result", "applied")])
+            >= 1.0
+    });
+    assert_eq!((aya.generation(), aya.status()["workers"].as_u64()), (before, Some(3)));
+}
+
 /// A bad file changes nothing: what runs goes on, the log says what is wrong and where, and a good file is taken up after it.
 #[test]
 fn a_bad_file_changes_nothing() {

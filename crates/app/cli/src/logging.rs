@@ -1,8 +1,8 @@
 //! Aya's own messages, on standard error.
 
 use base_model::model::LogLevel;
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 /// Overrides the configured level, in the syntax of `tracing-subscriber` filters.
@@ -23,10 +23,13 @@ pub(crate) fn start(level: LogLevel) -> WorkerGuard {
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
     };
-    let filter = EnvFilter::builder().with_env_var(VARIABLE).with_default_directive(level.into()).from_env_lossy();
+    let filter =
+        EnvFilter::builder().with_env_var(VARIABLE).with_default_directive(level.into()).from_env_lossy();
     let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let (writer, guard) =
-        NonBlockingBuilder::default().buffered_lines_limit(QUEUED_MESSAGES).lossy(true).finish(std::io::stderr());
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(QUEUED_MESSAGES)
+        .lossy(true)
+        .finish(std::io::stderr());
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)
@@ -37,5 +40,6 @@ pub(crate) fn start(level: LogLevel) -> WorkerGuard {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let message = panic.payload_as_str().unwrap_or("no message");
         tracing::error!(target: "aya::panic", place, message, "a task failed; please report this");
-    }));    guard
+    }));
+    guard
 }

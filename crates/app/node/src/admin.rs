@@ -8,13 +8,14 @@ use base_model::model::Endpoint;
 use base_model::{Diagnostics, Loaded, diff};
 use base_signal::families;
 use control_api::{
-    AdminState, Applied, ApplyError, CheckReport, ConfigView, EndpointChange, EndpointView, Health, HistoryEntry,
-    ListenerView, NewEndpoint, NodeError, Origin, Pending, PoolView, Readiness, Status,
+    AdminState, Applied, ApplyError, CheckReport, ConfigView, EndpointChange, EndpointView, Health,
+    HistoryEntry, ListenerView, NewEndpoint, NodeError, Origin, Pending, PoolView, Readiness, Status,
 };
 use traffic_balance::{EndpointState, PoolChangeError, PoolState};
 
 use crate::apply::{ApplyOutcome, RejectReason};
-use crate::node::{Node, lock};
+use crate::control::lock;
+use crate::node::Node;
 
 impl control_api::Node for Node {
     fn status(&self) -> Status {
@@ -42,7 +43,8 @@ impl control_api::Node for Node {
 
     fn is_ready(&self) -> Readiness {
         let draining = self.0.draining.load(Ordering::Relaxed);
-        let reasons = if draining { vec!["draining: the process is about to end".to_owned()] } else { Vec::new() };
+        let reasons =
+            if draining { vec!["draining: the process is about to end".to_owned()] } else { Vec::new() };
         Readiness { ready: reasons.is_empty(), reasons }
     }
 
@@ -124,7 +126,10 @@ impl control_api::Node for Node {
     }
 
     fn change_endpoint(
-        &self, pool: &str, address: &str, change: EndpointChange,
+        &self,
+        pool: &str,
+        address: &str,
+        change: EndpointChange,
     ) -> Result<EndpointView, NodeError> {
         let state = self.pool_state(pool)?;
         if let Some(weight) = change.weight {
@@ -153,7 +158,10 @@ impl Node {
     }
 
     async fn apply_from_api(
-        &self, source: &[u8], origin: Origin, if_generation: Option<u64>,
+        &self,
+        source: &[u8],
+        origin: Origin,
+        if_generation: Option<u64>,
     ) -> Result<Applied, ApplyError> {
         match self.apply_source(source, OFFERED, origin, if_generation).await {
             Ok(ApplyOutcome { generation, changed, changes, loaded }) => Ok(Applied {
@@ -202,9 +210,10 @@ impl Node {
             |outcome| self.0.metrics.counter_total(&families::UPSTREAM_REQUESTS, &[pool, name, outcome]);
         let failures = attempts("failed");
         let answered: u64 = ["1xx", "2xx", "3xx", "4xx", "5xx"].map(attempts).iter().sum();
-        let ejected_until_ms = endpoint.ejected_until().filter(|until| *until > now).map(|until| {
-            millis(WallClock.since_epoch() + until.since(now))
-        });
+        let ejected_until_ms = endpoint
+            .ejected_until()
+            .filter(|until| *until > now)
+            .map(|until| millis(WallClock.since_epoch() + until.since(now)));
         EndpointView {
             address: name.to_owned(),
             resolved: endpoint.address().map(|address| address.to_string()).filter(|address| address != name),
@@ -308,18 +317,22 @@ fn refused(found: &Diagnostics) -> CheckReport {
 }
 
 fn diagnostics(found: &Diagnostics) -> Vec<control_api::Diagnostic> {
-    found.items().iter().map(|item| control_api::Diagnostic {
-        severity: match item.severity {
-            base_model::diagnostic::Severity::Error => control_api::Severity::Error,
-            base_model::diagnostic::Severity::Warning => control_api::Severity::Warning,
-        },
-        message: item.message.clone(),
-        path: None,
-        line: item.span.map(|span| span.start.line),
-        column: item.span.map(|span| span.start.column),
-        excerpt: None,
-        suggestion: item.help.clone(),
-    }).collect()
+    found
+        .items()
+        .iter()
+        .map(|item| control_api::Diagnostic {
+            severity: match item.severity {
+                base_model::diagnostic::Severity::Error => control_api::Severity::Error,
+                base_model::diagnostic::Severity::Warning => control_api::Severity::Warning,
+            },
+            message: item.message.clone(),
+            path: None,
+            line: item.span.map(|span| span.start.line),
+            column: item.span.map(|span| span.start.column),
+            excerpt: None,
+            suggestion: item.help.clone(),
+        })
+        .collect()
 }
 
 fn change_view(change: &base_model::Change) -> control_api::Change {

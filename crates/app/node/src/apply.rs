@@ -3,6 +3,7 @@
 //! Everything that can fail comes first and is undone if it does. Endpoints that are new are checked before they are needed, and
 //! those that go stay until nobody is sent to them any more.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,8 +14,9 @@ use base_signal::{AccessLog, families};
 use control_api::HistoryEntry;
 use traffic_proxy::Plan;
 
+use crate::control::lock;
 use crate::listening::Prepared;
-use crate::node::{AdminPort, Current, FIRST_CHECKS, Node, Origin, bind_admin, lock, start_access_log};
+use crate::node::{AdminPort, Current, FIRST_CHECKS, Node, Origin, bind_admin, start_access_log};
 
 /// A configuration that was taken up.
 #[derive(Debug)]
@@ -69,7 +71,11 @@ impl Node {
     /// # Errors
     /// Why the one in use stays.
     pub async fn apply_source(
-        &self, source: &[u8], name: &str, origin: Origin, if_generation: Option<u64>,
+        &self,
+        source: &[u8],
+        name: &str,
+        origin: Origin,
+        if_generation: Option<u64>,
     ) -> Result<ApplyOutcome, RejectReason> {
         let result = self.try_apply(source, name, origin, if_generation).await;
         let word = match &result {
@@ -82,7 +88,11 @@ impl Node {
     }
 
     async fn try_apply(
-        &self, source: &[u8], name: &str, origin: Origin, if_generation: Option<u64>,
+        &self,
+        source: &[u8],
+        name: &str,
+        origin: Origin,
+        if_generation: Option<u64>,
     ) -> Result<ApplyOutcome, RejectReason> {
         // One change at a time.
         let mut listening = self.0.listening.lock().await;
@@ -101,7 +111,8 @@ impl Node {
         if before.model == loaded.model {
             return Ok(ApplyOutcome { generation, changed: false, changes, loaded });
         }
-        let ready = self.make_ready(&before.model, &loaded.model, &listening).map_err(RejectReason::Failed)?;
+        let ready =
+            self.make_ready(&before.model, &loaded.model, &listening).map_err(RejectReason::Failed)?;
         let generation = generation.max(lock(&self.0.history).latest()) + 1;
         let model = Arc::new(loaded.model.clone());
         self.put_in_use(&before.model, &model, generation).await?;
@@ -117,14 +128,18 @@ impl Node {
 
     /// Gets from the system what the next configuration needs.
     fn make_ready(
-        &self, before: &Model, next: &Model, listening: &crate::listening::Listening,
+        &self,
+        before: &Model,
+        next: &Model,
+        listening: &crate::listening::Listening,
     ) -> Result<Ready, String> {
         let sockets = listening.prepare(next, self.0.workers.count()).map_err(|error| error.to_string())?;
         let (old, new) = (&before.operation, &next.operation);
         let access = if old.access_log == new.access_log {
             None
         } else {
-            let started = new.access_log.as_ref().map(|log| start_access_log(log, &self.0.metrics)).transpose();
+            let started =
+                new.access_log.as_ref().map(|log| start_access_log(log, &self.0.metrics)).transpose();
             Some(started.map_err(|error| error.to_string())?)
         };
         let moved = old.admin.as_ref().map(|admin| admin.bind) != new.admin.as_ref().map(|admin| admin.bind);
@@ -141,7 +156,8 @@ impl Node {
 
     /// The admin port with another token: the same address, a new server.
     fn reuse_admin_socket(
-        &self, settings: &base_model::model::Admin,
+        &self,
+        settings: &base_model::model::Admin,
     ) -> Result<Option<(base_model::model::Admin, std::net::TcpListener)>, String> {
         let Some(address) = lock(&self.0.admin).as_ref().map(|admin| admin.address) else { return Ok(None) };
         let mut bound = traffic_net::bind_beside(address, 1).map_err(|error| error.to_string())?;
@@ -149,7 +165,12 @@ impl Node {
     }
 
     /// Has the workers use the next configuration.
-    async fn put_in_use(&self, before: &Model, next: &Arc<Model>, generation: u64) -> Result<(), RejectReason> {
+    async fn put_in_use(
+        &self,
+        before: &Model,
+        next: &Arc<Model>,
+        generation: u64,
+    ) -> Result<(), RejectReason> {
         // For a moment a pool has its old endpoints and its new ones, so that it always has some that are known to work.
         let both = with_old_endpoints(before, &next.pools);
         self.0.endpoints.reconcile(&both);
@@ -165,17 +186,23 @@ impl Node {
         }
         self.0.endpoints.reconcile(&next.pools);
         self.0.health.apply(&next.pools, &self.0.endpoints);
-        self.forget_what_is_gone(before);
+        self.forget_what_is_gone(before, next);
         Ok(())
     }
 
     /// Drops numbers and notes about endpoints that are no more.
-    fn forget_what_is_gone(&self, before: &Model) {
+    fn forget_what_is_gone(&self, before: &Model, next: &Model) {
         let endpoints = &self.0.endpoints;
-        let is_there = |pool: &str, name: &str| {
-            endpoints.pool(pool).is_some_and(|pool| pool.endpoint(name).is_some())
-        };
+        let is_there =
+            |pool: &str, name: &str| endpoints.pool(pool).is_some_and(|pool| pool.endpoint(name).is_some());
+        let routes: HashSet<_> = next.routes.iter().map(|route| &route.name).collect();
+        for route in before.routes.iter().filter(|route| !routes.contains(&route.name)) {
+            self.0.metrics.retire(&[("route", &route.name)]);
+        }
         for pool in &before.pools {
+            if next.pool_index(&pool.name).is_none() {
+                self.0.metrics.retire(&[("pool", &pool.name)]);
+            }
             for endpoint in &pool.endpoints {
                 let name = endpoint.to_string();
                 if !is_there(&pool.name, &name) {
@@ -187,7 +214,9 @@ impl Node {
     }
 
     fn change_logs_and_admin(
-        &self, next: &Model, access: Option<Option<AccessLog>>,
+        &self,
+        next: &Model,
+        access: Option<Option<AccessLog>>,
         admin: Option<(base_model::model::Admin, std::net::TcpListener)>,
     ) {
         if let Some(access) = access {
@@ -238,7 +267,8 @@ fn with_old_endpoints(before: &Model, next: &[Pool]) -> Vec<Pool> {
             continue;
         }
         for endpoint in &old.endpoints {
-            let stays = pool.endpoints.iter().any(|new| new.host == endpoint.host && new.port == endpoint.port);
+            let stays =
+                pool.endpoints.iter().any(|new| new.host == endpoint.host && new.port == endpoint.port);
             if !stays {
                 pool.endpoints.push(endpoint.clone());
             }

@@ -34,7 +34,9 @@ pub fn catalog() -> KindCatalog {
 }
 
 fn entry(
-    info: KindInfo, schema: Value, check: impl Fn(&Value) -> Result<(), SettingsProblem> + Send + Sync + 'static,
+    info: KindInfo,
+    schema: Value,
+    check: impl Fn(&Value) -> Result<(), SettingsProblem> + Send + Sync + 'static,
 ) -> KindEntry {
     KindEntry::new(info, schema).with_check(check)
 }

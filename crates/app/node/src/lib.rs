@@ -9,6 +9,7 @@
 mod admin;
 mod apply;
 mod catalog;
+mod control;
 mod cores;
 mod history;
 mod listening;

@@ -41,8 +41,7 @@ impl Listening {
         for place in wanted.iter().filter(|place| !self.bound.contains_key(*place)) {
             // The same address under another name: the old sockets go once the new ones are there.
             let is_ours = place.1.port() != 0 && self.bound.values().any(|&bound| bound == place.1);
-            let sockets =
-                if is_ours { bind_beside(place.1, workers)? } else { bind(place.1, workers)? };
+            let sockets = if is_ours { bind_beside(place.1, workers)? } else { bind(place.1, workers)? };
             added.push((place.clone(), sockets));
         }
         let removed = self.bound.keys().filter(|place| !wanted.contains(place)).cloned().collect();

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base_kit::WallClock;
@@ -17,6 +17,7 @@ use traffic_health::{HealthMonitor, MonitorOptions};
 use traffic_net::BindError;
 use traffic_proxy::{Plan, PlanError, TransitionSink};
 
+use crate::control::{lock, tracked};
 use crate::history::History;
 use crate::listening::Listening;
 use crate::workers::Workers;
@@ -85,7 +86,9 @@ pub enum StartError {
     #[error(transparent)]
     AccessLog(#[from] AccessLogError),
     /// The folder of earlier configurations cannot be used.
-    #[error("cannot use the history folder {folder}: {source}; mend its permissions or change `history.folder`")]
+    #[error(
+        "cannot use the history folder {folder}: {source}; mend its permissions or change `history.folder`"
+    )]
     History {
         /// The folder.
         folder: PathBuf,
@@ -123,7 +126,8 @@ impl Node {
         let mut listening = Listening::default();
         let prepared = listening.prepare(&model, count)?;
         let admin = model.operation.admin.clone().map(bind_admin).transpose()?;
-        let access = model.operation.access_log.as_ref().map(|log| start_access_log(log, &metrics)).transpose()?;
+        let access =
+            model.operation.access_log.as_ref().map(|log| start_access_log(log, &metrics)).transpose()?;
 
         let endpoints = Arc::new(traffic_balance::Registry::new());
         endpoints.reconcile(&model.pools);
@@ -135,13 +139,26 @@ impl Node {
         let plan = Arc::new(Plan::compile(generation, Arc::clone(&model), &endpoints)?);
         health.first_round(FIRST_CHECKS).await;
         let writer = || access.as_ref().map(AccessLog::writer);
-        let workers =
-            Workers::start(count, &plan, &metrics, &sink, writer).map_err(StartError::Worker)?;
+        let workers = Workers::start(count, &plan, &metrics, &sink, writer).map_err(StartError::Worker)?;
         listening.commit(prepared, &workers).await;
 
-        let node = Self::assemble(loaded, &model, catalog, generation, Parts {
-            metrics, transitions: sink, causes, endpoints, health, workers, listening, history, access,
-        });
+        let node = Self::assemble(
+            loaded,
+            &model,
+            catalog,
+            generation,
+            Parts {
+                metrics,
+                transitions: sink,
+                causes,
+                endpoints,
+                health,
+                workers,
+                listening,
+                history,
+                access,
+            },
+        );
         node.note_applied(Origin::File);
         if let Some((settings, socket)) = admin {
             node.serve_admin(settings, socket);
@@ -149,7 +166,13 @@ impl Node {
         Ok(node)
     }
 
-    fn assemble(loaded: Loaded, model: &Arc<base_model::Model>, catalog: KindCatalog, generation: u64, parts: Parts) -> Self {
+    fn assemble(
+        loaded: Loaded,
+        model: &Arc<base_model::Model>,
+        catalog: KindCatalog,
+        generation: u64,
+        parts: Parts,
+    ) -> Self {
         let snapshot = Snapshot::new(generation, Arc::clone(model), Arc::clone(&loaded.source));
         let started = WallClock.since_epoch();
         let current = Current { snapshot, loaded: Arc::new(loaded), applied: started, origin: Origin::File };
@@ -216,7 +239,7 @@ impl Node {
         let address = socket.local_addr().unwrap_or(settings.bind);
         let token = settings.token.clone();
         let node: Arc<dyn control_api::Node> = Arc::new(self.clone());
-        crate::reload::tracked(async move {
+        tracked(async move {
             let stopped = async move { drop(stopping.await) };
             if let Err(error) = control_api::serve(socket, node, token, stopped).await {
                 tracing::error!(target: "aya::admin", %error, "admin port not served");
@@ -238,11 +261,6 @@ struct Parts {
     access: Option<AccessLog>,
 }
 
-/// Locks what the control side shares. A panic elsewhere does not make the data wrong: each holder leaves it whole.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn open_history(model: &base_model::Model) -> Result<History, StartError> {
     let settings = model.operation.history.as_ref();
     History::open(settings).map_err(|source| StartError::History {
@@ -260,7 +278,8 @@ pub(crate) fn bind_admin(settings: Admin) -> Result<(Admin, std::net::TcpListene
 
 /// Starts the access log that the configuration asks for.
 pub(crate) fn start_access_log(
-    settings: &AccessSettings, metrics: &base_signal::Registry,
+    settings: &AccessSettings,
+    metrics: &base_signal::Registry,
 ) -> Result<AccessLog, AccessLogError> {
     let format = match settings.format {
         LogFormat::Json => AccessFormat::Json,
@@ -272,6 +291,7 @@ pub(crate) fn start_access_log(
         LogTarget::File(path) => AccessTarget::File(path.clone()),
     };
     // The names were checked with the document.
-    let layout = AccessLayout::new(format, &settings.fields).unwrap_or_else(|_| AccessLayout::standard(format));
+    let layout =
+        AccessLayout::new(format, &settings.fields).unwrap_or_else(|_| AccessLayout::standard(format));
     AccessLog::start(&target, layout, metrics)
 }

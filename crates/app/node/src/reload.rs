@@ -59,14 +59,3 @@ pub async fn apply_file(node: &Node, path: &Path) {
         }
     }
 }
-
-/// Runs a task of the control side. The one place that spawns there, so that nothing runs unseen: a panic is logged.
-#[expect(clippy::disallowed_methods, reason = "the tracked helper itself")]
-pub(crate) fn tracked(task: impl Future<Output = ()> + Send + 'static) {
-    let handle = tokio::spawn(task);
-    tokio::spawn(async move {
-        if let Err(error) = handle.await {
-            tracing::error!(target: "aya::control", %error, "a control task ended");
-        }
-    });
-}

@@ -8,7 +8,7 @@ use traffic_balance::{EndpointState, Transition};
 use traffic_health::CheckSink;
 use traffic_proxy::TransitionSink;
 
-use crate::node::lock;
+use crate::control::lock;
 
 /// Why each endpoint is in the state it is in.
 #[derive(Clone, Debug, Default)]

@@ -26,7 +26,10 @@ pub(crate) struct Workers {
 impl Workers {
     /// Starts the threads. Each gets an access writer of its own, if there is a log.
     pub(crate) fn start(
-        count: usize, plan: &Arc<Plan>, metrics: &Registry, transitions: &TransitionSink,
+        count: usize,
+        plan: &Arc<Plan>,
+        metrics: &Registry,
+        transitions: &TransitionSink,
         access: impl Fn() -> Option<AccessWriter>,
     ) -> io::Result<Self> {
         let (mut commands, mut threads) = (Vec::new(), Vec::new());
@@ -55,7 +58,12 @@ impl Workers {
     }
 
     /// Gives each worker its socket of an address.
-    pub(crate) fn listen(&self, listener: &Arc<str>, bound: Listeners, open: &Arc<std::sync::atomic::AtomicU32>) {
+    pub(crate) fn listen(
+        &self,
+        listener: &Arc<str>,
+        bound: Listeners,
+        open: &Arc<std::sync::atomic::AtomicU32>,
+    ) {
         for (worker, socket) in self.commands.iter().zip(bound.sockets) {
             let listen = ListenSocket {
                 listener: Arc::clone(listener),

@@ -1,4 +1,4 @@
-//! A client's connection, from the first byte to the last.
+//! A client's connection, and what can be done with it.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -9,12 +9,10 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use base_kit::Moment;
-use traffic_net::{Buffer, BufferSize, Stream};
+use traffic_net::{Buffer, BufferPool, BufferSize, Stream};
 
-use crate::life;
-use crate::timers::Timer;
-use crate::view::ListenerView;
-use crate::worker::{DRAIN_GRACE, Worker, within};
+use crate::timers::{Timer, Timers, within};
+use crate::view::{ListenerView, View};
 
 /// How long a connection that is given up is still read from, so that the answer reaches a client that is still sending:
 /// closing with unread bytes would reset the connection and could take the answer with it.
@@ -46,55 +44,21 @@ pub(crate) enum Ending {
     Linger,
 }
 
-/// Serves a connection until it ends.
-pub(crate) async fn serve_connection(worker: &Rc<Worker>, mut client: Client) {
-    while client.next_request(worker).await {
-        let mut exchange = worker.borrow_exchange();
-        let ending = life::serve(&mut client, worker, &mut exchange).await;
-        worker.return_exchange(exchange);
-        match ending {
-            Ending::KeepAlive => client.input.release(),
-            Ending::Close => return,
-            Ending::Linger => return client.linger(worker).await,
-        }
-    }
-}
-
 impl Client {
     pub(crate) fn new(
-        worker: &Worker,
+        timers: &Timers,
+        buffers: &BufferPool,
         stream: Box<dyn Stream>,
         peer: SocketAddr,
         listener: Rc<ListenerView>,
     ) -> Self {
-        let input = Buffer::new(worker.buffers.clone(), BufferSize::Medium);
-        Self { stream, input, peer, timer: worker.timers.timer(Arc::clone(&listener.settings.name)), listener, requests: 0 }
-    }
-
-    /// Waits for the first byte of a request. False when none will come.
-    async fn next_request(&mut self, worker: &Worker) -> bool {
-        if !self.input.is_empty() {
-            return true;
-        }
-        let stays = self.follow(&worker.view()) && !worker.is_draining();
-        let timeouts = &self.listener.settings.timeouts;
-        let patience = match (self.requests, stays) {
-            (0, _) => timeouts.request_head,
-            (_, true) => timeouts.idle,
-            (_, false) => DRAIN_GRACE,
-        };
-        self.timer.set_idle(worker.now() + patience);
-        self.input.resize(BufferSize::Medium);
-        poll_fn(|cx| match self.stream.poll_receive(cx, &mut self.input) {
-            Poll::Ready(Ok(count)) => Poll::Ready(count > 0),
-            Poll::Ready(Err(_)) => Poll::Ready(false),
-            Poll::Pending => self.timer.poll_expired(cx).map(|()| false),
-        })
-        .await
+        let timer = timers.timer(Arc::clone(&listener.settings.name));
+        let input = Buffer::new(buffers.clone(), BufferSize::Medium);
+        Self { stream, input, peer, timer, listener, requests: 0 }
     }
 
     /// Follows a reload. False if the listener is gone.
-    pub(crate) fn follow(&mut self, view: &crate::view::View) -> bool {
+    pub(crate) fn follow(&mut self, view: &View) -> bool {
         let current = view.listeners.get(self.listener.index);
         if current.is_some_and(|current| Rc::ptr_eq(current, &self.listener)) {
             return true;
@@ -126,8 +90,8 @@ impl Client {
     }
 
     /// Says that no more is sent, then reads what the client still sends, within limits.
-    async fn linger(mut self, worker: &Worker) {
-        self.timer.set(worker.now() + LINGER);
+    pub(crate) async fn linger(mut self, now: Moment) {
+        self.timer.set(now + LINGER);
         let (stream, input) = (&mut self.stream, &mut self.input);
         let mut read = 0;
         let reading = poll_fn(|cx| {
@@ -144,24 +108,5 @@ impl Client {
             Poll::Ready(())
         });
         let _ = within(&self.timer, reading).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What an idle connection costs is mostly its task, and that is as large as its largest state.
-    const MAX_TASK_BYTES: usize = 2048;
-
-    fn size_of_future<A, B, F: Future>(_: impl FnOnce(A, B) -> F) -> usize {
-        size_of::<F>()
-    }
-
-    #[test]
-    fn a_connections_task_is_small() {
-        let size = size_of_future(|worker: &'static Rc<Worker>, client: Client| serve_connection(worker, client));
-        println!("a connection's task: {size} bytes, of which the client {}", size_of::<Client>());
-        assert!(size <= MAX_TASK_BYTES, "{size} bytes");
     }
 }

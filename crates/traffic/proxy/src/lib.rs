@@ -15,15 +15,17 @@
 
 mod answer;
 mod client;
-mod exchange;
+mod connection;
 mod failure;
 mod life;
 mod plan;
 mod relay;
+mod thread;
 mod timers;
 mod upstream;
 mod view;
 mod worker;
 
 pub use plan::{Plan, PlanError};
-pub use worker::{Command, ListenSocket, TransitionSink, WorkerSetup, run};
+pub use thread::{Command, ListenSocket, run};
+pub use worker::{TransitionSink, WorkerSetup};

@@ -13,10 +13,9 @@ use base_signal::Reason;
 use traffic_http::{Method, Version};
 
 use crate::client::{Client, Ending};
-use crate::exchange::Exchange;
 use crate::failure::Failure;
 use crate::plan::ActionPlan;
-use crate::relay::Pump;
+use crate::relay::Exchange;
 use crate::view::View;
 use crate::worker::Worker;
 
@@ -29,8 +28,6 @@ pub(crate) struct Life<'a> {
     view: Rc<View>,
     method: Method,
     version: Version,
-    /// The request's body on its way up.
-    up: Pump,
     /// Whether the client waits for a 100 before it sends the body.
     awaits_continue: bool,
     /// Whether the client asked to switch protocols.
@@ -68,7 +65,6 @@ impl<'a> Life<'a> {
             view,
             method: Method::Get,
             version: Version::Http11,
-            up: Pump::empty(),
             awaits_continue: false,
             upgrades: false,
             deadline: Moment::NEVER,

@@ -6,6 +6,8 @@
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::future::Future;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -201,6 +203,20 @@ impl Drop for Timer {
     fn drop(&mut self) {
         self.timers.0.entries.borrow_mut().try_remove(self.slot);
     }
+}
+
+/// The deadline came first.
+#[derive(Debug)]
+pub(crate) struct Expired;
+
+/// Waits for a future until the timer, which the caller has set, expires.
+pub(crate) async fn within<T>(timer: &Timer, future: impl Future<Output = T>) -> Result<T, Expired> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Ok(output)),
+        Poll::Pending => timer.poll_expired(cx).map(|()| Err(Expired)),
+    })
+    .await
 }
 
 #[cfg(test)]

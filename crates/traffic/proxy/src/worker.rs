@@ -1,16 +1,9 @@
 //! A worker: one thread, one runtime, and everything that its connections share without a lock.
 
-mod accept;
-mod command;
-mod run;
-
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use base_kit::{Clock, Moment, MonotonicClock, SeededRng};
@@ -19,14 +12,11 @@ use tokio::sync::Notify;
 use traffic_balance::{EndpointId, EndpointState, Transition};
 use traffic_net::BufferPool;
 
-use crate::exchange::Exchange;
 use crate::plan::{Plan, PlanError};
-use crate::timers::{Timer, Timers};
+use crate::relay::Exchange;
+use crate::timers::Timers;
 use crate::upstream::Reach;
 use crate::view::View;
-
-pub use command::{Command, ListenSocket};
-pub use run::{WorkerSetup, run};
 
 /// Scratch memory kept for requests to come.
 const KEPT_EXCHANGES: usize = 64;
@@ -36,6 +26,18 @@ pub(crate) const DRAIN_GRACE: Duration = Duration::from_millis(500);
 
 /// Told of every change of an endpoint's state that traffic brings about.
 pub type TransitionSink = Arc<dyn Fn(&Transition) + Send + Sync>;
+
+/// What a worker starts with.
+pub struct WorkerSetup {
+    /// The first configuration.
+    pub plan: Arc<Plan>,
+    /// Where it counts; of its own.
+    pub shard: Shard,
+    /// Where it logs requests, if anywhere.
+    pub access: Option<AccessWriter>,
+    /// Told of changes of endpoint state that its traffic brings about.
+    pub transitions: TransitionSink,
+}
 
 /// What the connections of one thread share.
 pub(crate) struct Worker {
@@ -143,11 +145,11 @@ impl Worker {
         self.draining.get()
     }
 
-    fn connection_opened(&self) {
+    pub(crate) fn connection_opened(&self) {
         self.connections.set(self.connections.get() + 1);
     }
 
-    fn connection_closed(&self) {
+    pub(crate) fn connection_closed(&self) {
         self.connections.set(self.connections.get() - 1);
         if self.draining.get() && self.connections.get() == 0 {
             self.drained.notify_one();
@@ -164,7 +166,7 @@ impl Worker {
     }
 
     /// What is done often: ejections that are over end, and the access log gets what there is.
-    fn tick(&self) {
+    pub(crate) fn tick(&self) {
         let now = self.now();
         for pool in &self.view().pools {
             // The control side does the same. A worker does not depend on its being alive.
@@ -178,7 +180,7 @@ impl Worker {
     }
 
     /// What is done now and then: connections that are idle too long or closed, and endpoints that are gone, are let go.
-    fn tidy_up(&self) {
+    pub(crate) fn tidy_up(&self) {
         let now = self.now();
         let view = self.view();
         let mut idle_timeouts = HashMap::new();
@@ -193,18 +195,4 @@ impl Worker {
             idle_timeout.is_some() || Rc::strong_count(reach) > 1
         });
     }
-}
-
-/// The deadline came first.
-#[derive(Debug)]
-pub(crate) struct Expired;
-
-/// Waits for a future until the timer, which the caller has set, expires.
-pub(crate) async fn within<T>(timer: &Timer, future: impl Future<Output = T>) -> Result<T, Expired> {
-    let mut future = pin!(future);
-    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Ok(output)),
-        Poll::Pending => timer.poll_expired(cx).map(|()| Err(Expired)),
-    })
-    .await
 }

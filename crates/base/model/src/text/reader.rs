@@ -18,7 +18,7 @@ pub(crate) fn read(
 ) -> Option<Node> {
     let mut reader = Reader {
         parser: Parser::new_from_str(source),
-        lines: lines(source),
+        text: CharacterIndex::of(source),
         environment,
         problems,
         anchors: HashMap::new(),
@@ -58,7 +58,7 @@ struct Size {
 
 struct Reader<'s, 'r> {
     parser: Parser<'s, StrInput<'s>>,
-    lines: Vec<&'s str>,
+    text: CharacterIndex<'s>,
     environment: Option<Environment<'r>>,
     problems: &'r mut Problems,
     anchors: HashMap<usize, (Node, Size)>,
@@ -114,7 +114,7 @@ impl<'s> Reader<'s, '_> {
         let (anchor, tagged, node) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.total.bytes += text.len();
-                let span = self.scalar_span(&text, style, convert(span));
+                let span = self.scalar_span(&text, style, span);
                 (anchor, tag.is_some(), self.scalar(text.into_owned(), style, span))
             }
             Event::SequenceStart(anchor, tag) => (anchor, tag.is_some(), self.list(span, depth)?),
@@ -143,12 +143,16 @@ impl<'s> Reader<'s, '_> {
     }
 
     /// The parser lets some scalars reach up to the next token, over spaces and comments.
-    fn scalar_span(&self, text: &str, style: ScalarStyle, span: Span) -> Span {
+    fn scalar_span(&self, text: &str, style: ScalarStyle, span: ParserSpan) -> Span {
+        let rest = self.text.from(span.start.index());
+        let span = convert(span);
         let end = match style {
-            ScalarStyle::SingleQuoted => closing_quote(&self.lines, span, '\''),
-            ScalarStyle::DoubleQuoted => closing_quote(&self.lines, span, '"'),
-            ScalarStyle::Plain => plain_end(&self.lines, span, text),
-            ScalarStyle::Literal | ScalarStyle::Folded => None,
+            ScalarStyle::SingleQuoted => closing_quote(rest, span.start, '\''),
+            ScalarStyle::DoubleQuoted => closing_quote(rest, span.start, '"'),
+            ScalarStyle::Plain if rest.starts_with(text) => {
+                Some(span.part(0, text.chars().count().max(1)).end)
+            }
+            _ => None,
         };
         Span { end: end.unwrap_or(span.end), ..span }
     }
@@ -256,37 +260,55 @@ impl<'s> Reader<'s, '_> {
     }
 }
 
-/// Behind the quote that closes the scalar at the start of the span.
-fn closing_quote(lines: &[&str], span: Span, quote: char) -> Option<Position> {
-    let mut skip = span.start.column as usize;
+/// Behind the quote that closes the scalar at the start of the text.
+fn closing_quote(text: &str, start: Position, quote: char) -> Option<Position> {
+    let mut at = Position { column: start.column + 1, ..start };
+    let mut characters = text.chars().skip(1).peekable();
     let mut escaped = false;
-    for line in span.start.line..=span.end.line {
-        let text = lines.get((line as usize).checked_sub(1)?)?;
-        let mut characters = (1_u32..).zip(text.chars()).skip(skip).peekable();
-        skip = 0;
-        while let Some((column, c)) = characters.next() {
-            let doubled = quote == '\'' && characters.peek().is_some_and(|(_, next)| *next == quote);
-            if escaped {
-                escaped = false;
-            } else if c == '\\' && quote == '"' {
-                escaped = true;
-            } else if c == quote && doubled {
-                characters.next();
-            } else if c == quote {
-                return Some(Position { line, column: column + 1 });
-            }
+    while let Some(c) = characters.next() {
+        let mut width = 1;
+        if escaped {
+            escaped = false;
+        } else if c == '\\' && quote == '"' {
+            escaped = true;
+        } else if c == quote && quote == '\'' && characters.next_if_eq(&quote).is_some() {
+            width = 2;
+        } else if c == quote {
+            return Some(Position { column: at.column + 1, ..at });
         }
-        escaped = false;
+        let ends_line = c == '\n' || (c == '\r' && characters.peek() != Some(&'\n'));
+        at = if ends_line {
+            Position { line: at.line + 1, column: 1 }
+        } else {
+            Position { column: at.column + width, ..at }
+        };
     }
     None
 }
 
-/// Behind the last character of a plain scalar that stands on one line.
-fn plain_end(lines: &[&str], span: Span, text: &str) -> Option<Position> {
-    let line = lines.get((span.start.line as usize).checked_sub(1)?)?;
-    let length = text.chars().count();
-    let start = (span.start.column as usize).checked_sub(1)?;
-    line.chars().skip(start).take(length).eq(text.chars()).then(|| span.part(0, length.max(1)).end)
+/// Finds characters by their number, as the parser counts, without walking through all that is in front of them.
+struct CharacterIndex<'s> {
+    text: &'s str,
+    /// Where every [`STRIDE`]th character begins, in bytes.
+    starts: Vec<usize>,
+}
+
+/// Few enough characters to walk through, many enough to keep the index small.
+const STRIDE: usize = 64;
+
+impl<'s> CharacterIndex<'s> {
+    fn of(text: &'s str) -> Self {
+        Self { text, starts: text.char_indices().step_by(STRIDE).map(|(start, _)| start).collect() }
+    }
+
+    /// The text from this character on.
+    fn from(&self, index: usize) -> &'s str {
+        let near =
+            self.starts.get(index / STRIDE).and_then(|start| self.text.get(*start..)).unwrap_or_default();
+        let mut characters = near.chars();
+        characters.by_ref().take(index % STRIDE).for_each(drop);
+        characters.as_str()
+    }
 }
 
 fn too_deep(span: Span) -> Diagnostic {

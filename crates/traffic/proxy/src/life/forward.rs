@@ -12,9 +12,9 @@ use crate::client::Ending;
 use crate::failure::Failure;
 use crate::life::Life;
 use crate::plan::RoutePlan;
-use crate::relay::{Broken, Fault, Pump, Transfer, tunnel};
+use crate::relay::{Broken, Fault, Transfer, tunnel};
+use crate::timers::{Expired, within};
 use crate::upstream::{Connection, LocalPool, PickContext, Turn};
-use crate::worker::{Expired, within};
 
 /// Interim answers that are relayed for one request; an endpoint that sends more is broken.
 const MAX_INTERIM: u32 = 32;
@@ -71,7 +71,7 @@ impl Life<'_> {
     /// Whether the request can be sent once more without harm: the endpoint got nothing of it, or it is one that may be
     /// repeated (RFC 9110 §9.2.2); and all of its body that was taken from the client is still here.
     fn may_send_again(&self) -> bool {
-        let harmless = !self.up.has_sent() || self.method.is_idempotent();
+        let harmless = !self.exchange.up.has_sent() || self.method.is_idempotent();
         harmless && self.exchange.replay.is_complete()
     }
 
@@ -137,8 +137,9 @@ impl Life<'_> {
         exchange.to_endpoint.clear();
         exchange.response.clear();
         exchange.request.encode(&mut exchange.to_endpoint);
-        if self.up.has_begun() {
-            let rewound = self.up.rewind(&mut self.client.input, &mut exchange.to_endpoint, &exchange.replay);
+        if exchange.up.has_begun() {
+            let rewound =
+                exchange.up.rewind(&mut self.client.input, &mut exchange.to_endpoint, &exchange.replay);
             rewound
                 .map_err(|error| Broken { fault: Fault::Client, failure: Failure::bad_request(&error) })?;
         }
@@ -168,7 +169,7 @@ impl Life<'_> {
 
     fn transfer<'t>(&'t mut self, connection: &'t mut Connection, local: &'t LocalPool) -> Transfer<'t> {
         let mut transfer =
-            Transfer::new(self.client, connection, self.exchange, &mut self.up, &local.settings, self.worker);
+            Transfer::new(self.client, connection, self.exchange, &local.settings, self.worker.clock);
         transfer.request_deadline = self.deadline;
         transfer.awaits_continue = self.awaits_continue;
         transfer
@@ -215,22 +216,22 @@ impl Life<'_> {
             }
         };
         let persists = self.exchange.response.persists() && framing != Framing::UntilClose;
-        let mut down = Pump::new(framing, answer::client_framing(framing, self.version));
+        self.exchange.down.reset(framing, answer::client_framing(framing, self.version));
         self.prepare_response(persists, framing, route);
         let head_bytes = self.exchange.to_client.len() as u64;
         let result = {
             let mut transfer = self.transfer(&mut connection, local);
-            poll_fn(|cx| transfer.poll_answer(cx, &mut down)).await
+            poll_fn(|cx| transfer.poll_answer(cx)).await
         };
-        self.exchange.record.bytes_sent += head_bytes + down.body_bytes;
+        self.exchange.record.bytes_sent += head_bytes + self.exchange.down.body_bytes;
         if let Err(broken) = result {
             self.note_failure(&broken, turn, local);
             // What breaks before anything of it was sent can still be answered properly.
-            self.begun = down.has_sent();
+            self.begun = self.exchange.down.has_sent();
             return Err(broken.failure);
         }
         self.note_success(turn, local);
-        if !self.up.is_finished() {
+        if !self.exchange.up.is_finished() {
             // The endpoint has answered without wanting the rest of the request, and the client is still sending it.
             return Ok(Ending::Linger);
         }
@@ -243,7 +244,7 @@ impl Life<'_> {
 
     /// Makes the endpoint's head the one that the client gets.
     fn prepare_response(&mut self, persists: bool, framing: Framing, route: &RoutePlan) {
-        let half_sent = !self.up.is_finished() && (self.awaits_continue || !persists);
+        let half_sent = !self.exchange.up.is_finished() && (self.awaits_continue || !persists);
         let until_close = answer::client_framing(framing, self.version) == Framing::UntilClose;
         self.closes |= half_sent || until_close || self.worker.is_draining();
         self.identify_response();
@@ -269,7 +270,7 @@ impl Life<'_> {
         local: &LocalPool,
         route: &RoutePlan,
     ) -> Result<Ending, Failure> {
-        if !self.upgrades || !self.up.is_finished() {
+        if !self.upgrades || !self.exchange.up.is_finished() {
             let broken = Broken {
                 fault: Fault::Endpoint,
                 failure: Failure::with(Reason::BadResponse, "it switched protocols without being asked"),
@@ -286,7 +287,7 @@ impl Life<'_> {
         exchange.record.bytes_sent += exchange.to_client.len() as u64;
         self.begun = true;
         self.note_success(turn, local);
-        let (up, down) = tunnel(self.client, &mut connection, self.exchange, self.worker).await;
+        let (up, down) = tunnel(self.client, &mut connection, self.exchange, self.worker.clock).await;
         self.exchange.record.bytes_received += up;
         self.exchange.record.bytes_sent += down;
         Ok(Ending::Close)

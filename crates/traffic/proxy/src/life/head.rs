@@ -8,11 +8,10 @@ use base_model::model::Route;
 use base_signal::Reason;
 use traffic_http::{Framing, Method};
 
-use crate::exchange::Lookup;
 use crate::failure::Failure;
 use crate::life::Life;
-use crate::relay::Pump;
-use crate::worker::within;
+use crate::relay::Lookup;
+use crate::timers::within;
 
 impl Life<'_> {
     /// Reads until the head is complete. The bytes behind it stay in the client's buffer.
@@ -60,11 +59,12 @@ impl Life<'_> {
 
     /// Takes from the head what decides how the exchange goes on, and refuses what a gateway must not pass on.
     pub(super) fn admit(&mut self) -> Result<(), Failure> {
-        let request = &self.exchange.request;
-        self.exchange.asked.note(request);
+        let exchange = &mut *self.exchange;
+        let request = &exchange.request;
+        exchange.asked.note(request);
         (self.method, self.version) = (request.method(), request.version());
         let framing = request.framing().map_err(|error| Failure::bad_request(&error))?;
-        self.up = Pump::new(framing, framing);
+        exchange.up.reset(framing, framing);
         self.closes |= !request.persists() || self.worker.is_draining();
         let expects = request.expects_continue().map_err(|error| Failure::bad_request(&error))?;
         self.awaits_continue = expects && framing != Framing::Empty;

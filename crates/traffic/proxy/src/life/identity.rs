@@ -27,7 +27,7 @@ impl Life<'_> {
         } else {
             hygiene::strip_hop_by_hop(request.fields_mut());
         }
-        if self.up.framing() == Framing::Chunked {
+        if self.exchange.up.framing() == Framing::Chunked {
             request.fields_mut().set("transfer-encoding", b"chunked");
         }
         forwarding::apply(request, listener.forwarded, &Hop { peer, is_trusted, scheme: "http" });

@@ -65,7 +65,7 @@ impl Life<'_> {
             }
         }
         // A body that is here already is read over. One that is still to come may be long, so it ends the connection.
-        let unread = !self.up.discard(&mut self.client.input);
+        let unread = !self.exchange.up.discard(&mut self.client.input);
         self.closes |= unread || self.worker.is_draining();
         self.worker.date.put(&mut answer.head);
         self.put_request_id(&mut answer.head);

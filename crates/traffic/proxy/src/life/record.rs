@@ -9,8 +9,9 @@ use crate::life::Life;
 impl Life<'_> {
     /// Counts the request and logs it.
     pub(super) fn record(&mut self) {
-        let record = &mut self.exchange.record;
-        record.bytes_received += self.up.body_bytes;
+        let exchange = &mut *self.exchange;
+        let record = &mut exchange.record;
+        record.bytes_received += exchange.up.body_bytes;
         let duration = self.worker.now() - record.started;
         let meters = self.view.route_meters(record.route, &self.worker.shard);
         meters.answered(record.status);

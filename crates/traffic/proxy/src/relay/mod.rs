@@ -1,9 +1,10 @@
 //! Moving bytes between a client and an endpoint.
 
+mod exchange;
 mod pump;
 mod transfer;
 mod tunnel;
 
-pub(crate) use pump::{Pump, Replay};
+pub(crate) use exchange::{Exchange, Lookup};
 pub(crate) use transfer::{Broken, Fault, Transfer};
 pub(crate) use tunnel::tunnel;

@@ -95,6 +95,12 @@ pub(crate) struct Pump {
     pub(crate) progress: u64,
 }
 
+impl Default for Pump {
+    fn default() -> Self {
+        Self::new(Framing::Empty, Framing::Empty)
+    }
+}
+
 /// The two connections of a pump and what lies between them.
 pub(crate) struct Ends<'a> {
     pub(crate) source: &'a mut dyn Stream,
@@ -129,9 +135,15 @@ impl Pump {
         self.finished
     }
 
-    /// A pump for no body at all.
-    pub(crate) fn empty() -> Self {
-        Self::new(Framing::Empty, Framing::Empty)
+    /// Begins with the next body; keeps its memory.
+    pub(crate) fn reset(&mut self, from: Framing, to: Framing) {
+        self.reader.reset(from);
+        self.writer = BodyWriter::new(to);
+        self.to = to;
+        self.reframes = matches!(from, Framing::Chunked) || matches!(to, Framing::Chunked);
+        (self.out_sent, self.direct, self.body_bytes, self.progress) = (0, 0, 0, 0);
+        (self.ended, self.finished, self.sent) = (false, false, false);
+        self.waits_for = Side::Source;
     }
 
     /// How the sink gets the body.

@@ -3,18 +3,17 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use base_kit::{Clock, Moment};
+use base_kit::{Clock, Moment, MonotonicClock};
 use base_model::model::Pool;
 use base_signal::Reason;
 use traffic_http::HeadLimits;
 use traffic_net::Peek;
 
 use crate::client::Client;
-use crate::exchange::Exchange;
 use crate::failure::Failure;
-use crate::relay::pump::{Ends, Pump, PumpError, Side};
+use crate::relay::exchange::Exchange;
+use crate::relay::pump::{Ends, PumpError, Side};
 use crate::upstream::Connection;
-use crate::worker::Worker;
 
 /// Most header fields of an answer: far more than honest servers send, few enough to bound the work.
 const MAX_RESPONSE_FIELDS: usize = 500;
@@ -55,15 +54,22 @@ struct Progress {
     down: u64,
 }
 
+/// How far an exchange is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The head of the answer is awaited.
+    Head,
+    /// The answer's body is relayed.
+    Answer,
+}
+
 /// The two connections of an exchange.
 pub(crate) struct Transfer<'a> {
     pub(crate) client: &'a mut Client,
     pub(crate) connection: &'a mut Connection,
     pub(crate) exchange: &'a mut Exchange,
-    /// The request's direction.
-    pub(crate) up: &'a mut Pump,
     pub(crate) pool: &'a Pool,
-    pub(crate) worker: &'a Worker,
+    pub(crate) clock: MonotonicClock,
     /// For the whole request.
     pub(crate) request_deadline: Moment,
     /// Whether the client waits for a 100 before it sends its body.
@@ -82,17 +88,15 @@ impl<'a> Transfer<'a> {
         client: &'a mut Client,
         connection: &'a mut Connection,
         exchange: &'a mut Exchange,
-        up: &'a mut Pump,
         pool: &'a Pool,
-        worker: &'a Worker,
+        clock: MonotonicClock,
     ) -> Self {
         Self {
             client,
             connection,
             exchange,
-            up,
             pool,
-            worker,
+            clock,
             request_deadline: Moment::NEVER,
             awaits_continue: false,
             up_broken: None,
@@ -133,7 +137,7 @@ impl<'a> Transfer<'a> {
             }
         }
         self.poll_client_gone(cx)?;
-        self.poll_deadline(cx, None)
+        self.poll_deadline(cx, Phase::Head)
     }
 
     fn no_answer(&mut self, began: bool, error: Option<io::Error>) -> Broken {
@@ -144,7 +148,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Relays the answer's body, and what is left of the request's, until the answer is complete.
-    pub(crate) fn poll_answer(&mut self, cx: &mut Context<'_>, down: &mut Pump) -> Poll<Result<(), Broken>> {
+    pub(crate) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         self.poll_up(cx)?;
         let mut ends = Ends {
             source: &mut *self.connection.stream,
@@ -153,7 +157,7 @@ impl<'a> Transfer<'a> {
             out: &mut self.exchange.to_client,
             replay: None,
         };
-        match down.poll(cx, &mut ends) {
+        match self.exchange.down.poll(cx, &mut ends) {
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
             Poll::Ready(Err(PumpError::Sink(error))) => {
                 Poll::Ready(Err(Broken::client(Failure::with(Reason::ClientClosed, error))))
@@ -164,13 +168,13 @@ impl<'a> Transfer<'a> {
             Poll::Ready(Err(PumpError::Malformed(error))) => {
                 Poll::Ready(Err(Broken::endpoint(Failure::with(Reason::ResponseBroken, error))))
             }
-            Poll::Pending => self.poll_deadline(cx, Some(down)),
+            Poll::Pending => self.poll_deadline(cx, Phase::Answer),
         }
     }
 
     /// Moves the request's body. An endpoint that stops taking it may still answer, so that alone is no failure.
     fn poll_up(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
-        if self.up.is_finished() || self.up_broken.is_some() {
+        if self.exchange.up.is_finished() || self.up_broken.is_some() {
             return Ok(());
         }
         let mut ends = Ends {
@@ -180,7 +184,7 @@ impl<'a> Transfer<'a> {
             out: &mut self.exchange.to_endpoint,
             replay: Some(&mut self.exchange.replay),
         };
-        match self.up.poll(cx, &mut ends) {
+        match self.exchange.up.poll(cx, &mut ends) {
             Poll::Pending | Poll::Ready(Ok(())) => Ok(()),
             Poll::Ready(Err(PumpError::Sink(error))) => {
                 self.up_broken = Some(error);
@@ -197,7 +201,7 @@ impl<'a> Transfer<'a> {
 
     /// Notices a client that is gone for good while its answer is awaited. One that only sends no more still wants it.
     fn poll_client_gone(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
-        if self.client_seen || !self.up.is_finished() {
+        if self.client_seen || !self.exchange.up.is_finished() {
             return Ok(());
         }
         match self.client.stream.poll_peek(cx) {
@@ -210,14 +214,15 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    fn poll_deadline(&mut self, cx: &mut Context<'_>, down: Option<&Pump>) -> Poll<Result<(), Broken>> {
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, phase: Phase) -> Poll<Result<(), Broken>> {
+        let (up, down) = (&self.exchange.up, &self.exchange.down);
         let progress = Progress {
-            up: self.up.progress,
-            up_finished: self.up.is_finished() || self.up_broken.is_some(),
-            down: down.map_or(0, |down| down.progress),
+            up: up.progress,
+            up_finished: up.is_finished() || self.up_broken.is_some(),
+            down: down.progress,
         };
         if self.armed != Some(progress) {
-            self.arm(progress, down);
+            self.arm(progress, phase);
         }
         ready!(self.client.timer.poll_expired(cx));
         let fault = match self.reason {
@@ -228,21 +233,26 @@ impl<'a> Transfer<'a> {
     }
 
     /// Sets the deadline for the next progress, whoever owes it.
-    fn arm(&mut self, progress: Progress, down: Option<&Pump>) {
-        let now = self.worker.clock.now();
-        if down.is_none() {
+    fn arm(&mut self, progress: Progress, phase: Phase) {
+        let now = self.clock.now();
+        let (up, down) = (&self.exchange.up, &self.exchange.down);
+        let (pool, client) = (&self.pool.timeouts, &self.client.listener.settings.timeouts);
+        let (span, reason) = match phase {
+            Phase::Answer => match down.waits_for() {
+                Side::Source => (pool.response_progress, Reason::ResponseTimeout),
+                Side::Sink => (client.send_progress, Reason::ClientSendTimeout),
+            },
+            Phase::Head => match (progress.up_finished, up.waits_for()) {
+                (false, Side::Sink) => (pool.send_progress, Reason::UpstreamSendTimeout),
+                (false, Side::Source) if !self.awaits_continue || up.body_bytes > 0 => {
+                    (client.body_progress, Reason::RequestBodyTimeout)
+                }
+                _ => (pool.first_byte, Reason::FirstByteTimeout),
+            },
+        };
+        if phase == Phase::Head {
             self.sent = now;
         }
-        let (pool, client) = (&self.pool.timeouts, &self.client.listener.settings.timeouts);
-        let (span, reason) = match (down.map(Pump::waits_for), progress.up_finished, self.up.waits_for()) {
-            (Some(Side::Source), ..) => (pool.response_progress, Reason::ResponseTimeout),
-            (Some(Side::Sink), ..) => (client.send_progress, Reason::ClientSendTimeout),
-            (None, false, Side::Sink) => (pool.send_progress, Reason::UpstreamSendTimeout),
-            (None, false, Side::Source) if !self.awaits_continue || self.up.body_bytes > 0 => {
-                (client.body_progress, Reason::RequestBodyTimeout)
-            }
-            (None, ..) => (pool.first_byte, Reason::FirstByteTimeout),
-        };
         let deadline = now + span;
         self.reason = if self.request_deadline < deadline { Reason::RequestTimeout } else { reason };
         self.client.timer.set(deadline.min(self.request_deadline));

@@ -3,15 +3,14 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use base_kit::{Clock, Moment};
+use base_kit::{Clock, Moment, MonotonicClock};
 use traffic_http::Framing;
 use traffic_net::{Buffer, Stream};
 
 use crate::client::Client;
-use crate::exchange::Exchange;
+use crate::relay::exchange::Exchange;
 use crate::relay::pump::{Ends, Pump};
 use crate::upstream::Connection;
-use crate::worker::Worker;
 
 /// One direction of a tunnel.
 struct Way {
@@ -58,7 +57,7 @@ pub(crate) async fn tunnel(
     client: &mut Client,
     connection: &mut Connection,
     exchange: &mut Exchange,
-    worker: &Worker,
+    clock: MonotonicClock,
 ) -> (u64, u64) {
     let idle = client.listener.settings.timeouts.idle;
     let (mut up, mut down) = (Way::new(), Way::new());
@@ -87,7 +86,7 @@ pub(crate) async fn tunnel(
         let progress = up.pump.progress + down.pump.progress;
         if progress != armed {
             armed = progress;
-            let deadline: Moment = worker.clock.now() + idle;
+            let deadline: Moment = clock.now() + idle;
             // A drain may cut a silent tunnel short, as it does an idle connection.
             client.timer.set(deadline);
         }

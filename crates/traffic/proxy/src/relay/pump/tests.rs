@@ -45,9 +45,12 @@ impl Stream for Memory {
         if self.is_pending() {
             return Poll::Pending;
         }
-        let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
-        let count = all.len().min(self.takes);
-        self.taken.extend_from_slice(&all[..count]);
+        let mut count = 0;
+        for slice in slices {
+            let piece = &slice[..slice.len().min(self.takes - count)];
+            self.taken.extend_from_slice(piece);
+            count += piece.len();
+        }
         Poll::Ready(Ok(count))
     }
 
@@ -70,7 +73,8 @@ struct Run {
 
 impl Run {
     fn new(pieces: &[&[u8]], takes: usize) -> Self {
-        let source = Memory { gives: pieces.iter().map(|piece| piece.to_vec()).collect(), ..Memory::default() };
+        let source =
+            Memory { gives: pieces.iter().map(|piece| piece.to_vec()).collect(), ..Memory::default() };
         let mut replay = Replay::default();
         replay.start(1 << 20);
         Self {
@@ -164,7 +168,12 @@ fn bad_chunks_are_found() {
 fn a_rewound_pump_sends_all_of_it_again() {
     for (framing, pieces, rest, want) in [
         (Framing::Length(8), &[&b"abcd"[..]][..], &b"efgh"[..], &b"HEADabcdefgh"[..]),
-        (Framing::Chunked, &[&b"4\r\nabcd\r\n"[..]], b"4\r\nefgh\r\n0\r\n\r\n", b"HEAD4\r\nabcd\r\n4\r\nefgh\r\n0\r\n\r\n"),
+        (
+            Framing::Chunked,
+            &[&b"4\r\nabcd\r\n"[..]],
+            b"4\r\nefgh\r\n0\r\n\r\n",
+            b"HEAD4\r\nabcd\r\n4\r\nefgh\r\n0\r\n\r\n",
+        ),
     ] {
         let mut run = Run::new(pieces, 3);
         let mut pump = Pump::new(framing, framing);

@@ -8,9 +8,9 @@ use base_kit::Moment;
 use base_signal::Reason;
 use traffic_balance::EndpointId;
 use traffic_http::request_id::RequestId;
-use traffic_http::{Fields, RequestHead, ResponseHead};
+use traffic_http::{Fields, Framing, RequestHead, ResponseHead};
 
-use crate::relay::Replay;
+use crate::relay::pump::{Pump, Replay};
 use crate::upstream::Reach;
 
 /// Scratch that has grown above this is given back to the allocator.
@@ -21,6 +21,10 @@ const KEPT_BYTES: usize = 128 << 10;
 pub(crate) struct Exchange {
     pub(crate) request: RequestHead,
     pub(crate) response: ResponseHead,
+    /// The request's body on its way up.
+    pub(crate) up: Pump,
+    /// The answer's body on its way down.
+    pub(crate) down: Pump,
     /// Bytes on their way to the endpoint: the head, then re-framed body.
     pub(crate) to_endpoint: Vec<u8>,
     /// Bytes on their way to the client.
@@ -139,6 +143,8 @@ impl Exchange {
     pub(crate) fn reset(&mut self) -> bool {
         self.request.clear();
         self.response.clear();
+        self.up.reset(Framing::Empty, Framing::Empty);
+        self.down.reset(Framing::Empty, Framing::Empty);
         self.to_endpoint.clear();
         self.to_client.clear();
         self.replay.start(0);

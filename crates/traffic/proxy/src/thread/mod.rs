@@ -1,5 +1,8 @@
 //! A worker's thread: its runtime and its standing tasks.
 
+mod accept;
+mod command;
+
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -8,14 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base_kit::{Clock, Moment};
-use base_signal::{AccessWriter, Shard};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::spawn_local;
 
 use crate::plan::Plan;
-use crate::worker::accept::Acceptor;
-use crate::worker::{Command, TransitionSink, Worker};
+use crate::worker::{Worker, WorkerSetup};
+
+use accept::Acceptor;
+
+pub use command::{Command, ListenSocket};
 
 /// How often log lines are handed over and ejections looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -23,18 +28,6 @@ const TICK: Duration = Duration::from_millis(100);
 const TICKS_PER_TIDY_UP: u32 = 10;
 /// Longest sleep of the timer task; a deadline set meanwhile wakes it earlier.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
-
-/// What a worker starts with.
-pub struct WorkerSetup {
-    /// The first configuration.
-    pub plan: Arc<Plan>,
-    /// Where it counts; of its own.
-    pub shard: Shard,
-    /// Where it logs requests, if anywhere.
-    pub access: Option<AccessWriter>,
-    /// Told of changes of endpoint state that its traffic brings about.
-    pub transitions: TransitionSink,
-}
 
 /// Runs a worker on the calling thread until it was told to drain and has done so, or its commands end.
 ///

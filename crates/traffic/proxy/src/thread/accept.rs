@@ -14,8 +14,10 @@ use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_local};
 use traffic_net::TcpSocket;
 
-use crate::client::{Client, serve_connection};
-use crate::worker::{ListenSocket, Worker};
+use crate::client::Client;
+use crate::connection::serve_connection;
+use crate::thread::ListenSocket;
+use crate::worker::Worker;
 
 /// How long to wait when the system has no descriptor or memory for another connection, or a listener is at its limit: short
 /// enough not to be felt, long enough not to burn a core.
@@ -117,7 +119,13 @@ impl Door {
         };
         listener.meters.accepted.increment();
         let counted = Counted::new(&self.worker, &self.open, listener.meters.open.clone());
-        let client = Client::new(&self.worker, Box::new(TcpSocket::new(stream)), peer, Rc::clone(listener));
+        let client = Client::new(
+            &self.worker.timers,
+            &self.worker.buffers,
+            Box::new(TcpSocket::new(stream)),
+            peer,
+            Rc::clone(listener),
+        );
         spawn_local(async move { serve_connection(&counted.worker, client).await });
     }
 }
