@@ -23,6 +23,22 @@ fn held(gate: &Arc<Gate>) -> Backend {
     })
 }
 
+/// Signals are heeded from the moment Aya says that it is ready: none of them ends it by surprise.
+#[test]
+fn signals_are_heeded_from_the_start() {
+    let backend = Backend::echo("a");
+    let text = config("", "", "", &[&backend]);
+    for number in 0..20 {
+        let mut aya = Aya::start(&text);
+        aya.signal([Signal::HUP, Signal::USR1, Signal::TERM, Signal::INT][number % 4]);
+        if number % 4 < 2 {
+            assert_eq!(aya.get("/").status, 200);
+        } else {
+            assert_eq!(aya.wait(Duration::from_secs(10)).code, Some(0));
+        }
+    }
+}
+
 /// SIGTERM: new connections are refused, the request under way is finished, and the process ends well.
 #[test]
 fn sigterm_finishes_what_is_under_way() {

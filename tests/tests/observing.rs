@@ -289,6 +289,28 @@ fn a_stuck_log_holds_nobody_up() {
     });
 }
 
+/// A log that goes into a pipe which nobody has opened does not hang the start: it is said, or done without.
+#[test]
+fn a_pipe_without_a_reader_does_not_hang_the_start() {
+    let folder = TempFolder::new();
+    let pipe = folder.path().join("pipe");
+    let mut make = std::process::Command::new("mkfifo");
+    make.arg(&pipe);
+    assert_eq!(base_testkit::Process::run(make, base_testkit::PATIENCE).code, Some(0));
+    let backend = Backend::echo("a");
+    let text = format!(
+        "{}logs: {{access: {{format: json, to: '{}'}}}}\n",
+        config("", "", "", &[&backend]),
+        pipe.display()
+    );
+    let mut command = Aya::command();
+    command.arg("run").arg(folder.write("aya.yaml", text));
+    let mut process = base_testkit::Process::start(command);
+    wait_until("Aya to be ready, or to say why not", || {
+        process.exit_status().is_some() || process.stderr().lines().any(|line| line == "ready")
+    });
+}
+
 /// The admin port tells its own shape: every path of the OpenAPI document that can be read without parameters answers.
 #[test]
 fn the_admin_api_describes_itself() {

@@ -31,9 +31,12 @@ fn a_changed_file_is_taken_up() {
     let before = aya.generation();
     aya.rewrite(&saying("two"));
     wait_until("the new answer", || client.get("/").text() == "two");
-    assert_eq!(aya.generation(), before + 1);
-    assert_eq!(aya.get("/").text(), "two");
-    assert!(aya.metrics().sum("aya_config_reloads_total", &[("result", "applied")]) >= 1.0);
+    // Workers take it up first, then it is told.
+    aya.wait_for_generation_after(before);
+    assert_eq!((aya.get("/").text().as_str(), aya.generation()), ("two", before + 1));
+    wait_until("the change to be counted", || {
+        aya.metrics().sum("aya_config_reloads_total", &[("result", "applied")]) >= 1.0
+    });
 }
 
 /// SIGHUP reads the file again, and says that nothing changed when nothing did.

@@ -175,7 +175,7 @@ fn the_whole_request_has_its_time() {
         }
         Ok(())
     });
-    let aya = front_with("", "timeouts: {request: 400ms}", "ejection: off", &[&backend]);
+    let aya = front_with("", "timeouts: {request: 1s}", "ejection: off", &[&backend]);
     let response = aya.get("/silent");
     assert_eq!((response.status, response.reason()), (504, "request-timeout"));
     let mut client = aya.client();

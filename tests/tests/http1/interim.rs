@@ -315,12 +315,12 @@ fn an_idle_tunnel_ends() {
         }
         Ok(())
     });
-    let aya = front_with("timeouts: {idle: 600ms}", "", "", &[&backend]);
+    let aya = front_with("timeouts: {idle: 1500ms}", "", "", &[&backend]);
     let mut client = aya.client();
     client.send(UPGRADE);
     assert_eq!(client.response().status, 101);
     for _ in 0..5 {
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(400));
         client.send("x");
         assert_eq!(client.exactly(1).expect("the echo"), b"x");
     }

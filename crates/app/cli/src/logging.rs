@@ -15,7 +15,6 @@ const QUEUED_MESSAGES: usize = 8192;
 ///
 /// They go through a queue to a thread of their own and are dropped when it is full: a reader that stops reading or goes away
 /// must hold up neither traffic nor the control side. What is queued is written when the guard is dropped.
-#[must_use]
 pub(crate) fn start(level: LogLevel) -> WorkerGuard {
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,

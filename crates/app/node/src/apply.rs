@@ -63,7 +63,10 @@ struct Ready {
 impl Node {
     /// Reads a configuration as it would be applied.
     pub(crate) fn load(&self, source: &[u8], name: &str) -> Result<Loaded, Diagnostics> {
-        base_model::load_bytes(source, name, &|variable| std::env::var(variable).ok(), &self.0.catalog)
+        let mut loaded =
+            base_model::load_bytes(source, name, &|variable| std::env::var(variable).ok(), &self.0.catalog)?;
+        self.0.overrides.apply(&mut loaded);
+        Ok(loaded)
     }
 
     /// Takes a configuration up, all of it or nothing.

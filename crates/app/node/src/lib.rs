@@ -22,5 +22,5 @@ pub use apply::{ApplyOutcome, RejectReason};
 pub use catalog::catalog;
 pub use control_api::{AdminState, EndpointView, Health, PoolView};
 pub use cores::usable_cores;
-pub use node::{Node, Origin, StartError, Started};
+pub use node::{Node, Origin, Overrides, StartError, Started};
 pub use reload::{apply_file, follow_file};

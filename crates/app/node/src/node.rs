@@ -1,6 +1,7 @@
 //! The node: everything that runs, from the first configuration to the last request.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -36,6 +37,7 @@ pub struct Node(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) catalog: KindCatalog,
+    pub(crate) overrides: Overrides,
     pub(crate) metrics: base_signal::Registry,
     pub(crate) shard: Shard,
     pub(crate) endpoints: Arc<traffic_balance::Registry>,
@@ -68,6 +70,21 @@ pub(crate) struct AdminPort {
     pub(crate) address: SocketAddr,
     /// Dropped, the server stops.
     _stop: oneshot::Sender<()>,
+}
+
+/// What the command line says in place of the configuration, at the start and after each reload.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Overrides {
+    /// Worker threads.
+    pub workers: Option<NonZeroUsize>,
+}
+
+impl Overrides {
+    /// Puts them into a configuration that was just read.
+    pub(crate) fn apply(self, loaded: &mut Loaded) {
+        let workers = &mut loaded.model.operation.workers;
+        *workers = self.workers.or(*workers);
+    }
 }
 
 /// Why Aya does not start.
@@ -115,7 +132,13 @@ impl Node {
     ///
     /// # Errors
     /// If anything is missing that the configuration asks for. Nothing goes on running then.
-    pub async fn start(loaded: Loaded, catalog: KindCatalog) -> Result<Self, StartError> {
+    pub async fn start(
+        loaded: Loaded,
+        catalog: KindCatalog,
+        overrides: Overrides,
+    ) -> Result<Self, StartError> {
+        let mut loaded = loaded;
+        overrides.apply(&mut loaded);
         let model = Arc::new(loaded.model.clone());
         let metrics = base_signal::Registry::new();
         let causes = transitions::Causes::default();
@@ -148,6 +171,7 @@ impl Node {
             catalog,
             generation,
             Parts {
+                overrides,
                 metrics,
                 transitions: sink,
                 causes,
@@ -178,6 +202,7 @@ impl Node {
         let current = Current { snapshot, loaded: Arc::new(loaded), applied: started, origin: Origin::File };
         let inner = Arc::new(Inner {
             catalog,
+            overrides: parts.overrides,
             shard: parts.metrics.shared_shard(),
             metrics: parts.metrics,
             endpoints: parts.endpoints,
@@ -250,6 +275,7 @@ impl Node {
 }
 
 struct Parts {
+    overrides: Overrides,
     metrics: base_signal::Registry,
     endpoints: Arc<traffic_balance::Registry>,
     health: HealthMonitor,

@@ -125,17 +125,26 @@ pub(crate) struct Problems {
 }
 
 impl Problems {
+    /// Counts one that need not be put together any more, because enough are there.
+    pub(crate) fn omit(&mut self, severity: Severity) -> bool {
+        let full = self.items.len() >= MAX_DIAGNOSTICS;
+        if full {
+            self.errors += usize::from(severity == Severity::Error);
+            self.omitted += 1;
+        }
+        full
+    }
+
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        if self.omit(diagnostic.severity) {
+            return;
+        }
         let hidden = |known: &&Diagnostic| known.incomplete && covers(known.span, diagnostic.span);
         if self.items.iter().any(|known| *known == diagnostic || hidden(&known)) {
             return;
         }
         self.errors += usize::from(diagnostic.severity == Severity::Error);
-        if self.items.len() < MAX_DIAGNOSTICS {
-            self.items.push(diagnostic);
-        } else {
-            self.omitted += 1;
-        }
+        self.items.push(diagnostic);
     }
 
     /// How many errors there are.

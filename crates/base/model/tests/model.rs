@@ -216,3 +216,13 @@ fn snapshots_are_numbered_and_know_their_text() {
     assert_eq!(snapshot.fingerprint, same.fingerprint);
     assert_ne!(snapshot.generation, same.generation);
 }
+
+#[test]
+fn very_many_diagnostics_are_cut_but_counted() {
+    let keys: String = (0..500).map(|index| format!("k{index}: 1\n")).collect();
+    let error = load(&keys, "x", &|_| None, &catalog::catalog()).unwrap_err();
+    assert_eq!(error.items().len(), base_model::limits::MAX_DIAGNOSTICS);
+    // Five hundred keys and the listeners that are not there.
+    assert_eq!(error.items().len() + error.omitted(), 501);
+    assert!(error.to_string().ends_with("and 401 more\n"));
+}

@@ -264,15 +264,15 @@ impl Drop for Aya {
         let Some(mut process) = self.process.take() else { return };
         process.signal(Signal::TERM);
         let ended = process.ends_within(STOP);
-        let code = process.exit_status().and_then(|status| status.code());
+        let status = process.exit_status();
         process.kill();
         let said = process.stderr();
         let fault = if PANICS.iter().any(|sign| said.contains(sign)) {
             "panicked".to_owned()
         } else if !ended {
             format!("did not stop within {STOP:?} after SIGTERM")
-        } else if code != Some(0) {
-            format!("ended with {code:?}")
+        } else if let Some(status) = status.filter(|status| !status.success()) {
+            format!("ended badly ({status})")
         } else {
             String::new()
         };

@@ -2,14 +2,15 @@
 
 mod edit;
 mod known;
+mod load;
+mod name;
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 
 pub use known::KnownField;
-
-use crate::HttpError;
+pub use name::FieldName;
 
 /// A place in the byte store. Kept in 32 bits because heads are small and lists of lines should stay in cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    pub(crate) const EMPTY: Self = Self { start: 0, end: 0 };
+
     /// Positions beyond 4 GiB become an empty span; limits on heads keep that theoretical.
     #[inline]
     pub(crate) fn new(start: usize, end: usize) -> Self {
@@ -200,53 +203,6 @@ impl Fields {
         })
     }
 
-    /// Takes over a tokenised head: `head` is copied once, `headers` are slices of `head`.
-    ///
-    /// The tokeniser accepts a line that ends with LF alone; here it is refused, by looking at the two bytes before
-    /// each line's beginning.
-    pub(crate) fn load(&mut self, head: &[u8], headers: &[httparse::Header<'_>]) -> Result<(), HttpError> {
-        self.clear();
-        if u32::try_from(head.len()).is_err() {
-            return Err(HttpError::HeadTooLarge);
-        }
-        self.bytes.extend_from_slice(head);
-        self.lines.reserve(headers.len());
-        let base = head.as_ptr() as usize;
-        for header in headers {
-            // Cannot be cut off: the head is shorter than 4 GiB.
-            let start = (header.name.as_ptr() as usize - base) as u32;
-            let value_start = (header.value.as_ptr() as usize - base) as u32;
-            self.end_line(head, start)?;
-            let known = KnownField::from_name(header.name.as_bytes());
-            if known.is_none() && looks_like_framing(header.name.as_bytes()) {
-                return Err(HttpError::AmbiguousFieldName);
-            }
-            self.push_line(Line {
-                start,
-                name_end: start + header.name.len() as u32,
-                value: Span { start: value_start, end: value_start + header.value.len() as u32 },
-                end: 0,
-                known,
-            });
-        }
-        let end = head.len().saturating_sub(2);
-        self.end_line(head, end as u32)?;
-        if head.get(end..) == Some(b"\r\n") { Ok(()) } else { Err(HttpError::InvalidLineEnd) }
-    }
-
-    /// A new line begins at `position`, or the head ends there: what is before it must be CRLF.
-    #[inline]
-    fn end_line(&mut self, head: &[u8], position: u32) -> Result<(), HttpError> {
-        if let Some(last) = self.lines.last_mut() {
-            last.end = position;
-        }
-        let position = position as usize;
-        match head.get(position.wrapping_sub(2)..position) {
-            Some(b"\r\n") => Ok(()),
-            _ => Err(HttpError::InvalidLineEnd),
-        }
-    }
-
     #[inline]
     fn push_line(&mut self, line: Line) {
         if let Some(known) = line.known {
@@ -272,18 +228,4 @@ impl Fields {
         }
         assert_eq!((self.present, self.repeated), (present, repeated));
     }
-}
-
-/// Gateways to CGI-like interfaces read `_` as `-`, and so take this for a framing field.
-#[inline]
-fn looks_like_framing(name: &[u8]) -> bool {
-    #[cold]
-    fn compare(name: &[u8], framing: KnownField) -> bool {
-        name.iter().zip(framing.name().bytes()).all(|(&byte, expected)| {
-            byte.eq_ignore_ascii_case(&expected) || (byte == b'_' && expected == b'-')
-        })
-    }
-    [KnownField::ContentLength, KnownField::TransferEncoding]
-        .into_iter()
-        .any(|framing| name.len() == framing.name().len() && compare(name, framing))
 }

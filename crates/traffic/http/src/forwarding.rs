@@ -60,32 +60,32 @@ pub fn apply(head: &mut RequestHead, settings: Forwarded, hop: &Hop<'_>) {
 fn add_x_forwarded(fields: &mut Fields, peer: &AddressText, scheme: &str, host: Span) {
     // One line for the whole chain: many servers look at one line only.
     fields
-        .compose(KnownField::XForwardedFor.name())
+        .compose_known(KnownField::XForwardedFor)
         .push_values(KnownField::XForwardedFor)
-        .push(peer.as_bytes())
+        .push_own(peer.as_bytes())
         .replace();
     if !fields.has(KnownField::XForwardedProto) {
-        fields.append(KnownField::XForwardedProto.name(), scheme.as_bytes());
+        fields.append_known(KnownField::XForwardedProto, scheme.as_bytes());
     }
     if !fields.has(KnownField::XForwardedHost) && !host.is_empty() {
-        fields.compose(KnownField::XForwardedHost.name()).push_stored(host).append();
+        fields.compose_known(KnownField::XForwardedHost).push_stored(host).append();
     }
 }
 
 fn add_forwarded(fields: &mut Fields, peer: &AddressText, scheme: &str, host: Span) {
     // A colon must be quoted (RFC 7239 §4); the host was checked and has no quotation mark.
     let is_quoted = host.of(fields.bytes()).contains(&b':');
-    let mut element = fields.compose(KnownField::Forwarded.name()).push_values(KnownField::Forwarded);
+    let mut element = fields.compose_known(KnownField::Forwarded).push_values(KnownField::Forwarded);
     element = if peer.is_v6() {
-        element.push(b"for=\"[").push(peer.as_bytes()).push(b"]\"")
+        element.push_own(b"for=\"[").push_own(peer.as_bytes()).push_own(b"]\"")
     } else {
-        element.push(b"for=").push(peer.as_bytes())
+        element.push_own(b"for=").push_own(peer.as_bytes())
     };
     if !host.is_empty() {
         let quote: &[u8] = if is_quoted { b"\"" } else { b"" };
-        element = element.push(b";host=").push(quote).push_stored(host).push(quote);
+        element = element.push_own(b";host=").push_own(quote).push_stored(host).push_own(quote);
     }
-    element.push(b";proto=").push(scheme.as_bytes()).replace();
+    element.push_own(b";proto=").push(scheme.as_bytes()).replace();
 }
 
 /// Whether an address belongs to a trusted proxy. IPv4 addresses in IPv6 clothes count as IPv4.

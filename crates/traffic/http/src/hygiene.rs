@@ -35,7 +35,7 @@ pub fn strip_hop_by_hop(fields: &mut Fields) {
 pub fn strip_keeping_upgrade(fields: &mut Fields) {
     strip(fields, HOP_BY_HOP & !KnownField::Upgrade.bit());
     if fields.has(KnownField::Upgrade) {
-        fields.append(KnownField::Connection.name(), b"upgrade");
+        fields.append_known(KnownField::Connection, b"upgrade");
     }
 }
 
@@ -47,7 +47,7 @@ fn strip(fields: &mut Fields, set: u64) {
     let wants_trailers = fields.has(KnownField::Te) && has_token(fields, KnownField::Te, b"trailers");
     fields.remove_set(set);
     if wants_trailers {
-        fields.append(KnownField::Te.name(), b"trailers");
+        fields.append_known(KnownField::Te, b"trailers");
     }
 }
 

@@ -19,10 +19,11 @@ mod head;
 pub mod hygiene;
 mod limits;
 pub mod request_id;
+mod scan;
 pub mod trace_context;
 pub mod via;
 
 pub use body::{BodyEvent, BodyReader, BodyWriter, ChunkFrame};
 pub use error::HttpError;
-pub use fields::{Fields, KnownField};
+pub use fields::{FieldName, Fields, KnownField};
 pub use head::{Framing, HeadLimits, Method, RequestHead, ResponseHead, Version};

@@ -4,6 +4,10 @@
 /// from the heap. More than real clients send.
 pub(crate) const STACK_FIELDS: usize = 128;
 
+/// Room made behind a head for what edits append to it: forwarding fields, `Via`, ids. More than that, and the store grows
+/// once.
+pub(crate) const SPARE_BYTES: usize = 512;
+
 /// Longest extension of one chunk. Signatures of signed uploads have about 100 bytes.
 pub(crate) const MAX_CHUNK_EXTENSION_BYTES: u64 = 1024;
 

@@ -10,57 +10,77 @@ pub const FRESH_LENGTH: usize = 32;
 pub const MAX_LENGTH: usize = 128;
 
 /// The id of a request, without a heap allocation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestId {
-    bytes: [u8; MAX_LENGTH],
-    length: usize,
+#[derive(Clone, Copy, Debug)]
+pub struct RequestId(Text);
+
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::large_enum_variant, reason = "the small one is written, and the large one rarely")]
+enum Text {
+    Fresh([u8; FRESH_LENGTH]),
+    Sent { bytes: [u8; MAX_LENGTH], length: u8 },
 }
+
+// Its length fits.
+const _: () = assert!(MAX_LENGTH <= u8::MAX as usize);
 
 impl RequestId {
     /// A fresh id.
     pub fn fresh(rng: &mut dyn Rng) -> Self {
-        Self::of(&fresh(rng))
+        Self(Text::Fresh(fresh(rng)))
     }
 
     /// The id that somebody sent, if it is acceptable: see [`is_acceptable`].
     pub fn accept(id: &[u8]) -> Option<Self> {
-        is_acceptable(id).then(|| Self::of(id))
+        if !is_acceptable(id) {
+            return None;
+        }
+        let mut bytes = [0; MAX_LENGTH];
+        bytes.get_mut(..id.len())?.copy_from_slice(id);
+        Some(Self(Text::Sent { bytes, length: u8::try_from(id.len()).ok()? }))
     }
 
     /// The id of a request: that in the field `header` if it `is_trusted` and acceptable, else a fresh one. The field
     /// then has that value.
     pub fn ensure(fields: &mut Fields, header: &str, is_trusted: bool, rng: &mut dyn Rng) -> Self {
-        let mut sent = fields.find_all(header);
-        let accepted = match (sent.next(), sent.next()) {
-            (Some(id), None) if is_trusted => Self::accept(id),
-            _ => None,
-        };
-        drop(sent);
-        accepted.unwrap_or_else(|| {
-            let id = Self::fresh(rng);
-            fields.set(header, id.as_bytes());
-            id
-        })
-    }
-
-    fn of(id: &[u8]) -> Self {
-        let mut bytes = [0; MAX_LENGTH];
-        for (place, byte) in bytes.iter_mut().zip(id) {
-            *place = *byte;
+        if let Some(id) = is_trusted.then(|| Self::sent(fields, header)).flatten() {
+            return id;
         }
-        Self { bytes, length: id.len().min(MAX_LENGTH) }
+        let id = fresh(rng);
+        fields.compose(header).push_own(&id).replace();
+        Self(Text::Fresh(id))
+    }
+
+    /// The id in the field `header`, if there is one such line and it is acceptable.
+    fn sent(fields: &Fields, header: &str) -> Option<Self> {
+        let mut sent = fields.find_all(header);
+        match (sent.next(), sent.next()) {
+            (Some(id), None) => Self::accept(id),
+            _ => None,
+        }
     }
 
     /// The id.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
+        match &self.0 {
+            Text::Fresh(bytes) => bytes,
+            Text::Sent { bytes, length } => bytes.get(..usize::from(*length)).unwrap_or_default(),
+        }
     }
 
-    /// The id.
+    /// The id. Looks at all of it; where bytes do, take [`RequestId::as_bytes`].
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
+
+impl PartialEq for RequestId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for RequestId {}
 
 /// Whether an id may be taken over: 1 to [`MAX_LENGTH`] letters, digits and `-_.:/=+@`. Such a value needs no escaping
 /// in logs, in JSON or in a URL path.

@@ -30,7 +30,7 @@ impl TraceContext {
         }
         let context = Self::fresh(is_sampled, rng);
         fields.remove_known(KnownField::Tracestate);
-        fields.set(KnownField::Traceparent.name(), &context.text);
+        fields.compose_known(KnownField::Traceparent).push_own(&context.text).replace();
         context
     }
 

@@ -18,8 +18,8 @@ use crate::timers::Timers;
 use crate::upstream::Reach;
 use crate::view::View;
 
-/// Scratch memory kept for requests to come.
-const KEPT_EXCHANGES: usize = 64;
+/// Scratch memory kept for requests to come: for as many as a busy worker has under way at once. Some 4 KiB each.
+const KEPT_EXCHANGES: usize = 1024;
 /// How long a connection without a request may linger when the worker drains: long enough for a request that is already on
 /// its way.
 pub(crate) const DRAIN_GRACE: Duration = Duration::from_millis(500);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use app_node::{AdminState, Node, catalog};
+use app_node::{AdminState, Node, Overrides, catalog};
 use base_model::model::LogLevel;
 
 use crate::demo::{self, DemoNode, DemoOptions, EndpointView};
@@ -18,7 +18,7 @@ pub(crate) fn demo(options: DemoOptions) -> anyhow::Result<ExitCode> {
         let catalog = catalog();
         let loaded = base_model::load(&source, "demo.yaml", &|_| None, &catalog)
             .map_err(|diagnostics| anyhow::anyhow!("{diagnostics}"))?;
-        Ok(Shown(Node::start(loaded, catalog).await?))
+        Ok(Shown(Node::start(loaded, catalog, Overrides::default()).await?))
     }))
 }
 

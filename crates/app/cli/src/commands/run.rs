@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use app_node::{Node, StartError, catalog};
+use app_node::{Node, Overrides, StartError, catalog};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::commands::config::colour;
@@ -17,7 +17,7 @@ const CONTROL_THREADS: usize = 2;
 /// Serves traffic until told to stop.
 pub(crate) fn run(file: &Path, workers: Option<NonZeroUsize>) -> anyhow::Result<ExitCode> {
     let catalog = catalog();
-    let mut loaded = match base_model::load_file(file, &|name| std::env::var(name).ok(), &catalog) {
+    let loaded = match base_model::load_file(file, &|name| std::env::var(name).ok(), &catalog) {
         Ok(loaded) => loaded,
         Err(diagnostics) => {
             output::say(&diagnostics.render(colour()));
@@ -25,7 +25,6 @@ pub(crate) fn run(file: &Path, workers: Option<NonZeroUsize>) -> anyhow::Result<
         }
     };
     output::say(&loaded.warnings.render(colour()));
-    loaded.model.operation.workers = workers.or(loaded.model.operation.workers);
     let _guard = logging::start(loaded.model.operation.log_level);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
@@ -34,7 +33,7 @@ pub(crate) fn run(file: &Path, workers: Option<NonZeroUsize>) -> anyhow::Result<
         .build()
         .context("cannot start the control threads")?;
     runtime.block_on(async {
-        let node = match Node::start(loaded, catalog).await {
+        let node = match Node::start(loaded, catalog, Overrides { workers }).await {
             Ok(node) => node,
             Err(StartError::Config(diagnostics)) => {
                 output::say(&diagnostics.render(colour()));

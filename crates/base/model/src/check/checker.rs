@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::parse::Fault;
 use super::shape::item_span;
-use crate::diagnostic::{Diagnostic, Problems, Span};
+use crate::diagnostic::{Diagnostic, Problems, Severity, Span};
 use crate::document::{Document, KindCatalog, KindEntry, Pool, Route, resolve};
 use crate::model::KindSettings;
 use crate::text::{Environment, Node, Place, Scalar, Value};
@@ -63,11 +63,17 @@ impl Checker<'_> {
         place: &Place<'_>,
         help: impl Into<String>,
     ) {
+        if self.problems.omit(Severity::Error) {
+            return;
+        }
         self.push(Diagnostic::error(code, message).at(place.span(self.root)).help(help), place);
     }
 
     /// An error about the name of this place.
     pub(super) fn key_error(&mut self, code: &'static str, message: String, place: &Place<'_>, help: &str) {
+        if self.problems.omit(Severity::Error) {
+            return;
+        }
         self.push(Diagnostic::error(code, message).at(place.key_span(self.root)).help(help), place);
     }
 
@@ -79,6 +85,9 @@ impl Checker<'_> {
         (place, other, note): (&Place<'_>, Span, &str),
         help: &str,
     ) {
+        if self.problems.omit(Severity::Error) {
+            return;
+        }
         let diagnostic =
             Diagnostic::error(code, message).at(place.span(self.root)).note(other, note).help(help);
         self.push(diagnostic, place);
@@ -92,6 +101,9 @@ impl Checker<'_> {
         (place, other, note): (&Place<'_>, Span, &str),
         help: &str,
     ) {
+        if self.problems.omit(Severity::Error) {
+            return;
+        }
         let diagnostic =
             Diagnostic::error(code, message).at(place.key_span(self.root)).note(other, note).help(help);
         self.push(diagnostic, place);
@@ -99,6 +111,9 @@ impl Checker<'_> {
 
     /// Something that works, but was hardly meant.
     pub(super) fn warning(&mut self, code: &'static str, message: String, place: &Place<'_>, help: &str) {
+        if self.problems.omit(Severity::Warning) {
+            return;
+        }
         self.push(Diagnostic::warning(code, message).at(place.key_span(self.root)).help(help), place);
     }
 
@@ -227,18 +242,19 @@ const SHORTEST_HIDDEN: usize = 5;
 fn hide(node: &Node, diagnostic: &mut Diagnostic) {
     match &node.value {
         Value::Scalar(Scalar { text, written: Some(written), .. }) if !text.is_empty() => {
-            let hidden = |message: &str| {
-                let message = message.replace(&format!("`{text}`"), &format!("`{written}`"));
-                // Short values are parts of other words, and long ones are what matters.
-                if text.len() < SHORTEST_HIDDEN { message } else { message.replace(text.as_str(), written) }
-            };
-            diagnostic.message = hidden(&diagnostic.message);
-            diagnostic.help = diagnostic.help.as_deref().map(hidden);
+            diagnostic.message = hidden(&diagnostic.message, text, written);
+            diagnostic.help = diagnostic.help.as_deref().map(|help| hidden(help, text, written));
         }
         Value::Scalar(_) => {}
         Value::List(items) => items.iter().for_each(|item| hide(item, diagnostic)),
         Value::Map(entries) => entries.iter().for_each(|entry| hide(&entry.node, diagnostic)),
     }
+}
+
+fn hidden(message: &str, text: &str, written: &str) -> String {
+    let message = message.replace(&format!("`{text}`"), &format!("`{written}`"));
+    // Short values are parts of other words, and long ones are what matters.
+    if text.len() < SHORTEST_HIDDEN { message } else { message.replace(text, written) }
 }
 
 fn find<'c>(entries: &'c [KindEntry], name: &str) -> Option<&'c KindEntry> {

@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value as Json};
 use super::formats;
 use super::parse::Fault;
 use super::union;
-use crate::diagnostic::{Diagnostic, Problems, Span, did_you_mean, listed, near};
+use crate::diagnostic::{Diagnostic, Problems, Severity, Span, did_you_mean, listed, near};
 use crate::document::resolve;
 use crate::text::{Entry, Node, Place, Scalar, ScalarKind, Value};
 
@@ -240,6 +240,9 @@ impl<'a> Shape<'a> {
     }
 
     fn unknown_key(&mut self, entry: &Entry, schema: &Json, place: &Place<'_>) {
+        if self.problems.omit(Severity::Error) {
+            return;
+        }
         let known: Vec<&str> = schema
             .get("properties")
             .and_then(Json::as_object)

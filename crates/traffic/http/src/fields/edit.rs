@@ -4,17 +4,9 @@
 //! such a byte in a value is replaced by a space, a byte in a name that names do not have by `-`. Callers check
 //! values where they come from (configuration); a debug build asserts that they did.
 
-use super::{Fields, KnownField, Line, Span, offset};
-use crate::head::is_token_byte;
-
-/// Where a finished line goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Placement {
-    /// After the others.
-    End,
-    /// In the place of the first line of its name; other lines of that name go.
-    Replace,
-}
+use super::{FieldName, Fields, KnownField, Line, Span, offset};
+use crate::head::{is_token, is_token_byte};
+use crate::scan;
 
 impl Fields {
     /// Replaces all lines of this name by one, in the place of the first; appends it if there is none.
@@ -25,6 +17,26 @@ impl Fields {
     /// Adds a line after the others.
     pub fn append(&mut self, name: &str, value: &[u8]) {
         self.compose(name).push(value).append();
+    }
+
+    /// Like [`Fields::set`], for a name that needs no look.
+    pub fn set_known(&mut self, known: KnownField, value: &[u8]) {
+        self.compose_known(known).push(value).replace();
+    }
+
+    /// Like [`Fields::append`], for a name that needs no look.
+    pub fn append_known(&mut self, known: KnownField, value: &[u8]) {
+        self.compose_known(known).push(value).append();
+    }
+
+    /// Like [`Fields::set`], for a name that was looked at before.
+    pub fn set_named(&mut self, name: &FieldName, value: &[u8]) {
+        self.compose_valid(name.as_str().as_bytes(), name.known()).push(value).replace();
+    }
+
+    /// Like [`Fields::append`], for a name that was looked at before.
+    pub fn append_named(&mut self, name: &FieldName, value: &[u8]) {
+        self.compose_valid(name.as_str().as_bytes(), name.known()).push(value).append();
     }
 
     /// Drops all lines of this name; whether there was one.
@@ -85,10 +97,14 @@ impl Fields {
     /// Drops the unknown fields whose names begin so.
     pub(crate) fn remove_unknown_with_prefix(&mut self, prefix: &[u8]) {
         let Self { bytes, lines, .. } = self;
-        lines.retain(|line| {
-            let start = line.name(bytes).get(..prefix.len()).unwrap_or_default();
-            line.known.is_some() || !start.eq_ignore_ascii_case(prefix)
-        });
+        let has_prefix = |line: &Line| {
+            let start = || line.name(bytes).get(..prefix.len()).unwrap_or_default();
+            line.known.is_none() && start().eq_ignore_ascii_case(prefix)
+        };
+        // Rarely there is one, and looking costs less than moving.
+        if lines.iter().any(has_prefix) {
+            lines.retain(|line| !has_prefix(line));
+        }
     }
 
     /// The place in the store of a slice that this value gave out.
@@ -107,12 +123,42 @@ impl Fields {
 
     /// Begins a line whose value is put together from pieces, without an allocation of its own.
     pub(crate) fn compose(&mut self, name: &str) -> Composer<'_> {
+        let name = name.as_bytes();
+        let known = KnownField::from_name(name);
+        if known.is_some() || is_token(name) {
+            return self.compose_valid(name, known);
+        }
+        debug_assert!(false, "no field name: {name:?}");
         let start = self.bytes.len();
-        push_name(&mut self.bytes, name.as_bytes());
+        if name.is_empty() {
+            self.bytes.push(b'-');
+        }
+        self.bytes.extend(name.iter().map(|&byte| if is_token_byte(byte) { byte } else { b'-' }));
+        self.compose_after(start, None)
+    }
+
+    /// Begins a line with a name that is valid.
+    #[inline]
+    fn compose_valid(&mut self, name: &[u8], known: Option<KnownField>) -> Composer<'_> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(name);
+        self.compose_after(start, known)
+    }
+
+    /// The name is there from `start` on.
+    #[inline]
+    fn compose_after(&mut self, start: usize, known: Option<KnownField>) -> Composer<'_> {
         let name_end = self.bytes.len();
         self.bytes.extend_from_slice(b": ");
-        let value_start = self.bytes.len();
-        Composer { fields: self, start, name_end, value_start }
+        Composer { fields: self, start, name_end, known }
+    }
+
+    /// Begins a line of a known field. Where `known` is a constant, its name costs two moves.
+    #[inline(always)]
+    pub(crate) fn compose_known(&mut self, known: KnownField) -> Composer<'_> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(known.prefix().as_bytes());
+        Composer { fields: self, start, name_end: start + known.name().len(), known: Some(known) }
     }
 
     /// Copies bytes to the end of the store and tells where they are.
@@ -140,21 +186,26 @@ pub(crate) struct Composer<'a> {
     fields: &'a mut Fields,
     start: usize,
     name_end: usize,
-    value_start: usize,
+    known: Option<KnownField>,
 }
 
 impl Composer<'_> {
     /// Adds bytes that may be anything.
+    #[inline]
     pub(crate) fn push(self, value: &[u8]) -> Self {
         let at = self.fields.bytes.len();
         self.fields.bytes.extend_from_slice(value);
-        // Without an early end, so that many bytes are judged at a time.
-        if value.iter().fold(false, |is_bad, &byte| is_bad | is_refused_in_value(byte)) {
-            debug_assert!(false, "a control character in the value of a field: {value:?}");
-            for byte in self.fields.bytes.iter_mut().skip(at).filter(|byte| is_refused_in_value(**byte)) {
-                *byte = b' ';
-            }
+        if scan::text_end(value, 0) < value.len() {
+            self.fields.clean_from(at);
         }
+        self
+    }
+
+    /// Adds bytes that were made here, of text that needs no look.
+    #[inline(always)]
+    pub(crate) fn push_own(self, value: &[u8]) -> Self {
+        debug_assert!(!value.iter().copied().any(is_refused_in_value), "an own value: {value:?}");
+        self.fields.bytes.extend_from_slice(value);
         self
     }
 
@@ -168,49 +219,65 @@ impl Composer<'_> {
     }
 
     /// Adds the values that the lines of this field have now, each with a comma after it.
+    #[inline]
     pub(crate) fn push_values(self, known: KnownField) -> Self {
+        if !self.fields.has(known) {
+            return self;
+        }
         let mut line = self;
         let mut index = 0;
         while let Some(value) = line.fields.value_span(known, index) {
             index += 1;
             if !value.is_empty() {
-                line = line.push_stored(value).push(b", ");
+                line = line.push_stored(value).push_own(b", ");
             }
         }
         line
     }
 
     /// Ends the line; it follows the others.
-    pub(crate) fn append(self) {
-        self.finish(Placement::End);
+    pub(crate) fn append(mut self) {
+        let line = self.end();
+        self.fields.push_line(line);
     }
 
-    /// Ends the line; it takes the place of all lines of its name. Gives the place of its value.
-    pub(crate) fn replace(self) -> Span {
-        self.finish(Placement::Replace)
-    }
-
-    fn finish(self, placement: Placement) -> Span {
-        let Self { fields, start, name_end, value_start } = self;
-        let value = trimmed(&fields.bytes, value_start);
-        fields.bytes.extend_from_slice(b"\r\n");
-        let name = Span::new(start, name_end);
-        let known = KnownField::from_name(name.of(&fields.bytes));
-        let line =
-            Line { start: name.start, name_end: name.end, value, end: offset(fields.bytes.len()), known };
-        match placement {
-            Placement::End => fields.push_line(line),
-            Placement::Replace => fields.replace_line(line),
+    /// Ends the line; it takes the place of all lines of its name: that of the first, and the others go. Gives the place
+    /// of its value.
+    pub(crate) fn replace(mut self) -> Span {
+        let line = self.end();
+        match self.known {
+            Some(known) if !self.fields.has(known) => self.fields.push_line(line),
+            _ => self.fields.replace_line(line),
         }
-        value
+        line.value
+    }
+
+    #[inline]
+    fn end(&mut self) -> Line {
+        let bytes = &mut self.fields.bytes;
+        let value = trimmed(bytes, self.name_end + 2);
+        bytes.extend_from_slice(b"\r\n");
+        Line {
+            start: offset(self.start),
+            name_end: offset(self.name_end),
+            value,
+            end: offset(bytes.len()),
+            known: self.known,
+        }
     }
 }
 
 impl Fields {
-    fn replace_line(&mut self, line: Line) {
-        if line.known.is_some_and(|known| !self.has(known)) {
-            return self.push_line(line);
+    /// Puts a space in the place of each byte from `start` on that a value must not have.
+    #[cold]
+    fn clean_from(&mut self, start: usize) {
+        for byte in self.bytes.iter_mut().skip(start).filter(|byte| is_refused_in_value(**byte)) {
+            debug_assert!(false, "a control character in the value of a field: {byte}");
+            *byte = b' ';
         }
+    }
+
+    fn replace_line(&mut self, line: Line) {
         let mut fresh = Some(line);
         let Self { bytes, lines, repeated, .. } = self;
         lines.retain_mut(|old| {
@@ -248,19 +315,16 @@ const fn is_refused_in_value(byte: u8) -> bool {
     (byte < b' ' && byte != b'\t') || byte == 0x7f
 }
 
-fn push_name(bytes: &mut Vec<u8>, name: &[u8]) {
-    debug_assert!(!name.is_empty() && name.iter().copied().all(is_token_byte), "no field name: {name:?}");
-    if name.is_empty() {
-        bytes.push(b'-');
-    }
-    bytes.extend(name.iter().map(|&byte| if is_token_byte(byte) { byte } else { b'-' }));
-}
-
 /// The value from `start` to the end of the store, without blanks around it.
+#[inline]
 fn trimmed(bytes: &[u8], start: usize) -> Span {
-    let value = bytes.get(start..).unwrap_or_default();
-    let is_blank = |byte: &u8| *byte == b' ' || *byte == b'\t';
-    let leading = value.iter().take_while(|byte| is_blank(byte)).count();
-    let trailing = value.iter().skip(leading).rev().take_while(|byte| is_blank(byte)).count();
-    Span::new(start + leading, bytes.len() - trailing)
+    let (mut start, mut value) = (start, bytes.get(start..).unwrap_or_default());
+    while let [b' ' | b'\t', rest @ ..] = value {
+        start += 1;
+        value = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    Span::new(start, start + value.len())
 }

@@ -14,6 +14,9 @@ macro_rules! known_fields {
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
             const NAMES: &'static [&'static str] = &[$($name,)+];
+
+            /// What a line begins with: the name, a colon and a blank.
+            const PREFIXES: &'static [&'static str] = &[$(concat!($name, ": "),)+];
         }
     };
 }
@@ -113,8 +116,14 @@ impl KnownField {
         Self::NAMES[self as usize]
     }
 
-    /// Which known field this name means, in whatever case. What is no field name at all (it has control characters)
-    /// may be taken for one.
+    /// What a line of this field begins with.
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "the prefixes are made from the same list as the variants")]
+    pub(crate) const fn prefix(self) -> &'static str {
+        Self::PREFIXES[self as usize]
+    }
+
+    /// Which known field this name means, in whatever case. What is known is a valid name.
     #[inline]
     pub fn from_name(name: &[u8]) -> Option<Self> {
         let (&first, &last) = (name.first()?, name.last()?);
@@ -130,25 +139,41 @@ impl KnownField {
     }
 }
 
-/// Whether a field name is `known`, which is in lower case. Of the bytes that names have, only the capital letter
-/// becomes a small one, and none a digit or `-`, by setting the bit 0x20; so several are compared at a time, and the
-/// last of them may overlap with others.
+/// Whether a name is `known`, which is in lower case, whatever the case of its letters. Several bytes are compared at a
+/// time, and the last of them may overlap with others.
 #[inline]
 fn is_same_name(name: &[u8], known: &[u8]) -> bool {
     if name.len() != known.len() {
         return false;
     }
-    if let (Some(last), Some(known_last)) = (name.last_chunk(), known.last_chunk()) {
-        let mut chunks = name.as_chunks().0.iter().zip(known.as_chunks().0);
-        return !differ(last, known_last) && chunks.all(|(chunk, known)| !differ(chunk, known));
+    if let (Some(first), Some(last), Some(known_first), Some(known_last)) =
+        (name.first_chunk(), name.last_chunk(), known.first_chunk(), known.last_chunk())
+    {
+        return !differ(first, known_first)
+            && !differ(last, known_last)
+            && (name.len() <= 16
+                || name.as_chunks().0.iter().zip(known.as_chunks().0).all(|(chunk, known)| !differ(chunk, known)));
     }
-    name.iter().zip(known).fold(0, |sum, (name, known)| sum | ((name | 0x20) ^ known)) == 0
+    if let (Some(first), Some(last), Some(known_first), Some(known_last)) =
+        (name.first_chunk(), name.last_chunk(), known.first_chunk(), known.last_chunk())
+    {
+        return !differ(&both(first, last), &both(known_first, known_last));
+    }
+    name.iter().zip(known).all(|(name, known)| name.eq_ignore_ascii_case(known))
 }
 
 #[inline]
+fn both(first: &[u8; 4], last: &[u8; 4]) -> [u8; 8] {
+    (u64::from(u32::from_ne_bytes(*first)) << 32 | u64::from(u32::from_ne_bytes(*last))).to_ne_bytes()
+}
+
+/// Whether these are different, when the case of letters does not count. Of the bytes in names that are known, those
+/// with the bit 0x40 are letters; they alone may lack the bit 0x20.
+#[inline]
 fn differ(name: &[u8; 8], known: &[u8; 8]) -> bool {
-    const LOWER: u64 = 0x2020_2020_2020_2020;
-    (u64::from_ne_bytes(*name) | LOWER) != u64::from_ne_bytes(*known)
+    const LETTER: u64 = 0x4040_4040_4040_4040;
+    let known = u64::from_ne_bytes(*known);
+    (u64::from_ne_bytes(*name) ^ known) & !((known & LETTER) >> 1) != 0
 }
 
 #[cfg(test)]
@@ -174,6 +199,11 @@ mod tests {
             "x-tier",
             "content_length",
             "hos\u{0}",
+            "content\rlength",
+            "te\0",
+            "hos\u{14}",
+            "http\u{12}-settings",
+            "x-real\rip",
             "conteNt-lengtx",
             "xontent-length",
             "contentXlength",

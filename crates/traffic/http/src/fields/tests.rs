@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::HttpError;
 
 /// Fields as a parsed head has them.
 fn parsed(lines: &str) -> Fields {

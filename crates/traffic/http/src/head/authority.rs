@@ -13,11 +13,9 @@ pub(super) fn check(authority: &[u8]) -> Result<(), HttpError> {
     let is_valid = match authority.strip_prefix(b"[") {
         Some(rest) => is_valid_literal(rest),
         None => {
-            let name_length = authority.iter().position(|&byte| byte == b':').unwrap_or(authority.len());
-            let (name, port) = authority.split_at(name_length);
-            // Without an early end, so that many bytes are judged at a time.
-            let is_name = name.iter().fold(!name.is_empty(), |is_name, &byte| is_name & is_name_byte(byte));
-            is_name && is_valid_port_suffix(port)
+            let name_length =
+                authority.iter().position(|&byte| !is_name_byte(byte)).unwrap_or(authority.len());
+            name_length > 0 && is_valid_port_suffix(authority.get(name_length..).unwrap_or_default())
         }
     };
     if is_valid { Ok(()) } else { Err(HttpError::InvalidHost) }
@@ -30,8 +28,23 @@ pub(super) fn has_port(authority: &[u8]) -> bool {
     })
 }
 
-const fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+#[inline]
+fn is_name_byte(byte: u8) -> bool {
+    NAME_BYTES.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+static NAME_BYTES: [bool; 256] = name_bytes();
+
+#[expect(clippy::indexing_slicing, reason = "evaluated while compiling")]
+const fn name_bytes() -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        byte += 1;
+    }
+    table
 }
 
 /// `2001:db8::1]` or `2001:db8::1]:8080`.

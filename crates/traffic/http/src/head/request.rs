@@ -7,6 +7,7 @@ use super::tokenize::{self, Progress, Slots};
 use super::{HeadLimits, Method, Version, authority, has_token, target, tokens};
 use crate::HttpError;
 use crate::fields::{Fields, KnownField, Span};
+use crate::scan;
 
 /// A request line and its fields, in bytes of its own. Made once and reused: [`RequestHead::clear`] keeps the memory.
 #[derive(Clone, Debug, Default)]
@@ -34,9 +35,17 @@ impl RequestHead {
 
     /// Forgets the message and keeps the memory.
     pub fn clear(&mut self) {
-        let mut fields = std::mem::take(&mut self.fields);
-        fields.clear();
-        *self = Self { fields, ..Self::default() };
+        self.forget();
+        self.progress = Progress::default();
+    }
+
+    /// Forgets what was parsed, and not how much of a growing head was looked at.
+    fn forget(&mut self) {
+        self.fields.clear();
+        self.method = Method::default();
+        self.version = Version::default();
+        (self.method_name, self.target, self.path_and_query) = (Span::EMPTY, Span::EMPTY, Span::EMPTY);
+        (self.path_end, self.host, self.line) = (0, Span::EMPTY, None);
     }
 
     /// Parses a head. `input` begins with its first byte on every call, grown at the end; a call where more bytes are
@@ -51,14 +60,47 @@ impl RequestHead {
         let window = tokenize::window(input, limits);
         let skipped = tokenize::leading_empty_line(window)?;
         let head = window.get(skipped..).unwrap_or_default();
-        let length = tokenize::with_slots(limits, |slots| self.tokenize(head, slots, limits))?;
-        match length {
-            Some(length) => {
-                self.progress = Progress::default();
-                Ok(Some(skipped + length))
-            }
-            None => tokenize::incomplete(input, limits),
+        let length = match self.read(head, limits) {
+            None => self.examine(head, limits)?,
+            length => length,
+        };
+        let Some(length) = length else {
+            self.forget();
+            return tokenize::incomplete(input, limits);
+        };
+        self.resolve()?;
+        self.progress = Progress::default();
+        Ok(Some(skipped + length))
+    }
+
+    /// Takes over a head that is complete and has nothing unusual; else `None`, and [`RequestHead::examine`] finds out.
+    fn read(&mut self, head: &[u8], limits: &HeadLimits) -> Option<usize> {
+        let method_length = scan::target_end(head, 0);
+        let method = Method::from_bytes(head.get(..method_length)?);
+        let target_start = method_length + 1;
+        let target_end = scan::target_end(head, target_start);
+        let version = match head.get(target_end..target_end + 11)? {
+            b" HTTP/1.1\r\n" => Version::Http11,
+            b" HTTP/1.0\r\n" => Version::Http10,
+            _ => return None,
+        };
+        let is_usual = method != Method::Other
+            && head.get(method_length) == Some(&b' ')
+            && (1..=limits.max_target_bytes).contains(&(target_end - target_start));
+        if !is_usual {
+            return None;
         }
+        let length = self.fields.read(head, target_end + 11, limits.max_fields)?;
+        (self.method, self.version) = (method, version);
+        self.method_name = Span::new(0, method_length);
+        self.target = Span::new(target_start, target_end);
+        Some(length)
+    }
+
+    /// Takes over any head, says that it is not complete, or what is wrong with it.
+    #[inline(never)]
+    fn examine(&mut self, head: &[u8], limits: &HeadLimits) -> Result<Option<usize>, HttpError> {
+        tokenize::with_slots(limits, |slots| self.tokenize(head, slots, limits))
     }
 
     fn tokenize<'input>(
@@ -84,7 +126,7 @@ impl RequestHead {
         self.method_name = Span::new(0, method_length);
         self.target = Span::new(method_length + 1, method_length + 1 + target_length);
         self.method = Method::from_bytes(self.method_bytes());
-        self.resolve()?;
+        target::check(self.target())?;
         Ok(Some(length))
     }
 
@@ -121,7 +163,7 @@ impl RequestHead {
         let bytes = self.fields.bytes();
         if authority.of(bytes) != self.host.of(bytes) {
             let is_new = !self.fields.has(KnownField::Host);
-            self.host = self.fields.compose("host").push_stored(authority).replace();
+            self.host = self.fields.compose_known(KnownField::Host).push_stored(authority).replace();
             if is_new {
                 self.fields.move_last_to_front();
             }
@@ -226,7 +268,7 @@ impl RequestHead {
     /// Replaces Host, and with it what [`RequestHead::host`] gives. The value must be a valid authority.
     pub fn set_host(&mut self, host: &[u8]) {
         let is_new = !self.fields.has(KnownField::Host);
-        self.host = self.fields.compose("host").push(host).replace();
+        self.host = self.fields.compose_known(KnownField::Host).push(host).replace();
         if is_new {
             self.fields.move_last_to_front();
         }

@@ -7,6 +7,7 @@ use super::tokenize::{self, Progress, Slots};
 use super::{HeadLimits, Method, Version, status};
 use crate::HttpError;
 use crate::fields::{Fields, Span};
+use crate::scan;
 
 /// A status line and its fields, in bytes of its own. Made once and reused: [`ResponseHead::clear`] keeps the memory.
 #[derive(Clone, Debug, Default)]
@@ -49,9 +50,15 @@ impl ResponseHead {
 
     /// Forgets the message and keeps the memory.
     pub fn clear(&mut self) {
-        let mut fields = std::mem::take(&mut self.fields);
-        fields.clear();
-        *self = Self { fields, ..Self::default() };
+        self.forget();
+        self.progress = Progress::default();
+    }
+
+    /// Forgets what was parsed, and not how much of a growing head was looked at.
+    fn forget(&mut self) {
+        self.fields.clear();
+        (self.status, self.version) = (0, Version::default());
+        (self.reason, self.line) = (Span::EMPTY, None);
     }
 
     /// Parses a head, an interim one too. `input` begins with its first byte on every call, grown at the end; a call
@@ -65,13 +72,47 @@ impl ResponseHead {
         if let [b'\r' | b'\n', ..] = window {
             return Err(HttpError::LeadingBytes);
         }
-        match tokenize::with_slots(limits, |slots| self.tokenize(window, slots))? {
-            Some(length) => {
-                self.progress = Progress::default();
-                Ok(Some(length))
+        let length = match self.read(window, limits) {
+            None => self.examine(window, limits)?,
+            length => length,
+        };
+        let Some(length) = length else {
+            self.forget();
+            return tokenize::incomplete(input, limits);
+        };
+        self.progress = Progress::default();
+        Ok(Some(length))
+    }
+
+    /// Takes over a head that is complete and has nothing unusual; else `None`, and [`ResponseHead::examine`] finds out.
+    fn read(&mut self, head: &[u8], limits: &HeadLimits) -> Option<usize> {
+        let (start, rest) = head.split_first_chunk::<REASON_AT>()?;
+        let (version, status) = match start {
+            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ (b'0' | b'1'), b' ', status @ .., b' '] => {
+                (Version::from_minor(Some(minor - b'0')), status)
             }
-            None => tokenize::incomplete(input, limits),
+            _ => return None,
+        };
+        if !status.iter().all(u8::is_ascii_digit) {
+            return None;
         }
+        let status = status.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
+        let reason_length = scan::text_end(rest, 0);
+        if !(100..=599).contains(&status) || rest.get(reason_length..reason_length + 2) != Some(b"\r\n") {
+            return None;
+        }
+        let reason = Span::new(REASON_AT, REASON_AT + reason_length);
+        let line_end = reason.range().end + 2;
+        let length = self.fields.read(head, line_end, limits.max_fields)?;
+        (self.status, self.version, self.reason) = (status, version, reason);
+        self.line = (version == Version::Http11).then(|| Span::new(0, line_end));
+        Some(length)
+    }
+
+    /// Takes over any head, says that it is not complete, or what is wrong with it.
+    #[inline(never)]
+    fn examine(&mut self, head: &[u8], limits: &HeadLimits) -> Result<Option<usize>, HttpError> {
+        tokenize::with_slots(limits, |slots| self.tokenize(head, slots))
     }
 
     fn tokenize<'input>(

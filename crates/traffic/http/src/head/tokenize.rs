@@ -164,30 +164,34 @@ fn split_at_blank(line: &[u8]) -> (&[u8], &[u8]) {
     (before, after.get(1..).unwrap_or_default())
 }
 
-fn is_token(name: &[u8]) -> bool {
+/// RFC 9110 §5.6.2 `token`.
+pub(crate) fn is_token(name: &[u8]) -> bool {
     !name.is_empty() && name.iter().copied().all(is_token_byte)
 }
 
 /// RFC 9110 §5.6.2 `tchar`.
-pub(crate) const fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
+#[inline]
+pub(crate) fn is_token_byte(byte: u8) -> bool {
+    TOKEN_BYTES.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+static TOKEN_BYTES: [bool; 256] = token_bytes();
+
+#[expect(clippy::indexing_slicing, reason = "evaluated while compiling")]
+const fn token_bytes() -> [bool; 256] {
+    const MARKS: &[u8] = b"!#$%&'*+-.^_`|~";
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut index = 0;
+    while index < MARKS.len() {
+        table[MARKS[index] as usize] = true;
+        index += 1;
+    }
+    table
 }
 
 /// Parses a complete trailer section. `section` begins with the CRLF of the line before it.

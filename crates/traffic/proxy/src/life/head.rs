@@ -51,6 +51,8 @@ impl Life<'_> {
             None => Ok(false),
             Some(used) => {
                 self.client.input.consume(used);
+                // The answer may take its time; meanwhile another request can use the storage.
+                self.client.input.release();
                 self.exchange.record.bytes_received += used as u64;
                 Ok(true)
             }
