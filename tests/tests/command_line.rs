@@ -1,10 +1,11 @@
 //! The command as people meet it: bad input, the demo, the examples.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use base_testkit::{Aya, Backend, Ended, Process, TempFolder, free_port};
+use base_testkit::{Aya, Backend, Client, Ended, Process, TempFolder, answer, free_port, wait_until};
 
 use crate::config;
 
@@ -231,14 +232,17 @@ fn configurations_can_be_worked_with() {
 #[test]
 fn the_demo_runs_and_ends() {
     let mut command = Aya::command();
-    command.args(["demo", "--seconds", "12"]);
+    command.args(["demo", "--seconds", "15"]);
     let ended = Process::run(command, Duration::from_secs(60));
     let said = format!("{}{}", ended.stdout, ended.stderr);
     assert_eq!(ended.code, Some(0), "{said}");
     assert!(!said.contains('\u{1b}') && !said.contains("panicked"), "{said}");
-    assert!(ended.stdout.lines().count() >= 5, "{said}");
-    let last: Vec<_> = ended.stdout.lines().rev().take(12).collect();
-    assert!(last.iter().any(|line| line.contains("requests")), "no summary:\n{said}");
+    assert!(ended.stdout.lines().count() >= 15, "{said}");
+    let at = |part: &str| said.find(part).unwrap_or_else(|| panic!("{part:?} is not said:\n{said}"));
+    assert!(at(" left: ") < at(" returned: "), "{said}");
+    let summary = &said[at(" requests in ")..];
+    assert!(summary.contains("No client saw a failure"), "{said}");
+    assert_eq!(summary.lines().filter(|line| line.contains(" answers, ")).count(), 4, "{said}");
 }
 
 /// The examples, with the path of each.
@@ -251,20 +255,52 @@ fn examples() -> Vec<PathBuf> {
     files
 }
 
-/// The text with every listener moved to a port of 127.0.0.1 that the kernel picks, and every folder to a temporary one.
-fn moved(text: &str, folder: &TempFolder) -> String {
-    let mut out = String::new();
-    let mut section = "";
-    for line in text.lines() {
-        if !line.starts_with([' ', '#']) {
-            section = line.split(':').next().unwrap_or_default();
+/// A backend that every example's checks find well.
+fn well() -> Backend {
+    Backend::answering(|_| answer(200, &["content-type: application/json"], r#"{"status": "ok"}"#))
+}
+
+/// Backends in the places of the addresses that examples name.
+#[derive(Default)]
+struct Cast(HashMap<String, Backend>);
+
+impl Cast {
+    /// The text with every endpoint played by a backend of its own.
+    fn play(&mut self, line: &str) -> String {
+        let mut out = String::new();
+        for part in
+            line.split_inclusive(|character: char| !character.is_ascii_digit() && !".:".contains(character))
+        {
+            let (word, rest) = part.split_at(part.trim_end_matches(|c: char| !c.is_ascii_digit()).len());
+            if word.starts_with("127.0.0.1:") {
+                let backend = self.0.entry(word.to_owned()).or_insert_with(well);
+                out.push_str(&backend.to_string());
+            } else {
+                out.push_str(word);
+            }
+            out.push_str(rest);
         }
-        let line = if section == "pools" { line.to_owned() } else { any_port(line) };
-        out.push_str(&line);
-        out.push('\n');
+        out
     }
-    out.replace("/var/lib/aya", &folder.path().to_string_lossy())
-        .replace("/var/log/aya", &folder.path().to_string_lossy())
+
+    /// The text with every listener on a port that the kernel picks, every endpoint played, every folder a temporary one.
+    fn stage(&mut self, text: &str, folder: &TempFolder) -> String {
+        let mut out = String::new();
+        let mut section = "";
+        for line in text.lines() {
+            if !line.starts_with([' ', '#']) {
+                section = line.split(':').next().unwrap_or_default();
+            }
+            let line = if section == "pools" { self.play(line) } else { any_port(line) };
+            out.push_str(&line);
+            out.push('\n');
+        }
+        let folder = folder.path().to_string_lossy();
+        let out = out.replace("/var/lib/aya", &folder).replace("/var/log/aya", &folder);
+        // Agents beside the endpoints, in the examples on a port of their own.
+        let agent = self.0.entry("agent".to_owned()).or_insert_with(well).port();
+        out.replace("port: 9000", &format!("port: {agent}"))
+    }
 }
 
 /// The line with each `address:port` behind `bind:` on a port that the kernel picks.
@@ -297,28 +333,38 @@ fn placed(word: &str) -> String {
     }
 }
 
-/// Every example is valid, starts, and answers.
+/// Every example is valid, starts, answers, and finds its endpoints well.
 #[test]
 fn every_example_runs() {
     let files = examples();
     assert!(files.len() >= 8, "{files:?}");
     for file in files {
-        let name = file.display().to_string();
-        let token = [("AYA_TOKEN", "play"), ("ADMIN_TOKEN", "play")];
-        let mut check = Aya::command();
-        check.arg("check").arg(&file).envs(token);
-        let checked = Process::run(check, Duration::from_secs(15));
-        assert_eq!(checked.code, Some(0), "{name}: {}{}", checked.stdout, checked.stderr);
-        let folder = TempFolder::new();
-        let text = moved(&std::fs::read_to_string(&file).expect("a listed file can be read"), &folder);
-        let aya = Aya::start_in(folder, &text, &[], &token);
-        let status = aya.admin_with("GET", "/api/v1/status", "Authorization: Bearer play\r\n", "").json();
-        for listener in status["listeners"].as_array().expect("listeners are listed") {
-            let address =
-                listener["addresses"][0].as_str().and_then(|text| text.parse().ok()).expect("an address");
-            let response = base_testkit::Client::connect(address).get("/");
-            assert!((200..=504).contains(&response.status), "{name}: {}", response.status);
-            assert!(response.status < 500 || !response.reason().is_empty(), "{name}: {}", response.status);
-        }
+        example_runs(&file);
+    }
+}
+
+fn example_runs(file: &Path) {
+    let name = file.display().to_string();
+    let token = [("AYA_TOKEN", "play"), ("ADMIN_TOKEN", "play")];
+    let mut check = Aya::command();
+    check.arg("check").arg(file).envs(token);
+    let checked = Process::run(check, Duration::from_secs(15));
+    assert_eq!(checked.code, Some(0), "{name}: {}{}", checked.stdout, checked.stderr);
+    let (folder, mut cast) = (TempFolder::new(), Cast::default());
+    let text = cast.stage(&std::fs::read_to_string(file).expect("a listed file can be read"), &folder);
+    let aya = Aya::start_in(folder, &text, &[], &token);
+    let ask = |path: &str| aya.admin_with("GET", path, "Authorization: Bearer play\r\n", "").json();
+    wait_until(&format!("all endpoints of {name} to be well: {}", ask("/api/v1/pools")), || {
+        let pools = ask("/api/v1/pools");
+        let pools = pools.as_array().expect("pools are listed").clone();
+        pools.iter().all(|pool| {
+            pool["endpoints"].as_array().is_some_and(|all| all.iter().all(|one| one["eligible"] == true))
+        })
+    });
+    for listener in ask("/api/v1/status")["listeners"].as_array().expect("listeners are listed") {
+        let address =
+            listener["addresses"][0].as_str().and_then(|text| text.parse().ok()).expect("an address");
+        let response = Client::connect(address).get("/");
+        assert!((200..500).contains(&response.status), "{name}: {} {}", response.status, response.reason());
     }
 }

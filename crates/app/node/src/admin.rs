@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use base_kit::{Clock, MonotonicClock, WallClock};
 use base_model::model::Endpoint;
-use base_model::{Diagnostics, Loaded, diff};
+use base_model::{Diagnostics, Loaded, diff, parse_endpoint};
 use base_signal::families;
 use control_api::{
     AdminState, Applied, ApplyError, CheckReport, ConfigView, EndpointChange, EndpointView, Health,
@@ -64,7 +64,7 @@ impl control_api::Node for Node {
     }
 
     fn check(&self, source: &[u8]) -> CheckReport {
-        match self.load(source, OFFERED) {
+        match self.load(source, &self.0.file) {
             Ok(loaded) => self.report(&loaded),
             Err(diagnostics) => refused(&diagnostics),
         }
@@ -105,10 +105,10 @@ impl control_api::Node for Node {
 
     fn add_endpoint(&self, pool: &str, endpoint: NewEndpoint) -> Result<EndpointView, NodeError> {
         let state = self.pool_state(pool)?;
-        let address = parse_address(&endpoint.address).ok_or_else(|| NodeError::Invalid {
-            what: format!("`{}` is no address", endpoint.address),
+        let address = parse_endpoint(&endpoint.address).map_err(|bad| NodeError::Invalid {
+            what: bad.problem,
             place: "address".to_owned(),
-            how: "write host and port, for instance 10.0.0.3:8080".to_owned(),
+            how: bad.help,
         })?;
         let address = Endpoint { weight: endpoint.weight, ..address };
         let added = state.add_endpoint(&address).map_err(|error| refusal(&error))?;
@@ -147,9 +147,6 @@ impl control_api::Node for Node {
     }
 }
 
-/// The name of a configuration that came through the API, in messages.
-const OFFERED: &str = "configuration";
-
 impl Node {
     /// All pools as they are now, in the order of the configuration.
     pub fn pool_views(&self) -> Vec<PoolView> {
@@ -163,7 +160,7 @@ impl Node {
         origin: Origin,
         if_generation: Option<u64>,
     ) -> Result<Applied, ApplyError> {
-        match self.apply_source(source, OFFERED, origin, if_generation).await {
+        match self.apply_source(source, &self.0.file, origin, if_generation).await {
             Ok(ApplyOutcome { generation, changed, changes, loaded }) => Ok(Applied {
                 generation,
                 fingerprint: lock(&self.0.current).snapshot.fingerprint.to_string(),
@@ -275,18 +272,6 @@ const fn admin_state(state: AdminState) -> traffic_balance::AdminState {
         AdminState::Drain => traffic_balance::AdminState::Drain,
         AdminState::Maintenance => traffic_balance::AdminState::Maintenance,
     }
-}
-
-fn parse_address(text: &str) -> Option<Endpoint> {
-    use base_model::model::Host;
-    let (host, port) = match text.parse::<std::net::SocketAddr>() {
-        Ok(address) => (Host::Ip(address.ip()), address.port()),
-        Err(_) => {
-            let (name, port) = text.rsplit_once(':')?;
-            (Host::Name(name.into()), port.parse().ok()?)
-        }
-    };
-    Some(Endpoint { host, port, weight: 1 })
 }
 
 fn no_endpoint(pool: &str, address: &str) -> NodeError {

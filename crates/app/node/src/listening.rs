@@ -1,7 +1,7 @@
 //! The addresses that are listened on, and the change from one configuration's to the next's.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -41,8 +41,15 @@ impl Listening {
         for place in wanted.iter().filter(|place| !self.bound.contains_key(*place)) {
             // The same address under another name: the old sockets go once the new ones are there.
             let is_ours = place.1.port() != 0 && self.bound.values().any(|&bound| bound == place.1);
-            let sockets = if is_ours { bind_beside(place.1, workers)? } else { bind(place.1, workers)? };
-            added.push((place.clone(), sockets));
+            let sockets = if is_ours { bind_beside(place.1, workers) } else { bind(place.1, workers) };
+            match sockets {
+                Ok(sockets) => added.push((place.clone(), sockets)),
+                // `:80` means all addresses there are.
+                Err(error) if error.is_without_ipv6() && has_ipv4_twin(place, &wanted) => {
+                    tracing::warn!(target: "aya::node", listener = %place.0, "this machine has no IPv6; IPv4 only");
+                }
+                Err(error) => return Err(error),
+            }
         }
         let removed = self.bound.keys().filter(|place| !wanted.contains(place)).cloned().collect();
         Ok(Prepared { added, removed })
@@ -67,4 +74,10 @@ impl Listening {
         let real = |address: &SocketAddr| self.bound.get(&(Arc::clone(&listener.name), *address)).copied();
         listener.bind.iter().filter_map(real).collect()
     }
+}
+
+/// Whether all IPv4 addresses are wanted on the same port of the same listener.
+fn has_ipv4_twin(place: &Place, wanted: &[Place]) -> bool {
+    let twin = SocketAddr::from((Ipv4Addr::UNSPECIFIED, place.1.port()));
+    place.1.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && wanted.contains(&(Arc::clone(&place.0), twin))
 }

@@ -38,6 +38,8 @@ pub struct Node(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) catalog: KindCatalog,
     pub(crate) overrides: Overrides,
+    /// Name of the configuration file: relative paths start in its folder, also in what comes through the API.
+    pub(crate) file: String,
     pub(crate) metrics: base_signal::Registry,
     pub(crate) shard: Shard,
     pub(crate) endpoints: Arc<traffic_balance::Registry>,
@@ -199,10 +201,12 @@ impl Node {
     ) -> Self {
         let snapshot = Snapshot::new(generation, Arc::clone(model), Arc::clone(&loaded.source));
         let started = WallClock.since_epoch();
+        let loaded_file = loaded.warnings.file().to_owned();
         let current = Current { snapshot, loaded: Arc::new(loaded), applied: started, origin: Origin::File };
         let inner = Arc::new(Inner {
             catalog,
             overrides: parts.overrides,
+            file: loaded_file,
             shard: parts.metrics.shared_shard(),
             metrics: parts.metrics,
             endpoints: parts.endpoints,

@@ -15,3 +15,26 @@ mod union;
 pub(crate) use checker::Surroundings;
 pub(crate) use meaning::{Checked, check};
 pub(crate) use union::{branches, described};
+
+use crate::model::Endpoint;
+
+/// Reads an endpoint's address as the configuration does; the weight is 1.
+///
+/// # Errors
+/// What is wrong with it, and how to mend it.
+pub fn parse_endpoint(text: &str) -> Result<Endpoint, BadEndpoint> {
+    match parse::endpoint_address(text) {
+        Ok((host, port)) => Ok(Endpoint { host, port, weight: 1 }),
+        Err(fault) => Err(BadEndpoint { problem: fault.message, help: fault.help }),
+    }
+}
+
+/// A text that is not the address of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}; {help}")]
+pub struct BadEndpoint {
+    /// What is wrong.
+    pub problem: String,
+    /// How to mend it.
+    pub help: String,
+}

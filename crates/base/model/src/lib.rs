@@ -16,6 +16,7 @@ pub mod model;
 mod output;
 mod text;
 
+pub use check::{BadEndpoint, parse_endpoint};
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::{KindCatalog, KindEntry, SettingsProblem, schema};
 pub use load::{Loaded, load, load_bytes, load_file};

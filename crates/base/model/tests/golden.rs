@@ -74,8 +74,8 @@ fn a_file_that_is_not_there() {
     let error = load_file(path, &environment, &catalog::catalog()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "error: the configuration cannot be read: No such file or directory (os error 2)\n \
-         ─▶ nowhere/aya.yaml\n  = check the path\n"
+        "error: nowhere/aya.yaml: the configuration cannot be read: No such file or directory (os error 2); \
+         check the path\n"
     );
 }
 

@@ -24,6 +24,13 @@ impl BindError {
         Self::new(address, io::ErrorKind::NotFound.into())
     }
 
+    /// Whether it failed because the machine has no IPv6.
+    pub fn is_without_ipv6(&self) -> bool {
+        let unsupported = [rustix::io::Errno::AFNOSUPPORT, rustix::io::Errno::ADDRNOTAVAIL];
+        self.address.is_ipv6()
+            && unsupported.iter().any(|errno| self.source.raw_os_error() == Some(errno.raw_os_error()))
+    }
+
     fn new(address: SocketAddr, source: io::Error) -> Self {
         let advice = match source.kind() {
             io::ErrorKind::AddrInUse => "stop what uses this port (`ss -ltnp` names it) or choose another",

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use app_node::{Node, Overrides, StartError, catalog};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::commands::config::colour;
 use crate::{logging, output};
@@ -33,6 +33,8 @@ pub(crate) fn run(file: &Path, workers: Option<NonZeroUsize>) -> anyhow::Result<
         .build()
         .context("cannot start the control threads")?;
     runtime.block_on(async {
+        // Before anything can be asked of the process: a signal that comes early waits its turn.
+        let signals = Signals::new()?;
         let node = match Node::start(loaded, catalog, Overrides { workers }).await {
             Ok(node) => node,
             Err(StartError::Config(diagnostics)) => {
@@ -42,7 +44,7 @@ pub(crate) fn run(file: &Path, workers: Option<NonZeroUsize>) -> anyhow::Result<
             Err(error) => return Err(error.into()),
         };
         announce(&node);
-        serve(&node, file).await
+        serve(&node, file, signals).await
     })
 }
 
@@ -58,21 +60,36 @@ fn announce(node: &Node) {
     output::say("ready\n");
 }
 
+/// What the process is asked from outside.
+struct Signals {
+    hangup: Signal,
+    reopen: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
 /// Follows the file and the signals until one of them says to stop.
-async fn serve(node: &Node, file: &Path) -> anyhow::Result<ExitCode> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut reopen = signal(SignalKind::user_defined1())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+async fn serve(node: &Node, file: &Path, mut signals: Signals) -> anyhow::Result<ExitCode> {
     let following = app_node::follow_file(node.clone(), file.to_owned());
     let mut following = std::pin::pin!(following);
     loop {
         tokio::select! {
             () = &mut following => break,
-            _ = hangup.recv() => app_node::apply_file(node, file).await,
-            _ = reopen.recv() => node.reopen_logs(),
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = signals.hangup.recv() => app_node::apply_file(node, file).await,
+            _ = signals.reopen.recv() => node.reopen_logs(),
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
         }
     }
     tracing::info!(target: "aya::node", "draining");
@@ -83,8 +100,8 @@ async fn serve(node: &Node, file: &Path) -> anyhow::Result<ExitCode> {
             }
         }
         // Whoever asks twice does not want to wait.
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        _ = signals.terminate.recv() => {}
+        _ = signals.interrupt.recv() => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -66,22 +66,20 @@ impl Diagnostics {
     fn render_one(&self, out: &mut String, item: &Diagnostic, lines: &[Cow<'_, str>], colour: Colour) {
         let shade = if item.severity == Severity::Error { "1;31" } else { "1;33" };
         let head = colour.paint(shade, item.severity.word());
+        let Some(span) = item.span else {
+            // Without a place, one line says it all.
+            let help = item.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+            let _ = writeln!(out, "{head}: {}: {}{help}", self.file, colour.paint("1", &item.message));
+            return;
+        };
         let _ = writeln!(out, "{head}: {}", colour.paint("1", &item.message));
-        let all_spans = item.span.iter().chain(item.notes.iter().map(|note| &note.span));
+        let all_spans = std::iter::once(&span).chain(item.notes.iter().map(|note| &note.span));
         let width = all_spans.map(|span| span.start.line.to_string().len()).max().unwrap_or(1);
         let gutter = colour.paint("34", &format!("{:width$} │", ""));
-        match item.span {
-            Some(span) => {
-                let path = if item.path.is_empty() { String::new() } else { format!(" in {}", item.path) };
-                let arrow = colour.paint("34", &format!("{:width$}─▶", ""));
-                let _ = writeln!(out, "{arrow} {}:{}{path}", self.file, span.start);
-                excerpt(out, lines, span, width, colour, (shade, ""));
-            }
-            None => {
-                let arrow = colour.paint("34", " ─▶");
-                let _ = writeln!(out, "{arrow} {}", self.file);
-            }
-        }
+        let path = if item.path.is_empty() { String::new() } else { format!(" in {}", item.path) };
+        let arrow = colour.paint("34", &format!("{:width$}─▶", ""));
+        let _ = writeln!(out, "{arrow} {}:{}{path}", self.file, span.start);
+        excerpt(out, lines, span, width, colour, (shade, ""));
         for note in &item.notes {
             let _ = writeln!(out, "{gutter}");
             excerpt(out, lines, note.span, width, colour, ("34", &note.message));
