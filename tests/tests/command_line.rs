@@ -288,7 +288,7 @@ impl Cast {
         let mut out = String::new();
         let mut section = "";
         for line in text.lines() {
-            if !line.starts_with([' ', '#']) {
+            if !line.is_empty() && !line.starts_with([' ', '#']) {
                 section = line.split(':').next().unwrap_or_default();
             }
             let line = if section == "pools" { self.play(line) } else { any_port(line) };
@@ -303,35 +303,25 @@ impl Cast {
     }
 }
 
-/// The line with each `address:port` behind `bind:` on a port that the kernel picks.
+/// The line with each address behind `bind:` on loopback, on a port that the kernel picks.
 fn any_port(line: &str) -> String {
-    let Some(at) = line.find("bind:") else { return line.to_owned() };
-    let (before, rest) = line.split_at(at + "bind:".len());
-    let mut out = before.to_owned();
-    let mut word = String::new();
-    for character in rest.chars() {
-        if character.is_alphanumeric()
-            || ".:[]\"'".contains(character) && !(character == '[' && word.is_empty())
-        {
-            word.push(character);
-        } else {
-            out.push_str(&placed(&word));
-            word.clear();
-            out.push(character);
-        }
+    if !line.contains("bind:") {
+        return line.to_owned();
     }
-    out.push_str(&placed(&word));
+    let mut line = line.to_owned();
+    for address in ["0.0.0.0", "[::1]", "[::]"] {
+        line = line.replace(address, LOOPBACK);
+    }
+    let mut parts = line.split("127.0.0.1:");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push_str("127.0.0.1:0");
+        out.push_str(part.trim_start_matches(|character: char| character.is_ascii_digit()));
+    }
     out
 }
 
-/// An address on a port that the kernel picks; other words as they are.
-fn placed(word: &str) -> String {
-    let bare = word.trim_matches(['"', '\'']);
-    match bare.rsplit_once(':') {
-        Some((_, port)) if port.parse::<u16>().is_ok() => word.replace(bare, "127.0.0.1:0"),
-        _ => word.to_owned(),
-    }
-}
+const LOOPBACK: &str = "127.0.0.1";
 
 /// Every example is valid, starts, answers, and finds its endpoints well.
 #[test]

@@ -15,6 +15,7 @@ const SCHEMA: Generated = Generated { file: "config.schema.json", arguments: &["
 const PAGES: &[Generated] = &[
     Generated { file: "configuration.md", arguments: &["reference", "configuration"] },
     Generated { file: "balancers.md", arguments: &["reference", "balancers"] },
+    Generated { file: "health-checks.md", arguments: &["reference", "health-checks"] },
     Generated { file: "filters.md", arguments: &["reference", "filters"] },
     Generated { file: "metrics.md", arguments: &["reference", "metrics"] },
     Generated { file: "reasons.md", arguments: &["reference", "reasons"] },

@@ -10,7 +10,6 @@ use arc_swap::ArcSwapOption;
 use base_kit::Moment;
 use base_model::model::{Endpoint, Host, PassiveCheck};
 
-use crate::pool::PoolState;
 use crate::transition::{Outcome, Transition};
 
 /// Names an endpoint's state: unique in the process, never used again.
@@ -98,6 +97,15 @@ impl AdminState {
 #[repr(align(128))]
 struct Padded<T>(T);
 
+/// What an endpoint asks of the pool it belongs to.
+pub(crate) trait Owner: Send + Sync {
+    /// Tells the workers that something changed. To be called after the change is written.
+    fn bump_epoch(&self);
+
+    /// Ejects the endpoint unless it is ejected or nobody else could take its traffic; whether it did.
+    fn eject(&self, endpoint: &EndpointState, until: Moment, now: Moment) -> bool;
+}
+
 /// Marks a weight that the API has not changed; no weight is as large.
 const NO_OVERRIDE: u32 = u32::MAX;
 /// Marks an endpoint that is not ejected.
@@ -114,9 +122,10 @@ pub struct EndpointState {
     name: Arc<str>,
     host: Host,
     port: u16,
-    /// The pool this belongs to, to bump its epoch and to ask about the other endpoints. Gone with the pool.
-    pool: Weak<PoolState>,
-    address: ArcSwapOption<SocketAddr>,
+    /// The pool this belongs to. Gone with the pool.
+    owner: Weak<dyn Owner>,
+    /// Where its name leads to.
+    found_address: ArcSwapOption<SocketAddr>,
     configured_weight: AtomicU32,
     weight_override: AtomicU32,
     health: AtomicU8,
@@ -126,16 +135,22 @@ pub struct EndpointState {
 }
 
 impl EndpointState {
-    pub(crate) fn new(pool: &PoolState, endpoint: &Endpoint, health: Health) -> Self {
+    /// An endpoint of the pool of this name.
+    pub(crate) fn new(
+        owner: Weak<dyn Owner>,
+        pool_name: Arc<str>,
+        endpoint: &Endpoint,
+        health: Health,
+    ) -> Self {
         Self {
             in_flight: Padded::default(),
             id: EndpointId::next(),
-            pool_name: Arc::clone(pool.shared_name()),
+            pool_name,
             name: endpoint.to_string().into(),
             host: endpoint.host.clone(),
             port: endpoint.port,
-            pool: pool.weak(),
-            address: ArcSwapOption::from_pointee(endpoint.socket_addr()),
+            owner,
+            found_address: ArcSwapOption::empty(),
             configured_weight: AtomicU32::new(endpoint.weight),
             weight_override: AtomicU32::new(NO_OVERRIDE),
             health: AtomicU8::new(health as u8),
@@ -172,13 +187,17 @@ impl EndpointState {
 
     /// Where it is; `None` while its name has not been found.
     pub fn address(&self) -> Option<SocketAddr> {
-        self.address.load().as_deref().copied()
+        match self.host {
+            // Never changes: nothing shared is touched.
+            Host::Ip(ip) => Some(SocketAddr::new(ip, self.port)),
+            Host::Name(_) => self.found_address.load().as_deref().copied(),
+        }
     }
 
-    /// Where it is from now on.
+    /// Where its name leads to from now on. An endpoint configured by its address stays where it is.
     pub fn set_address(&self, address: Option<SocketAddr>) {
-        if self.address() != address {
-            self.address.store(address.map(Arc::new));
+        if matches!(self.host, Host::Name(_)) && self.address() != address {
+            self.found_address.store(address.map(Arc::new));
             self.bump_epoch();
         }
     }
@@ -190,17 +209,26 @@ impl EndpointState {
 
     /// Counts one more request in flight, unless there are `max` already. Pair each `true` with one
     /// [`EndpointState::end`], or use [`InFlight::begin`].
+    ///
+    /// Never lets more than `max` begin. While others are being refused, the count is too high by their number for an
+    /// instant: so one that would just have fitted may be refused with them.
     pub fn try_begin(&self, max: u32) -> bool {
-        let more = |count: u32| (count < max).then(|| count + 1);
-        self.in_flight.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        // With room left, one instruction whatever the other workers do; only a refusal takes a second one.
+        let begun = self.in_flight.0.fetch_add(1, Ordering::Relaxed) < max;
+        if !begun {
+            self.in_flight.0.fetch_sub(1, Ordering::Relaxed);
+        }
+        begun
     }
 
     /// Counts one request less in flight.
     pub fn end(&self) {
-        let less = |count: u32| count.checked_sub(1);
-        let ended = self.in_flight.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-        // One `end` too many must not make the count wrap and close the endpoint for good.
-        debug_assert!(ended.is_ok(), "`end` without `try_begin` at {}", self.name);
+        let before = self.in_flight.0.fetch_sub(1, Ordering::Relaxed);
+        debug_assert!(before != 0, "`end` without `try_begin` at {}", self.name);
+        if before == 0 {
+            // One `end` too many must not leave the count wrapped and the endpoint closed for good.
+            self.in_flight.0.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Its share of traffic: as configured, or as changed through the API.
@@ -253,7 +281,7 @@ impl EndpointState {
         self.admin_state() == AdminState::Ready
             && self.health() == Health::Up
             && self.weight() > 0
-            && self.address.load().is_some()
+            && self.address().is_some()
     }
 
     /// Sets what active checks say. Gives the change, if it is one.
@@ -283,6 +311,7 @@ impl EndpointState {
         }
     }
 
+    #[cold]
     fn record_failure(&self, cause: &str, policy: &PassiveCheck, now: Moment) -> Option<Transition> {
         // Requests that were under way when it was ejected say nothing new.
         if policy.consecutive_failures == 0 || self.is_ejected(now) {
@@ -294,7 +323,7 @@ impl EndpointState {
         }
         self.failures_in_a_row.store(0, Ordering::Relaxed);
         let until = now + policy.eject_for;
-        let ejected = self.pool.upgrade()?.eject(self, until, now);
+        let ejected = self.owner.upgrade()?.eject(self, until, now);
         let why = || format!("{failures} failures in a row, the last: {cause}; for {:?}", policy.eject_for);
         ejected.then(|| self.changed("up", "ejected", why()))
     }
@@ -328,8 +357,8 @@ impl EndpointState {
     }
 
     fn bump_epoch(&self) {
-        if let Some(pool) = self.pool.upgrade() {
-            pool.bump_epoch();
+        if let Some(owner) = self.owner.upgrade() {
+            owner.bump_epoch();
         }
     }
 

@@ -8,7 +8,7 @@ use base_kit::Moment;
 use base_model::model::{Endpoint, Host, Pool};
 
 use crate::balancer::Member;
-use crate::endpoint::{AdminState, EndpointState, Health};
+use crate::endpoint::{AdminState, EndpointState, Health, Owner};
 use crate::transition::Transition;
 
 /// Most endpoints of a pool when they are added through the API: far more than balancers in O(n) should look through.
@@ -233,38 +233,13 @@ impl PoolState {
     fn new_endpoint(&self, endpoint: &Endpoint, checked: bool) -> Arc<EndpointState> {
         let known = matches!(endpoint.host, Host::Ip(_));
         let health = if known && !checked { Health::Up } else { Health::Unchecked };
-        Arc::new(EndpointState::new(self, endpoint, health))
-    }
-
-    /// Ejects an endpoint unless it is ejected or nobody else could take its traffic; whether it did.
-    /// The lock makes two endpoints that fail at once not eject each other.
-    pub(crate) fn eject(&self, endpoint: &EndpointState, until: Moment, now: Moment) -> bool {
-        let membership = self.lock();
-        let others = membership.endpoints.iter().filter(|other| other.id() != endpoint.id());
-        if endpoint.is_ejected(now) || !others.into_iter().any(|other| other.is_eligible(now)) {
-            return false;
-        }
-        endpoint.mark_ejected(until);
-        self.find_next_expiry(&membership);
-        true
+        let owner = Weak::clone(&self.myself);
+        Arc::new(EndpointState::new(owner, Arc::clone(&self.name), endpoint, health))
     }
 
     fn find_next_expiry(&self, membership: &Membership) {
         let next = membership.endpoints.iter().filter_map(|endpoint| endpoint.ejected_until()).min();
         self.next_expiry_nanos.store(next.unwrap_or(Moment::NEVER).as_nanos(), Ordering::Release);
-    }
-
-    /// To be called after a change is written.
-    pub(crate) fn bump_epoch(&self) {
-        self.epoch.fetch_add(1, Ordering::AcqRel);
-    }
-
-    pub(crate) const fn shared_name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    pub(crate) fn weak(&self) -> Weak<Self> {
-        Weak::clone(&self.myself)
     }
 
     fn unknown(&self, endpoint: &str) -> PoolChangeError {
@@ -288,6 +263,24 @@ impl PoolState {
             let in_time = endpoint.ejected_until().is_none_or(|until| until >= self.next_expiry());
             assert!(in_time, "{} would be ejected for ever", endpoint.name());
         }
+    }
+}
+
+impl Owner for PoolState {
+    fn bump_epoch(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The lock makes two endpoints that fail at once not eject each other.
+    fn eject(&self, endpoint: &EndpointState, until: Moment, now: Moment) -> bool {
+        let membership = self.lock();
+        let others = membership.endpoints.iter().filter(|other| other.id() != endpoint.id());
+        if endpoint.is_ejected(now) || !others.into_iter().any(|other| other.is_eligible(now)) {
+            return false;
+        }
+        endpoint.mark_ejected(until);
+        self.find_next_expiry(&membership);
+        true
     }
 }
 

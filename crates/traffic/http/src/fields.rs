@@ -164,16 +164,15 @@ impl Fields {
 
     /// Appends `run` of the store, then the lines; what lies side by side is one copy.
     pub(crate) fn encode_after(&self, run: Span, out: &mut Vec<u8>) {
-        let mut run = run;
+        let Span { mut start, mut end } = run;
         for line in &self.lines {
-            if line.start == run.end {
-                run.end = line.end;
-            } else {
-                out.extend_from_slice(run.of(&self.bytes));
-                run = Span { start: line.start, end: line.end };
+            if line.start != end {
+                out.extend_from_slice(Span { start, end }.of(&self.bytes));
+                start = line.start;
             }
+            end = line.end;
         }
-        out.extend_from_slice(run.of(&self.bytes));
+        out.extend_from_slice(Span { start, end }.of(&self.bytes));
     }
 
     /// The byte store: the head as received, then what edits appended.
@@ -194,13 +193,19 @@ impl Fields {
         }
     }
 
-    /// Whether the first line of this field has a tab beside its value. RFC 9110 allows it as a blank; servers that do
+    /// The first value of this field, and whether there is a tab beside it. RFC 9110 allows it as a blank; servers that do
     /// not know that read framing fields differently.
-    pub(crate) fn has_tab_beside(&self, known: KnownField) -> bool {
-        self.lines_of(known).next().is_some_and(|line| {
-            let (before, after) = line.surroundings(&self.bytes);
-            before.contains(&b'\t') || after.contains(&b'\t')
-        })
+    #[inline]
+    pub(crate) fn get_with_tab(&self, known: KnownField) -> Option<(&[u8], bool)> {
+        if !self.has(known) {
+            return None;
+        }
+        let line = self.lines_of(known).next()?;
+        let has_tab = match line.surroundings(&self.bytes) {
+            (b" " | b"", b"") => false,
+            (before, after) => before.contains(&b'\t') || after.contains(&b'\t'),
+        };
+        Some((line.value.of(&self.bytes), has_tab))
     }
 
     #[inline]

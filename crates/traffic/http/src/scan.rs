@@ -10,20 +10,20 @@ const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
 /// Where a field name ends: the first colon, blank or control character at or after `from`; else the end.
 #[inline]
 pub(crate) fn name_end(bytes: &[u8], from: usize) -> usize {
-    find(bytes, from, |word| below(word, b' ' + 1) | equal(word, b':'))
+    find(bytes, from, |word| (below(word, b' ' + 1) | equal(word, b':')) & !word & HIGH)
 }
 
 /// Where plain text of a field value ends: the first control character (a tab is one) at or after `from`; else the end.
 #[inline]
 pub(crate) fn text_end(bytes: &[u8], from: usize) -> usize {
-    find(bytes, from, |word| below(word, b' ') | equal(word, 0x7f))
+    find(bytes, from, |word| (below(word, b' ') | equal(word, 0x7f)) & !word & HIGH)
 }
 
 /// Where a request target ends: the first byte at or after `from` that it must not have (a blank, a control character,
 /// `#`, what is not ASCII); else the end.
 #[inline]
 pub(crate) fn target_end(bytes: &[u8], from: usize) -> usize {
-    find(bytes, from, |word| below(word, b' ' + 1) | equal(word, 0x7f) | equal(word, b'#') | (word & HIGH))
+    find(bytes, from, |word| (below(word, b' ' + 1) | equal(word, 0x7f) | equal(word, b'#') | word) & HIGH)
 }
 
 /// The first byte at or after `from` that `stops` marks by its highest bit; of those marked, only the lowest counts.
@@ -31,37 +31,37 @@ pub(crate) fn target_end(bytes: &[u8], from: usize) -> usize {
 #[inline(always)]
 fn find(bytes: &[u8], from: usize, stops: impl Fn(u64) -> u64) -> usize {
     let place = |stopped: u64| (stopped.trailing_zeros() / 8) as usize;
-    let mut at = from;
-    let mut rest = bytes.get(from..).unwrap_or_default();
+    let Some(mut rest) = bytes.get(from..) else { return bytes.len() };
     while let Some((word, after)) = rest.split_first_chunk() {
         let stopped = stops(u64::from_le_bytes(*word));
         if stopped != 0 {
-            return at + place(stopped);
+            return bytes.len() - rest.len() + place(stopped);
         }
-        at += 8;
         rest = after;
     }
-    if rest.is_empty() {
-        return bytes.len();
-    }
-    // Fewer than eight: zeros follow them, where the search ends at the latest.
-    let word = match bytes.last_chunk() {
+    if rest.is_empty() { bytes.len() } else { bytes.len() - rest.len() + place(stops(last_word(bytes, rest))) }
+}
+
+/// The rest of these bytes, which is shorter than a word, and zeros.
+#[inline]
+fn last_word(bytes: &[u8], rest: &[u8]) -> u64 {
+    match bytes.last_chunk() {
         Some(last) => u64::from_le_bytes(*last) >> (u64::BITS as usize - 8 * rest.len()),
         None => rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)),
-    };
-    at + place(stops(word))
+    }
 }
 
-/// Marks the bytes below `bound`, which is at most 128. Above a marked byte there may be wrong marks.
+/// Of the ASCII bytes, marks those below `bound` by the highest bit. Bytes that are not ASCII may be marked or not, and so
+/// may bytes above a marked one.
 #[inline(always)]
 const fn below(word: u64, bound: u8) -> u64 {
-    word.wrapping_sub(EACH * bound as u64) & !word & HIGH
+    word.wrapping_sub(EACH * bound as u64)
 }
 
-/// Marks the bytes that equal this one. Above a marked byte there may be wrong marks.
+/// Of the ASCII bytes, marks those that equal this one, with the same exceptions.
 #[inline(always)]
 const fn equal(word: u64, byte: u8) -> u64 {
-    below(word ^ (EACH * byte as u64), 1)
+    (word ^ (EACH * byte as u64)).wrapping_sub(EACH)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The conditions of a route beyond host and path.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -7,8 +8,8 @@ use base_model::model::{FieldMatch, Match, Route, ValuePattern};
 use ipnet::IpNet;
 use regex::bytes::Regex;
 
-use crate::compile::{CompileError, Regexes};
-use crate::explain::Loss;
+use crate::error::CompileError;
+use crate::regexes::Regexes;
 use crate::request::RequestView;
 use crate::values::{any_cookie_value, any_query_value};
 
@@ -36,6 +37,48 @@ enum ValueTest {
     Present,
     Absent,
     Regex(Regex),
+}
+
+/// The first condition that a route lost on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The host.
+    Host,
+    /// The path.
+    Path,
+    /// The listener.
+    Listener,
+    /// The method.
+    Method,
+    /// The client's address.
+    Client,
+    /// The header of this name.
+    Header(Arc<str>),
+    /// The query parameter of this name.
+    Query(Arc<str>),
+    /// The cookie of this name.
+    Cookie(Arc<str>),
+    /// None: all its conditions hold, but a route that goes before it took the request.
+    Outranked {
+        /// That route's index.
+        by: usize,
+    },
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host => f.write_str("host"),
+            Self::Path => f.write_str("path"),
+            Self::Listener => f.write_str("listener"),
+            Self::Method => f.write_str("method"),
+            Self::Client => f.write_str("client"),
+            Self::Header(name) => write!(f, "header {name}"),
+            Self::Query(name) => write!(f, "query {name}"),
+            Self::Cookie(name) => write!(f, "cookie {name}"),
+            Self::Outranked { .. } => f.write_str("a more specific route"),
+        }
+    }
 }
 
 /// The conditions of a route, the cheap ones first.

@@ -1,13 +1,12 @@
 //! Why a request went where it went.
 
-use std::fmt;
-use std::sync::Arc;
-
 use base_model::model::HostPattern;
 
-use crate::hosts::{MAX_HOST_BYTES, configured_name, host_name};
+use crate::conditions::Loss;
+use crate::limits::MAX_HOST_BYTES;
 use crate::request::RequestView;
-use crate::router::Router;
+use crate::tables::Tables;
+use crate::tables::hosts::{configured_name, host_name};
 
 /// What became of one route.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,57 +26,15 @@ pub enum Verdict {
     Lost(Loss),
 }
 
-/// The first condition that a route lost on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// The host.
-    Host,
-    /// The path.
-    Path,
-    /// The listener.
-    Listener,
-    /// The method.
-    Method,
-    /// The client's address.
-    Client,
-    /// The header of this name.
-    Header(Arc<str>),
-    /// The query parameter of this name.
-    Query(Arc<str>),
-    /// The cookie of this name.
-    Cookie(Arc<str>),
-    /// None: all its conditions hold, but a route that goes before it took the request.
-    Outranked {
-        /// That route's index.
-        by: usize,
-    },
-}
-
-impl fmt::Display for Loss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Host => f.write_str("host"),
-            Self::Path => f.write_str("path"),
-            Self::Listener => f.write_str("listener"),
-            Self::Method => f.write_str("method"),
-            Self::Client => f.write_str("client"),
-            Self::Header(name) => write!(f, "header {name}"),
-            Self::Query(name) => write!(f, "query {name}"),
-            Self::Cookie(name) => write!(f, "cookie {name}"),
-            Self::Outranked { .. } => f.write_str("a more specific route"),
-        }
-    }
-}
-
-/// See [`Router::explain`].
-pub(crate) fn explain(router: &Router, request: &RequestView<'_>) -> Vec<Considered> {
-    let mut verdicts: Vec<Option<Verdict>> = vec![None; router.rules.len()];
+/// See [`crate::Router::explain`].
+pub(crate) fn explain(tables: &Tables, request: &RequestView<'_>) -> Vec<Considered> {
+    let mut verdicts: Vec<Option<Verdict>> = vec![None; tables.rules.len()];
     let mut order = Vec::new();
     let mut winner = None;
     // The same walk as for a look-up, only that nothing is ever taken, so that it sees all.
-    router.search(request, &mut |candidate| {
+    tables.search(request, &mut |candidate| {
         let route = candidate.rule as usize;
-        if let (Some(verdict @ None), Some(rule)) = (verdicts.get_mut(route), router.rule(candidate)) {
+        if let (Some(verdict @ None), Some(rule)) = (verdicts.get_mut(route), tables.rule(candidate)) {
             let failed = rule.conditions.iter().find(|condition| !condition.holds(request));
             *verdict = Some(match (failed, winner) {
                 (Some(condition), _) => Verdict::Lost(condition.loss()),
@@ -100,7 +57,7 @@ pub(crate) fn explain(router: &Router, request: &RequestView<'_>) -> Vec<Conside
         .filter_map(|route| Some(Considered { route, verdict: verdicts.get_mut(route)?.take()? }));
     let mut considered: Vec<Considered> = reached.collect();
     considered.extend(ruled_out.into_iter().map(|route| {
-        let hosts = router.rules.get(route).map_or(&[][..], |rule| &rule.hosts);
+        let hosts = tables.rules.get(route).map_or(&[][..], |rule| &rule.hosts);
         let loss = if takes_host(hosts, name) { Loss::Path } else { Loss::Host };
         Considered { route, verdict: Verdict::Lost(loss) }
     }));

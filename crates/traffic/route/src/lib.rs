@@ -18,20 +18,21 @@
 
 mod compile;
 mod conditions;
+mod error;
 mod explain;
-mod hosts;
-mod index;
+mod limits;
 mod normal;
-mod paths;
-mod plant;
+mod regexes;
 mod request;
 mod router;
 mod split;
+mod tables;
 mod values;
 
-pub use compile::{CompileError, MAX_PATH_SEGMENTS};
-pub use explain::{Considered, Loss, Verdict};
-pub use hosts::MAX_HOST_BYTES;
+pub use conditions::Loss;
+pub use error::CompileError;
+pub use explain::{Considered, Verdict};
+pub use limits::{MAX_HOST_BYTES, MAX_PATH_SEGMENTS};
 pub use normal::{AmbiguousPath, normalise};
 pub use request::{FieldLookup, RequestView};
 pub use router::Router;

@@ -11,6 +11,8 @@ pub(crate) enum Page {
     Configuration,
     /// Ways of balancing
     Balancers,
+    /// Ways of checking the health of endpoints
+    HealthChecks,
     /// Filters and handlers
     Filters,
     /// Metrics
@@ -30,6 +32,7 @@ pub(crate) fn reference(page: Page) -> anyhow::Result<ExitCode> {
     let text = match page {
         Page::Configuration => base_model::reference_markdown(&app_node::catalog()),
         Page::Balancers => traffic_balance::reference_markdown(),
+        Page::HealthChecks => traffic_health::reference_markdown(),
         Page::Filters => traffic_filter::reference_markdown(),
         Page::Metrics => base_signal::families::reference_markdown(),
         Page::Reasons => base_signal::reference::reasons_markdown(),

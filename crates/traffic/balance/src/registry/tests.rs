@@ -109,3 +109,18 @@ fn checks_decide_about_the_first_traffic() {
     registry.reconcile(&[with_check(pool("p", vec![endpoint(1, 1)]))]);
     assert_eq!(endpoint_state.health(), Health::Up);
 }
+
+#[test]
+fn large_configurations_are_taken_over() {
+    let pools = |first: usize| -> Vec<Pool> {
+        let endpoints = || (first..first + 20).map(|number| endpoint(number, 1)).collect();
+        (0..1_000).map(|number| pool(&format!("p{number}"), endpoints())).collect()
+    };
+    let registry = Registry::new();
+    registry.reconcile(&pools(0));
+    let kept = Arc::clone(&registry.pool("p999").unwrap().endpoints()[19]);
+    registry.reconcile(&pools(10));
+    assert_eq!(registry.pools().len(), 1_000);
+    assert!(Arc::ptr_eq(&kept, &registry.pool("p999").unwrap().endpoints()[9]));
+    registry.check_invariants();
+}

@@ -122,12 +122,18 @@ impl Fields {
     }
 
     /// Begins a line whose value is put together from pieces, without an allocation of its own.
+    #[inline]
     pub(crate) fn compose(&mut self, name: &str) -> Composer<'_> {
         let name = name.as_bytes();
         let known = KnownField::from_name(name);
         if known.is_some() || is_token(name) {
             return self.compose_valid(name, known);
         }
+        self.compose_invalid(name)
+    }
+
+    #[cold]
+    fn compose_invalid(&mut self, name: &[u8]) -> Composer<'_> {
         debug_assert!(false, "no field name: {name:?}");
         let start = self.bytes.len();
         if name.is_empty() {
@@ -150,7 +156,7 @@ impl Fields {
     fn compose_after(&mut self, start: usize, known: Option<KnownField>) -> Composer<'_> {
         let name_end = self.bytes.len();
         self.bytes.extend_from_slice(b": ");
-        Composer { fields: self, start, name_end, known }
+        Composer { fields: self, start, name_end, known, may_have_blanks: false }
     }
 
     /// Begins a line of a known field. Where `known` is a constant, its name costs two moves.
@@ -158,7 +164,8 @@ impl Fields {
     pub(crate) fn compose_known(&mut self, known: KnownField) -> Composer<'_> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(known.prefix().as_bytes());
-        Composer { fields: self, start, name_end: start + known.name().len(), known: Some(known) }
+        let name_end = start + known.name().len();
+        Composer { fields: self, start, name_end, known: Some(known), may_have_blanks: false }
     }
 
     /// Copies bytes to the end of the store and tells where they are.
@@ -182,26 +189,28 @@ impl Fields {
 }
 
 /// A line under construction at the end of the store.
+///
+/// All of it is inlined: where name and pieces are constants, little is left.
 pub(crate) struct Composer<'a> {
     fields: &'a mut Fields,
     start: usize,
     name_end: usize,
     known: Option<KnownField>,
+    /// Whether there may be blanks around the value.
+    may_have_blanks: bool,
 }
 
 impl Composer<'_> {
     /// Adds bytes that may be anything.
-    #[inline]
-    pub(crate) fn push(self, value: &[u8]) -> Self {
-        let at = self.fields.bytes.len();
-        self.fields.bytes.extend_from_slice(value);
-        if scan::text_end(value, 0) < value.len() {
-            self.fields.clean_from(at);
-        }
+    #[inline(always)]
+    pub(crate) fn push(mut self, value: &[u8]) -> Self {
+        let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+        self.may_have_blanks |= is_blank(value.first()) | is_blank(value.last());
+        self.fields.push_checked(value);
         self
     }
 
-    /// Adds bytes that were made here, of text that needs no look.
+    /// Adds bytes that were made here, or are constants: text that needs no look, without blanks at the value's ends.
     #[inline(always)]
     pub(crate) fn push_own(self, value: &[u8]) -> Self {
         debug_assert!(!value.iter().copied().any(is_refused_in_value), "an own value: {value:?}");
@@ -209,7 +218,8 @@ impl Composer<'_> {
         self
     }
 
-    /// Adds a copy of a part of the store, which was checked when it got there.
+    /// Adds a copy of a value in the store, which was checked when it got there.
+    #[inline(always)]
     pub(crate) fn push_stored(self, part: Span) -> Self {
         let range = part.range();
         if range.start <= range.end && range.end <= self.fields.bytes.len() {
@@ -219,23 +229,17 @@ impl Composer<'_> {
     }
 
     /// Adds the values that the lines of this field have now, each with a comma after it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_values(self, known: KnownField) -> Self {
         if !self.fields.has(known) {
             return self;
         }
-        let mut line = self;
-        let mut index = 0;
-        while let Some(value) = line.fields.value_span(known, index) {
-            index += 1;
-            if !value.is_empty() {
-                line = line.push_stored(value).push_own(b", ");
-            }
-        }
-        line
+        self.fields.push_all_values(known);
+        self
     }
 
     /// Ends the line; it follows the others.
+    #[inline(always)]
     pub(crate) fn append(mut self) {
         let line = self.end();
         self.fields.push_line(line);
@@ -243,6 +247,7 @@ impl Composer<'_> {
 
     /// Ends the line; it takes the place of all lines of its name: that of the first, and the others go. Gives the place
     /// of its value.
+    #[inline(always)]
     pub(crate) fn replace(mut self) -> Span {
         let line = self.end();
         match self.known {
@@ -252,23 +257,69 @@ impl Composer<'_> {
         line.value
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(&mut self) -> Line {
         let bytes = &mut self.fields.bytes;
-        let value = trimmed(bytes, self.name_end + 2);
+        let value_start = self.name_end + 2;
+        let value_end = bytes.len();
         bytes.extend_from_slice(b"\r\n");
+        if self.may_have_blanks || u32::try_from(bytes.len()).is_err() {
+            return self.unusual(value_start, value_end);
+        }
+        // Cannot be cut off: the store is shorter than 4 GiB.
+        Line {
+            start: self.start as u32,
+            name_end: self.name_end as u32,
+            value: Span { start: value_start as u32, end: value_end as u32 },
+            end: value_end as u32 + 2,
+            known: self.known,
+        }
+    }
+
+    /// A line with blanks around its value, or too far behind to have a place.
+    #[cold]
+    fn unusual(&self, value_start: usize, value_end: usize) -> Line {
+        let bytes = self.fields.bytes.get(..value_end).unwrap_or_default();
         Line {
             start: offset(self.start),
             name_end: offset(self.name_end),
-            value,
-            end: offset(bytes.len()),
+            value: trimmed(bytes, value_start),
+            end: offset(value_end + 2),
             known: self.known,
         }
     }
 }
 
 impl Fields {
-    /// Puts a space in the place of each byte from `start` on that a value must not have.
+    /// Adds bytes that may be anything to the store.
+    fn push_checked(&mut self, value: &[u8]) {
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        /// Below that, going from byte to byte is quicker.
+        const WORTH_A_SEARCH: usize = 16;
+        let is_unclean = if value.len() < WORTH_A_SEARCH {
+            value.iter().copied().any(is_refused_in_value)
+        } else {
+            scan::text_end(value, 0) < value.len()
+        };
+        if is_unclean {
+            self.clean_from(at);
+        }
+    }
+
+    /// Adds the values of this field to the store, each with a comma after it.
+    fn push_all_values(&mut self, known: KnownField) {
+        let Self { bytes, lines, .. } = self;
+        for line in lines.iter().filter(|line| line.known == Some(known) && !line.value.is_empty()) {
+            let range = line.value.range();
+            if range.end <= bytes.len() {
+                bytes.extend_from_within(range);
+                bytes.extend_from_slice(b", ");
+            }
+        }
+    }
+
+    /// Puts a space in the place of each byte from `start` on that a value must not have; tabs stay.
     #[cold]
     fn clean_from(&mut self, start: usize) {
         for byte in self.bytes.iter_mut().skip(start).filter(|byte| is_refused_in_value(**byte)) {
@@ -316,7 +367,6 @@ const fn is_refused_in_value(byte: u8) -> bool {
 }
 
 /// The value from `start` to the end of the store, without blanks around it.
-#[inline]
 fn trimmed(bytes: &[u8], start: usize) -> Span {
     let (mut start, mut value) = (start, bytes.get(start..).unwrap_or_default());
     while let [b' ' | b'\t', rest @ ..] = value {

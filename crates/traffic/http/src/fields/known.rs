@@ -84,25 +84,69 @@ known_fields! {
 const _: () = assert!(KnownField::ALL.len() <= 64);
 
 /// Found by search: sends every known name to a place of its own ([`table`] asserts it).
-const MULTIPLIER: u32 = 0xa308_431d;
+const MULTIPLIER: u64 = 0x4c0e_29ce_80d6_b813;
 const TABLE_BITS: u32 = 8;
-static TABLE: [Option<KnownField>; 1 << TABLE_BITS] = table();
+static TABLE: [Option<Entry>; 1 << TABLE_BITS] = table();
 
-/// The place of a name, from its length and three of its letters.
-const fn place(length: usize, first: u8, fourth_last: u8, last: u8) -> usize {
-    let key = u32::from_le_bytes([length as u8, first | 0x20, last | 0x20, fourth_last | 0x20]);
-    (key.wrapping_mul(MULTIPLIER) >> (u32::BITS - TABLE_BITS)) as usize
+/// A known name in lower case.
+#[derive(Clone, Copy)]
+struct Entry {
+    ends: Ends,
+    length: u8,
+    known: KnownField,
 }
 
-#[expect(clippy::indexing_slicing, reason = "evaluated while compiling; names are not empty")]
-const fn table() -> [Option<KnownField>; 1 << TABLE_BITS] {
+/// The first and the last bytes of a name, up to eight of each; they overlap in most names, and together are all of a
+/// name of up to 16 bytes.
+#[derive(Clone, Copy)]
+struct Ends {
+    first: u64,
+    last: u64,
+}
+
+/// The longest name that its [`Ends`] hold.
+const MAX_IN_ENDS: usize = 16;
+
+impl Ends {
+    /// Those of a name that is not empty.
+    #[inline]
+    const fn of(name: &[u8]) -> Option<Self> {
+        if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+            return Some(Self { first: u64::from_le_bytes(*first), last: u64::from_le_bytes(*last) });
+        }
+        if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+            let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+            return Some(Self { first: first as u64, last: last as u64 });
+        }
+        match *name {
+            [only] => Some(Self { first: only as u64, last: 0 }),
+            [first, last] => Some(Self { first: first as u64, last: last as u64 }),
+            [first, second, last] => Some(Self { first: first as u64 | (second as u64) << 8, last: last as u64 }),
+            _ => None,
+        }
+    }
+
+    /// The place of the name in the table, the same for letters of either case.
+    #[inline]
+    const fn place(self, length: usize) -> usize {
+        const LOWER: u64 = u64::from_ne_bytes([0x20; 8]);
+        let key = ((self.first | LOWER) ^ (self.last | LOWER).rotate_left(5)).wrapping_add(length as u64);
+        (key.wrapping_mul(MULTIPLIER) >> (u64::BITS - TABLE_BITS)) as usize
+    }
+}
+
+#[expect(clippy::indexing_slicing, reason = "evaluated while compiling")]
+const fn table() -> [Option<Entry>; 1 << TABLE_BITS] {
     let mut table = [None; 1 << TABLE_BITS];
     let mut index = 0;
     while index < KnownField::ALL.len() {
-        let name = KnownField::ALL[index].name().as_bytes();
-        let place = place(name.len(), name[0], name[name.len().saturating_sub(4)], name[name.len() - 1]);
+        let known = KnownField::ALL[index];
+        let name = known.name().as_bytes();
+        assert!(name.len() <= u8::MAX as usize);
+        let Some(ends) = Ends::of(name) else { panic!("a name is empty") };
+        let place = ends.place(name.len());
         assert!(table[place].is_none(), "two known fields share a place: search another MULTIPLIER");
-        table[place] = Some(KnownField::ALL[index]);
+        table[place] = Some(Entry { ends, length: name.len() as u8, known });
         index += 1;
     }
     table
@@ -126,10 +170,13 @@ impl KnownField {
     /// Which known field this name means, in whatever case. What is known is a valid name.
     #[inline]
     pub fn from_name(name: &[u8]) -> Option<Self> {
-        let (&first, &last) = (name.first()?, name.last()?);
-        let fourth_last = *name.get(name.len().saturating_sub(4))?;
-        let known = (*TABLE.get(place(name.len(), first, fourth_last, last))?)?;
-        is_same_name(name, known.name().as_bytes()).then_some(known)
+        let ends = Ends::of(name)?;
+        let entry = TABLE.get(ends.place(name.len()))?.as_ref()?;
+        let is_same = usize::from(entry.length) == name.len()
+            && !differ(ends.first, entry.ends.first)
+            && !differ(ends.last, entry.ends.last)
+            && (name.len() <= MAX_IN_ENDS || name.eq_ignore_ascii_case(entry.known.name().as_bytes()));
+        is_same.then_some(entry.known)
     }
 
     /// Its bit in a set of known fields.
@@ -139,41 +186,12 @@ impl KnownField {
     }
 }
 
-/// Whether a name is `known`, which is in lower case, whatever the case of its letters. Several bytes are compared at a
-/// time, and the last of them may overlap with others.
-#[inline]
-fn is_same_name(name: &[u8], known: &[u8]) -> bool {
-    if name.len() != known.len() {
-        return false;
-    }
-    if let (Some(first), Some(last), Some(known_first), Some(known_last)) =
-        (name.first_chunk(), name.last_chunk(), known.first_chunk(), known.last_chunk())
-    {
-        return !differ(first, known_first)
-            && !differ(last, known_last)
-            && (name.len() <= 16
-                || name.as_chunks().0.iter().zip(known.as_chunks().0).all(|(chunk, known)| !differ(chunk, known)));
-    }
-    if let (Some(first), Some(last), Some(known_first), Some(known_last)) =
-        (name.first_chunk(), name.last_chunk(), known.first_chunk(), known.last_chunk())
-    {
-        return !differ(&both(first, last), &both(known_first, known_last));
-    }
-    name.iter().zip(known).all(|(name, known)| name.eq_ignore_ascii_case(known))
-}
-
-#[inline]
-fn both(first: &[u8; 4], last: &[u8; 4]) -> [u8; 8] {
-    (u64::from(u32::from_ne_bytes(*first)) << 32 | u64::from(u32::from_ne_bytes(*last))).to_ne_bytes()
-}
-
 /// Whether these are different, when the case of letters does not count. Of the bytes in names that are known, those
 /// with the bit 0x40 are letters; they alone may lack the bit 0x20.
 #[inline]
-fn differ(name: &[u8; 8], known: &[u8; 8]) -> bool {
-    const LETTER: u64 = 0x4040_4040_4040_4040;
-    let known = u64::from_ne_bytes(*known);
-    (u64::from_ne_bytes(*name) ^ known) & !((known & LETTER) >> 1) != 0
+const fn differ(name: u64, known: u64) -> bool {
+    const LETTER: u64 = u64::from_ne_bytes([0x40; 8]);
+    (name ^ known) & !((known & LETTER) >> 1) != 0
 }
 
 #[cfg(test)]

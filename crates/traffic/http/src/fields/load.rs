@@ -22,36 +22,45 @@ impl Fields {
         length
     }
 
+    #[inline]
     fn read_lines(&mut self, head: &[u8], start: usize, max_fields: usize) -> Option<usize> {
         u32::try_from(head.len()).ok()?;
         let mut start = start;
+        let (mut present, mut repeated) = (0, 0);
         loop {
             let name_end = scan::name_end(head, start);
-            if name_end == start {
-                return (head.get(start..start + 2) == Some(b"\r\n")).then_some(start + 2);
-            }
             let name = head.get(start..name_end)?;
-            if *head.get(name_end)? != b':' || self.lines.len() >= max_fields {
-                return None;
+            let after_name = head.get(name_end..)?;
+            if name.is_empty() {
+                (self.present, self.repeated) = (present, repeated);
+                return after_name.starts_with(b"\r\n").then_some(start + 2);
             }
-            let known = KnownField::from_name(name);
-            if known.is_none() && (!is_token(name) || looks_like_framing(name)) {
-                return None;
-            }
-            let value_start = skip_blanks(head, name_end + 1);
+            let value_start = match after_name {
+                [b':', b' ', first, ..] if !is_blank(*first) => name_end + 2,
+                [b':', value @ ..] => name_end + 1 + count_blanks(value),
+                _ => return None,
+            };
             let mut line_end = scan::text_end(head, value_start);
             while head.get(line_end) == Some(&b'\t') {
                 line_end = scan::text_end(head, line_end + 1);
             }
-            if head.get(line_end..line_end + 2) != Some(b"\r\n") {
+            let value = head.get(value_start..line_end)?;
+            let known = KnownField::from_name(name);
+            let is_usual = head.get(line_end..)?.starts_with(b"\r\n")
+                && self.lines.len() < max_fields
+                && (known.is_some() || (is_token(name) && !looks_like_framing(name)));
+            if !is_usual {
                 return None;
             }
-            let value = trim_end(head.get(value_start..line_end)?);
+            if let Some(known) = known {
+                repeated |= present & known.bit();
+                present |= known.bit();
+            }
             // Cannot be cut off: the head is shorter than 4 GiB.
-            self.push_line(Line {
+            self.lines.push(Line {
                 start: start as u32,
                 name_end: name_end as u32,
-                value: Span { start: value_start as u32, end: (value_start + value.len()) as u32 },
+                value: Span { start: value_start as u32, end: (value_start + trim_end(value).len()) as u32 },
                 end: line_end as u32 + 2,
                 known,
             });
@@ -105,25 +114,29 @@ impl Fields {
         }
     }
 
+    /// Copies all but the empty line at the end, so that lines that are appended follow the others without a gap.
     fn copy(&mut self, head: &[u8]) {
         self.bytes.reserve(head.len() + SPARE_BYTES);
-        self.bytes.extend_from_slice(head);
+        self.bytes.extend_from_slice(head.get(..head.len().saturating_sub(2)).unwrap_or_default());
     }
 }
 
 #[inline]
-fn skip_blanks(head: &[u8], from: usize) -> usize {
-    let mut at = from;
-    while let Some(b' ' | b'\t') = head.get(at) {
-        at += 1;
-    }
-    at
+const fn is_blank(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
+}
+
+#[cold]
+fn count_blanks(value: &[u8]) -> usize {
+    value.iter().take_while(|byte| is_blank(**byte)).count()
 }
 
 #[inline]
 fn trim_end(value: &[u8]) -> &[u8] {
     let mut value = value;
-    while let [rest @ .., b' ' | b'\t'] = value {
+    while let [rest @ .., last] = value
+        && is_blank(*last)
+    {
         value = rest;
     }
     value

@@ -21,7 +21,7 @@ pub enum Framing {
 /// What the framing fields say; `None` when there are none.
 pub(super) fn declared(fields: &Fields, version: Version) -> Result<Option<Framing>, HttpError> {
     let has_coding = fields.has(KnownField::TransferEncoding);
-    let Some(length) = fields.get(KnownField::ContentLength) else {
+    let Some((length, has_tab)) = fields.get_with_tab(KnownField::ContentLength) else {
         return if has_coding { chunked(fields, version).map(Some) } else { Ok(None) };
     };
     if has_coding {
@@ -30,7 +30,7 @@ pub(super) fn declared(fields: &Fields, version: Version) -> Result<Option<Frami
     if fields.has_several(KnownField::ContentLength) {
         return Err(HttpError::SeveralContentLengths);
     }
-    if fields.has_tab_beside(KnownField::ContentLength) {
+    if has_tab {
         return Err(HttpError::InvalidContentLength);
     }
     self::length(length).map(|length| Some(Framing::Length(length)))
@@ -43,8 +43,8 @@ fn chunked(fields: &Fields, version: Version) -> Result<Framing, HttpError> {
     if fields.has_several(KnownField::TransferEncoding) {
         return Err(HttpError::SeveralTransferEncodings);
     }
-    let coding = fields.get(KnownField::TransferEncoding).unwrap_or_default();
-    if coding.eq_ignore_ascii_case(b"chunked") && !fields.has_tab_beside(KnownField::TransferEncoding) {
+    let (coding, has_tab) = fields.get_with_tab(KnownField::TransferEncoding).unwrap_or_default();
+    if coding.eq_ignore_ascii_case(b"chunked") && !has_tab {
         Ok(Framing::Chunked)
     } else {
         Err(HttpError::TransferCodingNotSupported)

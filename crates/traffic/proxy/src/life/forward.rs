@@ -28,7 +28,7 @@ impl Life<'_> {
         if let Some(host) = &local.settings.host {
             self.exchange.request.set_host(host.as_bytes());
         }
-        self.exchange.replay.start(local.settings.replay_bytes);
+        self.exchange.replay.start(local.settings.replay_bytes, self.method.is_idempotent());
         let mut last: Option<Failure> = None;
         let mut left = route.route.attempts;
         while left > 0 {
@@ -138,8 +138,7 @@ impl Life<'_> {
         exchange.response.clear();
         exchange.request.encode(&mut exchange.to_endpoint);
         if exchange.up.has_begun() {
-            let rewound =
-                exchange.up.rewind(&mut self.client.input, &mut exchange.to_endpoint, &exchange.replay);
+            let rewound = exchange.up.rewind(&mut exchange.to_endpoint, &exchange.replay);
             rewound
                 .map_err(|error| Broken { fault: Fault::Client, failure: Failure::bad_request(&error) })?;
         }

@@ -147,7 +147,7 @@ impl Exchange {
         self.down.reset(Framing::Empty, Framing::Empty);
         self.to_endpoint.clear();
         self.to_client.clear();
-        self.replay.start(0);
+        self.replay.start(0, false);
         self.tried.clear();
         self.asked.clear();
         self.record = Record::default();

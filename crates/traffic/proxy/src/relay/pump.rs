@@ -36,19 +36,21 @@ pub(crate) enum PumpError {
     Sink(io::Error),
 }
 
-/// The bytes seen so far, kept so that they can be sent again.
+/// What was given to the sink, kept so that it can be given to another.
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
     data: Vec<u8>,
     limit: usize,
+    /// Whether it would be used once something was sent; bytes that go out as they are, are not copied otherwise.
+    keeps_sent: bool,
     overrun: bool,
 }
 
 impl Replay {
     /// Starts to keep up to `limit` bytes.
-    pub(crate) fn start(&mut self, limit: usize) {
+    pub(crate) fn start(&mut self, limit: usize, keeps_sent: bool) {
         self.data.clear();
-        (self.limit, self.overrun) = (limit, false);
+        (self.limit, self.keeps_sent, self.overrun) = (limit, keeps_sent, false);
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -60,12 +62,20 @@ impl Replay {
         }
     }
 
+    fn sent_directly(&mut self, bytes: &[u8]) {
+        if self.keeps_sent {
+            self.keep(bytes);
+        } else {
+            self.overrun = true;
+        }
+    }
+
     /// Memory held.
     pub(crate) const fn capacity(&self) -> usize {
         self.data.capacity()
     }
 
-    /// Whether all bytes that were taken from the source are here.
+    /// Whether all bytes are here that were taken from the source and are not in its buffer any more.
     pub(crate) const fn is_complete(&self) -> bool {
         !self.overrun
     }
@@ -213,11 +223,11 @@ impl Pump {
                     let length = data.len();
                     self.body_bytes += length as u64;
                     self.progress += 1;
-                    if let Some(replay) = &mut ends.replay {
-                        replay.keep(data);
-                    }
                     let frame = self.writer.frame(length).map_err(PumpError::Malformed)?;
                     if self.reframes || (length <= COPY_BYTES && !ends.out.is_empty()) {
+                        if let Some(replay) = &mut ends.replay {
+                            replay.keep(data);
+                        }
                         ends.out.extend_from_slice(frame.prefix());
                         ends.out.extend_from_slice(data);
                         ends.out.extend_from_slice(frame.suffix());
@@ -263,6 +273,9 @@ impl Pump {
             self.progress += 1;
             let of_head = sent.min(head.len());
             self.out_sent += of_head;
+            if let Some(replay) = ends.replay.as_mut().filter(|_| sent > of_head) {
+                replay.sent_directly(ends.input.filled().get(..sent - of_head).unwrap_or_default());
+            }
             self.direct -= sent - of_head;
             ends.input.consume(sent - of_head);
         }
@@ -272,13 +285,8 @@ impl Pump {
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<(), PumpError>> {
-        let wanted = if self.reader.remaining().is_none_or(|left| left > BULK_BYTES) {
-            BufferSize::Large
-        } else {
-            BufferSize::Medium
-        };
-        if ends.input.is_empty() {
-            ends.input.resize(wanted);
+        if ends.input.is_empty() && self.reader.remaining().is_none_or(|left| left > BULK_BYTES) {
+            ends.input.resize(BufferSize::Large);
         }
         self.waits_for = Side::Source;
         let received = ready!(ends.source.poll_receive(cx, ends.input)).map_err(PumpError::Source)?;
@@ -290,17 +298,12 @@ impl Pump {
         Poll::Ready(Ok(()))
     }
 
-    /// Prepares to send everything again to another sink: what was taken so far comes from the replay, which must be
-    /// complete, behind what `out` holds (the head). The framing stays, because both sinks are of one kind.
-    pub(crate) fn rewind(
-        &mut self,
-        input: &mut Buffer,
-        out: &mut Vec<u8>,
-        replay: &Replay,
-    ) -> Result<(), HttpError> {
+    /// Prepares to send everything again to another sink: first what `out` holds (the head), then what was sent before, which
+    /// the replay must hold completely, then what lies in the source's buffer. The framing stays, because both sinks are of
+    /// one kind.
+    pub(crate) fn rewind(&mut self, out: &mut Vec<u8>, replay: &Replay) -> Result<(), HttpError> {
         debug_assert!(replay.is_complete());
-        input.consume(self.direct);
-        (self.direct, self.out_sent, self.ended, self.finished) = (0, 0, false, false);
+        (self.out_sent, self.finished, self.sent) = (0, false, false);
         self.writer = BodyWriter::new(self.to);
         if !replay.data.is_empty() {
             let frame = self.writer.frame(replay.data.len())?;
@@ -308,7 +311,10 @@ impl Pump {
             out.extend_from_slice(&replay.data);
             out.extend_from_slice(frame.suffix());
         }
-        if self.reader.is_done() { self.end(out) } else { Ok(()) }
+        // Only bodies that are not framed anew have direct bytes, so there is nothing to put around them.
+        self.writer.frame(self.direct)?;
+        self.ended = self.reader.is_done();
+        if self.ended { self.end(out) } else { Ok(()) }
     }
 }
 

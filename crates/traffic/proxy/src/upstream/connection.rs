@@ -31,7 +31,7 @@ impl Connection {
         open.add(1);
         Ok(Self {
             stream: Box::new(TcpSocket::new(stream)),
-            input: Buffer::new(buffers.clone(), BufferSize::Medium),
+            input: Buffer::new(buffers.clone(), BufferSize::Large),
             reused: false,
             idle_since: Moment::ZERO,
             open: open.clone(),

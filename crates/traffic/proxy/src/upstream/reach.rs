@@ -44,7 +44,7 @@ impl Reach {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < usize::try_from(max_idle).unwrap_or(usize::MAX) {
             connection.input.release();
-            connection.input.resize(BufferSize::Medium);
+            connection.input.resize(BufferSize::Large);
             connection.reused = true;
             connection.idle_since = now;
             idle.push(connection);

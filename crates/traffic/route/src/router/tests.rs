@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use base_model::model::{Action, FieldMatch, HostPattern, Match, PathPattern, Route, ValuePattern};
 
 use super::*;
-use crate::{Loss, Verdict, normalise};
+use crate::{Loss, MAX_HOST_BYTES, Verdict, normalise};
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3));
 

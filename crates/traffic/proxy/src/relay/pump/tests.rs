@@ -76,7 +76,7 @@ impl Run {
         let source =
             Memory { gives: pieces.iter().map(|piece| piece.to_vec()).collect(), ..Memory::default() };
         let mut replay = Replay::default();
-        replay.start(1 << 20);
+        replay.start(1 << 20, true);
         Self {
             source,
             sink: Memory { takes, ..Memory::default() },
@@ -180,11 +180,27 @@ fn a_rewound_pump_sends_all_of_it_again() {
         assert!(run.drive(&mut pump).is_none(), "half of it is still to come");
         run.sink.taken.clear();
         run.out = b"HEAD".to_vec();
-        pump.rewind(&mut run.input, &mut run.out, &run.replay).unwrap();
+        pump.rewind(&mut run.out, &run.replay).unwrap();
         run.source.gives.push_back(rest.to_vec());
         assert!(matches!(run.drive(&mut pump), Some(Ok(()))));
         assert_eq!(run.sink.taken, want, "{}", String::from_utf8_lossy(&run.sink.taken));
     }
+}
+
+#[test]
+fn what_was_not_sent_can_be_sent_elsewhere_without_a_copy() {
+    let body = vec![b'x'; COPY_BYTES + 1];
+    let mut run = Run::new(&[&body], 0);
+    run.replay.start(1 << 20, false);
+    let mut pump = Pump::new(Framing::Length(body.len() as u64), Framing::Length(body.len() as u64));
+    assert!(matches!(run.drive(&mut pump), Some(Err(PumpError::Sink(_)))), "the sink takes nothing");
+    assert!(!pump.has_sent() && run.replay.is_complete() && run.replay.capacity() == 0);
+    run.out = b"HEAD".to_vec();
+    pump.rewind(&mut run.out, &run.replay).unwrap();
+    run.sink.takes = 3000;
+    assert!(matches!(run.drive(&mut pump), Some(Ok(()))));
+    assert_eq!(run.sink.taken, [b"HEAD", &body[..]].concat());
+    assert!(!run.replay.is_complete(), "and now it is gone");
 }
 
 #[test]

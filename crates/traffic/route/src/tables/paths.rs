@@ -5,7 +5,7 @@
 
 use regex::bytes::Regex;
 
-use crate::index::HashIndex;
+use super::index::HashIndex;
 use crate::values::with_merged_slashes;
 
 /// Up to this many literal children are compared one by one: cheaper than hashing the segment.

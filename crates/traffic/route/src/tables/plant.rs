@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use base_model::model::PathPattern;
 use regex::bytes::Regex;
 
-use crate::compile::CompileError;
-use crate::index::HashIndex;
-use crate::normal::{encode_uniformly, normalise};
-use crate::paths::{
+use super::index::HashIndex;
+use super::paths::{
     Branches, COMPARED_CHILDREN, Candidate, Candidates, Forest, Host, NO_NODE, Node, Run, next_segment,
 };
+use crate::error::CompileError;
+use crate::normal::{encode_uniformly, normalise};
 
 /// A pattern as the tree holds it.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,12 +3,9 @@
 use std::io::Write;
 use std::net::Ipv6Addr;
 
-use crate::index::HashIndex;
-use crate::paths::Host;
-
-/// The longest host name that can be told apart (RFC 1035 allows 253 characters). Requests with longer ones are taken by
-/// routes for any host only.
-pub const MAX_HOST_BYTES: usize = 255;
+use super::index::HashIndex;
+use super::paths::Host;
+use crate::limits::MAX_HOST_BYTES;
 
 /// Room for a name.
 pub(crate) type HostBuffer = [u8; MAX_HOST_BYTES];
