@@ -70,8 +70,11 @@ pub enum HttpError {
     /// RFC 9112 §6.1: the sign of a smuggling attempt.
     #[error("both Content-Length and Transfer-Encoding are present")]
     LengthAndTransferEncoding,
-    /// Anything but exactly one `chunked`.
-    #[error("Transfer-Encoding is not exactly one `chunked`")]
+    /// RFC 9112 §6.3: `chunked` is not the last coding, or not there just once, so that nobody knows where the body ends.
+    #[error("Transfer-Encoding does not end with exactly one `chunked`")]
+    InvalidTransferEncoding,
+    /// Other codings below a final `chunked`.
+    #[error("Transfer-Encoding has another coding than `chunked`")]
     TransferCodingNotSupported,
     /// More than one Transfer-Encoding field line.
     #[error("there is more than one Transfer-Encoding field")]

@@ -65,7 +65,12 @@ fn add_x_forwarded(fields: &mut Fields, peer: &AddressText, scheme: &str, host: 
         .push_own(peer.as_bytes())
         .replace();
     if !fields.has(KnownField::XForwardedProto) {
-        fields.append_known(KnownField::XForwardedProto, scheme.as_bytes());
+        let line = fields.compose_known(KnownField::XForwardedProto);
+        match scheme {
+            "http" => line.push_own(b"http").append(),
+            "https" => line.push_own(b"https").append(),
+            scheme => line.push(scheme.as_bytes()).append(),
+        }
     }
     if !fields.has(KnownField::XForwardedHost) && !host.is_empty() {
         fields.compose_known(KnownField::XForwardedHost).push_stored(host).append();

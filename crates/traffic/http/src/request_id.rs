@@ -45,9 +45,15 @@ impl RequestId {
         if let Some(id) = is_trusted.then(|| Self::sent(fields, header)).flatten() {
             return id;
         }
-        let id = fresh(rng);
-        fields.compose(header).push_own(&id).replace();
-        Self(Text::Fresh(id))
+        let id = Self::fresh(rng);
+        id.put(fields, header);
+        id
+    }
+
+    /// Sets the field `header` to this id; unlike [`Fields::set`] it need not look at the value.
+    #[inline]
+    pub fn put(&self, fields: &mut Fields, header: &str) {
+        fields.compose(header).push_own(self.as_bytes()).replace();
     }
 
     /// The id in the field `header`, if there is one such line and it is acceptable.

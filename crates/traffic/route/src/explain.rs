@@ -3,10 +3,9 @@
 use base_model::model::HostPattern;
 
 use crate::conditions::Loss;
-use crate::limits::MAX_HOST_BYTES;
 use crate::request::RequestView;
 use crate::tables::Tables;
-use crate::tables::hosts::{configured_name, host_name};
+use crate::tables::hosts::{EMPTY_BUFFER, configured_name, host_name};
 
 /// What became of one route.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +49,7 @@ pub(crate) fn explain(tables: &Tables, request: &RequestView<'_>) -> Vec<Conside
     });
     let ruled_out: Vec<usize> =
         (0..verdicts.len()).filter(|&route| matches!(verdicts.get(route), Some(None))).collect();
-    let mut buffer = [0; MAX_HOST_BYTES];
+    let mut buffer = EMPTY_BUFFER;
     let name = host_name(request.host, &mut buffer);
     let reached = order
         .into_iter()

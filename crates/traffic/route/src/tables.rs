@@ -10,7 +10,6 @@ use base_model::model::HostPattern;
 use self::hosts::{HostTable, host_name};
 use self::paths::{Candidate, Forest};
 use crate::conditions::Condition;
-use crate::limits::MAX_HOST_BYTES;
 use crate::request::RequestView;
 
 /// Routes, ready to be looked up.
@@ -37,7 +36,7 @@ impl Tables {
         request: &RequestView<'_>,
         accept: &mut impl FnMut(Candidate) -> bool,
     ) -> Option<u32> {
-        let mut buffer = [0; MAX_HOST_BYTES];
+        let mut buffer = hosts::EMPTY_BUFFER;
         let name = host_name(request.host, &mut buffer);
         self.hosts.search(name, |host| self.forest.search(host, request.path, accept))
     }

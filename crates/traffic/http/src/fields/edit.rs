@@ -122,7 +122,7 @@ impl Fields {
     }
 
     /// Begins a line whose value is put together from pieces, without an allocation of its own.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn compose(&mut self, name: &str) -> Composer<'_> {
         let name = name.as_bytes();
         let known = KnownField::from_name(name);
@@ -144,7 +144,7 @@ impl Fields {
     }
 
     /// Begins a line with a name that is valid.
-    #[inline]
+    #[inline(always)]
     fn compose_valid(&mut self, name: &[u8], known: Option<KnownField>) -> Composer<'_> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(name);
@@ -152,7 +152,7 @@ impl Fields {
     }
 
     /// The name is there from `start` on.
-    #[inline]
+    #[inline(always)]
     fn compose_after(&mut self, start: usize, known: Option<KnownField>) -> Composer<'_> {
         let name_end = self.bytes.len();
         self.bytes.extend_from_slice(b": ");
@@ -206,7 +206,11 @@ impl Composer<'_> {
     pub(crate) fn push(mut self, value: &[u8]) -> Self {
         let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
         self.may_have_blanks |= is_blank(value.first()) | is_blank(value.last());
-        self.fields.push_checked(value);
+        let at = self.fields.bytes.len();
+        self.fields.bytes.extend_from_slice(value);
+        if !scan::is_text(value) {
+            self.fields.clean_from(at);
+        }
         self
     }
 
@@ -291,22 +295,6 @@ impl Composer<'_> {
 }
 
 impl Fields {
-    /// Adds bytes that may be anything to the store.
-    fn push_checked(&mut self, value: &[u8]) {
-        let at = self.bytes.len();
-        self.bytes.extend_from_slice(value);
-        /// Below that, going from byte to byte is quicker.
-        const WORTH_A_SEARCH: usize = 16;
-        let is_unclean = if value.len() < WORTH_A_SEARCH {
-            value.iter().copied().any(is_refused_in_value)
-        } else {
-            scan::text_end(value, 0) < value.len()
-        };
-        if is_unclean {
-            self.clean_from(at);
-        }
-    }
-
     /// Adds the values of this field to the store, each with a comma after it.
     fn push_all_values(&mut self, known: KnownField) {
         let Self { bytes, lines, .. } = self;

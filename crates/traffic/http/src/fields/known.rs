@@ -121,7 +121,9 @@ impl Ends {
         match *name {
             [only] => Some(Self { first: only as u64, last: 0 }),
             [first, last] => Some(Self { first: first as u64, last: last as u64 }),
-            [first, second, last] => Some(Self { first: first as u64 | (second as u64) << 8, last: last as u64 }),
+            [first, second, last] => {
+                Some(Self { first: first as u64 | (second as u64) << 8, last: last as u64 })
+            }
             _ => None,
         }
     }
@@ -170,6 +172,12 @@ impl KnownField {
     /// Which known field this name means, in whatever case. What is known is a valid name.
     #[inline]
     pub fn from_name(name: &[u8]) -> Option<Self> {
+        Self::recognise(name)
+    }
+
+    /// [`KnownField::from_name`] for the one loop where a call would count.
+    #[inline(always)]
+    pub(crate) fn recognise(name: &[u8]) -> Option<Self> {
         let ends = Ends::of(name)?;
         let entry = TABLE.get(ends.place(name.len()))?.as_ref()?;
         let is_same = usize::from(entry.length) == name.len()

@@ -25,46 +25,36 @@ impl Fields {
     #[inline]
     fn read_lines(&mut self, head: &[u8], start: usize, max_fields: usize) -> Option<usize> {
         u32::try_from(head.len()).ok()?;
-        let mut start = start;
-        let (mut present, mut repeated) = (0, 0);
+        // Cannot be cut off: the head is shorter than 4 GiB.
+        let place = |rest: &[u8]| (head.len() - rest.len()) as u32;
+        let mut rest = head.get(start..)?;
         loop {
-            let name_end = scan::name_end(head, start);
-            let name = head.get(start..name_end)?;
-            let after_name = head.get(name_end..)?;
+            let (name, after_name) = rest.split_at_checked(scan::name_length(head, rest))?;
             if name.is_empty() {
-                (self.present, self.repeated) = (present, repeated);
-                return after_name.starts_with(b"\r\n").then_some(start + 2);
+                return after_name.starts_with(b"\r\n").then_some(head.len() - rest.len() + 2);
             }
-            let value_start = match after_name {
-                [b':', b' ', first, ..] if !is_blank(*first) => name_end + 2,
-                [b':', value @ ..] => name_end + 1 + count_blanks(value),
-                _ => return None,
+            let from_value = after_name.strip_prefix(b": ").or_else(|| after_name.strip_prefix(b":"))?;
+            let (value, from_end) = from_value.split_at_checked(scan::text_length(head, from_value))?;
+            let (blanks, length, next) = match (from_end.strip_prefix(b"\r\n"), value) {
+                // In plain text only the blank is not above the blank.
+                (Some(next), [first, ..]) if *first > b' ' && value.last() > Some(&b' ') => {
+                    (0, value.len(), next)
+                }
+                _ => unusual_value(from_value)?,
             };
-            let mut line_end = scan::text_end(head, value_start);
-            while head.get(line_end) == Some(&b'\t') {
-                line_end = scan::text_end(head, line_end + 1);
-            }
-            let value = head.get(value_start..line_end)?;
-            let known = KnownField::from_name(name);
-            let is_usual = head.get(line_end..)?.starts_with(b"\r\n")
-                && self.lines.len() < max_fields
-                && (known.is_some() || (is_token(name) && !looks_like_framing(name)));
-            if !is_usual {
+            let known = KnownField::recognise(name);
+            if self.lines.len() >= max_fields || (known.is_none() && !is_usual_name(name)) {
                 return None;
             }
-            if let Some(known) = known {
-                repeated |= present & known.bit();
-                present |= known.bit();
-            }
-            // Cannot be cut off: the head is shorter than 4 GiB.
-            self.lines.push(Line {
-                start: start as u32,
-                name_end: name_end as u32,
-                value: Span { start: value_start as u32, end: (value_start + trim_end(value).len()) as u32 },
-                end: line_end as u32 + 2,
+            let value_start = place(from_value) + blanks;
+            self.push_line(Line {
+                start: place(rest),
+                name_end: place(after_name),
+                value: Span { start: value_start, end: value_start + length as u32 },
+                end: place(next),
                 known,
             });
-            start = line_end + 2;
+            rest = next;
         }
     }
 
@@ -121,25 +111,26 @@ impl Fields {
     }
 }
 
-#[inline]
-const fn is_blank(byte: u8) -> bool {
-    byte == b' ' || byte == b'\t'
-}
-
+/// A value that is empty, or has blanks around it, or not only plain text: how many blanks are before it, how long it is,
+/// and what follows its line.
 #[cold]
-fn count_blanks(value: &[u8]) -> usize {
-    value.iter().take_while(|byte| is_blank(**byte)).count()
+fn unusual_value(from_value: &[u8]) -> Option<(u32, usize, &[u8])> {
+    let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t');
+    let mut length = scan::text_length(from_value, from_value);
+    while let Some(b'\t' | 0x80..) = from_value.get(length) {
+        let after = from_value.get(length + 1..)?;
+        length += 1 + scan::text_length(from_value, after);
+    }
+    let (value, end) = from_value.split_at_checked(length)?;
+    let next = end.strip_prefix(b"\r\n")?;
+    let leading = value.iter().take_while(is_blank).count();
+    let trailing = value.iter().skip(leading).rev().take_while(is_blank).count();
+    Some((u32::try_from(leading).ok()?, length - leading - trailing, next))
 }
 
-#[inline]
-fn trim_end(value: &[u8]) -> &[u8] {
-    let mut value = value;
-    while let [rest @ .., last] = value
-        && is_blank(*last)
-    {
-        value = rest;
-    }
-    value
+/// Whether this is the name of an unknown field, and can mean nothing else.
+fn is_usual_name(name: &[u8]) -> bool {
+    is_token(name) && !looks_like_framing(name)
 }
 
 /// Gateways to CGI-like interfaces read `_` as `-`, and so take this for a framing field.

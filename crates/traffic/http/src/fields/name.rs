@@ -14,7 +14,8 @@ pub struct FieldName {
 impl FieldName {
     /// This name, if it is one (RFC 9110 §5.1).
     pub fn new(name: &str) -> Option<Self> {
-        is_token(name.as_bytes()).then(|| Self { text: name.into(), known: KnownField::from_name(name.as_bytes()) })
+        is_token(name.as_bytes())
+            .then(|| Self { text: name.into(), known: KnownField::from_name(name.as_bytes()) })
     }
 
     /// The name, in the case it was given.

@@ -112,6 +112,17 @@ fn lines_that_end_otherwise_than_with_crlf_are_refused() {
 }
 
 #[test]
+fn what_is_well_formed_is_read_the_quick_way() {
+    for lines in [LINES, "", "a:1\r\n", "a:\r\n", "a: \t \r\nb:\t1 2\t3 \r\n", "a: caf\u{e9} \u{e9}\r\n"] {
+        let section = format!("\r\n{lines}\r\nwhat follows");
+        let mut fields = Fields::new();
+        assert_eq!(fields.read(section.as_bytes(), 2, 6), Some(section.len() - 12), "{lines:?}");
+        assert_eq!(encoded(&fields), lines);
+        assert!(fields.iter().eq(parsed(lines).iter()));
+    }
+}
+
+#[test]
 fn names_that_look_like_framing_are_refused() {
     for name in ["Content_Length", "transfer_ENCODING"] {
         let mut fields = Fields::new();
@@ -155,7 +166,63 @@ fn edit_plainly(list: &mut Vec<(String, String)>, edit: &Edit) {
     }
 }
 
+/// Sections that are mostly well-formed, and spoilt in all places.
+fn sections() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop::sample::select(vec![
+        "Host",
+        "x-a",
+        "VIA",
+        "content_length",
+        "content-length",
+        "a b",
+        "",
+        ":",
+        ": ",
+        ": ",
+        ": ",
+        ":  ",
+        ":\t",
+        "v",
+        "some longer value, with words",
+        " ",
+        "\t",
+        "\u{e9}",
+        "\x7f",
+        "\0",
+        "\r",
+        "\n",
+        "\r\n",
+        "\r\n",
+        "\r\n",
+        "\r\n\r\n",
+    ]);
+    let line = prop_oneof![
+        4 => ("[A-Za-z-]{1,20}", ":[ \t]{0,2}", "[ -~]{0,40}", "[ \t]{0,2}")
+            .prop_map(|(name, colon, value, blanks)| format!("{name}{colon}{value}{blanks}\r\n")),
+        1 => prop::collection::vec(piece, 0..5).prop_map(|pieces| pieces.concat()),
+    ];
+    (prop::collection::vec(line, 0..6), "(\r\n){0,1}")
+        .prop_map(|(lines, end)| format!("\r\n{}{end}", lines.concat()).into_bytes())
+}
+
 proptest! {
+    #[test]
+    fn the_quick_way_reads_what_the_tokeniser_reads(section in sections(), rest in "[a-z\r\n:]{0,12}") {
+        let mut quick = Fields::new();
+        let window = [section.as_slice(), rest.as_bytes()].concat();
+        if let Some(length) = quick.read(&window, 2, 100) {
+            quick.check_invariants();
+            let mut careful = Fields::new();
+            prop_assert_eq!(crate::head::parse_field_lines(&window[..length], &mut careful), Ok(()));
+            prop_assert_eq!(format!("{:?}", quick), format!("{:?}", careful));
+            let mut limited = Fields::new();
+            prop_assert_eq!(limited.read(&window, 2, quick.len()), Some(length));
+            prop_assert!(quick.is_empty() || limited.read(&window, 2, quick.len() - 1).is_none());
+        } else {
+            prop_assert!(quick.is_empty());
+        }
+    }
+
     #[test]
     fn edits_do_what_they_do_to_a_plain_list(edits in edits()) {
         let mut fields = parsed(LINES);

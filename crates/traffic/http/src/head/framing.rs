@@ -46,23 +46,39 @@ fn chunked(fields: &Fields, version: Version) -> Result<Framing, HttpError> {
     let (coding, has_tab) = fields.get_with_tab(KnownField::TransferEncoding).unwrap_or_default();
     if coding.eq_ignore_ascii_case(b"chunked") && !has_tab {
         Ok(Framing::Chunked)
-    } else {
+    } else if !has_tab && is_chunked_over_others(coding) {
         Err(HttpError::TransferCodingNotSupported)
+    } else {
+        Err(HttpError::InvalidTransferEncoding)
     }
+}
+
+/// Whether the framing is clear, and only the coding inside is not spoken here: `gzip, chunked`.
+fn is_chunked_over_others(coding: &[u8]) -> bool {
+    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let mut codings = coding.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+    codings.next_back().is_some_and(is_chunked)
+        && codings.all(|coding| !is_chunked(coding) && !coding.is_empty())
 }
 
 /// The value of a Content-Length: digits only, at most 63 bits, because many servers count in signed numbers.
 fn length(value: &[u8]) -> Result<u64, HttpError> {
     /// As many as `i64::MAX` has.
     const MAX_DIGITS: usize = 19;
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+    let mut length = 0_u64;
+    for digit in value.iter().map(|byte| byte.wrapping_sub(b'0')) {
+        if digit > 9 {
+            return Err(HttpError::InvalidContentLength);
+        }
+        // Nineteen digits cannot overflow 64 bits; what more make of it is refused below.
+        length = length.wrapping_mul(10).wrapping_add(u64::from(digit));
+    }
+    if value.is_empty() {
         return Err(HttpError::InvalidContentLength);
     }
     if value.len() > MAX_DIGITS {
         return Err(HttpError::LengthOverflow);
     }
-    // Nineteen digits cannot overflow 64 bits.
-    let length = value.iter().fold(0_u64, |length, digit| length * 10 + u64::from(digit - b'0'));
     if i64::try_from(length).is_ok() { Ok(length) } else { Err(HttpError::LengthOverflow) }
 }
 

@@ -75,18 +75,20 @@ impl RequestHead {
 
     /// Takes over a head that is complete and has nothing unusual; else `None`, and [`RequestHead::examine`] finds out.
     fn read(&mut self, head: &[u8], limits: &HeadLimits) -> Option<usize> {
-        let method_length = scan::target_end(head, 0);
+        let method_length = scan::target_length(head, head);
         let method = Method::from_bytes(head.get(..method_length)?);
         let target_start = method_length + 1;
-        let target_end = scan::target_end(head, target_start);
-        let version = match head.get(target_end..target_end + 11)? {
+        let from_target = head.get(target_start..)?;
+        let target_length = scan::target_length(head, from_target);
+        let version = match from_target.get(target_length..)?.first_chunk()? {
             b" HTTP/1.1\r\n" => Version::Http11,
             b" HTTP/1.0\r\n" => Version::Http10,
             _ => return None,
         };
+        let target_end = target_start + target_length;
         let is_usual = method != Method::Other
             && head.get(method_length) == Some(&b' ')
-            && (1..=limits.max_target_bytes).contains(&(target_end - target_start));
+            && (1..=limits.max_target_bytes).contains(&target_length);
         if !is_usual {
             return None;
         }

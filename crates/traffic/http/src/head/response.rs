@@ -97,7 +97,7 @@ impl ResponseHead {
             return None;
         }
         let status = status.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
-        let reason_length = scan::text_end(rest, 0);
+        let reason_length = scan::text_length(rest, rest);
         if !(100..=599).contains(&status) || rest.get(reason_length..reason_length + 2) != Some(b"\r\n") {
             return None;
         }

@@ -17,7 +17,7 @@ pub(super) struct Target {
 
 /// Refuses bytes that no target has.
 pub(super) fn check(target: &[u8]) -> Result<(), HttpError> {
-    if scan::target_end(target, 0) == target.len() { Ok(()) } else { Err(HttpError::InvalidTarget) }
+    if scan::target_length(target, target) == target.len() { Ok(()) } else { Err(HttpError::InvalidTarget) }
 }
 
 /// Takes the target at `span` of `head` apart, whose bytes were checked.

@@ -7,8 +7,14 @@ use super::index::HashIndex;
 use super::paths::Host;
 use crate::limits::MAX_HOST_BYTES;
 
-/// Room for a name.
-pub(crate) type HostBuffer = [u8; MAX_HOST_BYTES];
+/// Letters are put in lower case so many at a time, which the compiler turns into a few instructions.
+const BLOCK_BYTES: usize = 16;
+
+/// Room for a name, in whole blocks.
+pub(crate) type HostBuffer = [u8; MAX_HOST_BYTES.next_multiple_of(BLOCK_BYTES)];
+
+/// No name yet.
+pub(crate) const EMPTY_BUFFER: HostBuffer = [0; MAX_HOST_BYTES.next_multiple_of(BLOCK_BYTES)];
 
 /// The name in an authority: without port and final dot, in lower case; an IPv6 address without brackets, in its shortest
 /// form. Empty if there is none or it is too long.
@@ -18,10 +24,16 @@ pub(crate) fn host_name<'b>(authority: &[u8], buffer: &'b mut HostBuffer) -> &'b
     }
     let name = without_port(authority);
     let name = name.strip_suffix(b".").unwrap_or(name);
+    if name.len() > MAX_HOST_BYTES {
+        return b"";
+    }
     let Some(target) = buffer.get_mut(..name.len()) else { return b"" };
     target.copy_from_slice(name);
-    target.make_ascii_lowercase();
-    target
+    let (blocks, _) = buffer.as_chunks_mut::<BLOCK_BYTES>();
+    for block in blocks.iter_mut().take(name.len().div_ceil(BLOCK_BYTES)) {
+        block.make_ascii_lowercase();
+    }
+    buffer.get(..name.len()).unwrap_or_default()
 }
 
 /// `authority` up to a final `:` and digits.
@@ -35,15 +47,16 @@ fn ipv6_name<'b>(authority: &[u8], buffer: &'b mut HostBuffer) -> &'b [u8] {
     let inner = authority.strip_prefix(b"[").unwrap_or(authority).split(|&byte| byte == b']').next();
     let address = inner.and_then(|text| std::str::from_utf8(text).ok()?.parse::<Ipv6Addr>().ok());
     let Some(address) = address else { return b"" };
+    let size = buffer.len();
     let mut unused = buffer.as_mut_slice();
     let written = write!(unused, "{address}").map(|()| unused.len());
-    let left = written.unwrap_or(MAX_HOST_BYTES);
-    buffer.get(..MAX_HOST_BYTES - left).unwrap_or_default()
+    let left = written.unwrap_or(size);
+    buffer.get(..size - left).unwrap_or_default()
 }
 
 /// A configured name in the same form; `None` if it is too long or empty.
 pub(crate) fn configured_name(name: &str) -> Option<Vec<u8>> {
-    let mut buffer = [0; MAX_HOST_BYTES];
+    let mut buffer = EMPTY_BUFFER;
     let bracketed = name.parse::<Ipv6Addr>().map(|address| format!("[{address}]"));
     let name = host_name(bracketed.as_deref().unwrap_or(name).as_bytes(), &mut buffer);
     (!name.is_empty()).then(|| name.to_vec())
@@ -55,13 +68,25 @@ pub(crate) struct HostTable {
     entries: Vec<Entry>,
     /// What follows the beginnings of long names, one after the other.
     text: Vec<u8>,
-    exact: HashIndex,
-    below: HashIndex,
+    exact: Names,
+    below: Names,
     /// Bit `n`: there is a `*.` suffix of `n` labels.
     suffix_labels: u128,
     /// For any host.
     any: Host,
 }
+
+/// Names that are looked up together: a run of entries.
+#[derive(Debug)]
+struct Names {
+    start: u32,
+    count: u32,
+    /// Empty where comparing is cheaper.
+    hashed: HashIndex,
+}
+
+/// Up to this many names are compared one by one. Most differ in length already.
+const COMPARED_NAMES: usize = 4;
 
 /// One cache line, with all that a simple look-up needs.
 #[derive(Debug)]
@@ -80,35 +105,13 @@ const BEGINNING_BYTES: usize = 24;
 
 impl HostTable {
     pub(crate) fn new(exact: Vec<(Vec<u8>, Host)>, below: Vec<(Vec<u8>, Host)>, any: Host) -> Self {
-        let mut table = Self {
-            entries: Vec::with_capacity(exact.len() + below.len()),
-            text: Vec::new(),
-            exact: HashIndex::for_entries(exact.len()),
-            below: HashIndex::for_entries(below.len()),
-            suffix_labels: 0,
-            any,
-        };
-        for (name, host) in exact {
-            let place = table.push(&name, host);
-            table.exact.insert(table.exact.hash(0, &name), place);
-        }
-        for (name, host) in below {
-            let place = table.push(&name, host);
-            table.below.insert(table.below.hash(0, &name), place);
-            table.suffix_labels |= label_bit(count_labels(&name));
-        }
-        table.text.shrink_to_fit();
-        table
-    }
-
-    fn push(&mut self, name: &[u8], host: Host) -> u32 {
-        let (front, rest) = name.split_at(name.len().min(BEGINNING_BYTES));
-        let mut beginning = [0; BEGINNING_BYTES];
-        beginning.iter_mut().zip(front).for_each(|(slot, byte)| *slot = *byte);
-        let rest_start = self.text.len() as u32;
-        self.text.extend_from_slice(rest);
-        self.entries.push(Entry { beginning, rest_start, length: name.len() as u32, host });
-        (self.entries.len() - 1) as u32
+        let suffix_labels = below.iter().fold(0, |bits, (name, _)| bits | label_bit(count_labels(name)));
+        let mut entries = Vec::with_capacity(exact.len() + below.len());
+        let mut text = Vec::new();
+        let exact = Names::new(exact, &mut entries, &mut text);
+        let below = Names::new(below, &mut entries, &mut text);
+        text.shrink_to_fit();
+        Self { entries, text, exact, below, suffix_labels, any }
     }
 
     /// Offers what is served under a name, the most specific first, until `found` gives something.
@@ -146,11 +149,12 @@ impl HostTable {
         None
     }
 
-    fn look_up(&self, index: &HashIndex, name: &[u8]) -> Option<&Host> {
-        if index.is_empty() {
-            return None;
+    fn look_up(&self, names: &Names, name: &[u8]) -> Option<&Host> {
+        if names.hashed.is_empty() {
+            let run = self.entries.get(names.start as usize..(names.start + names.count) as usize)?;
+            return run.iter().find(|entry| self.is_called(entry, name)).map(|entry| &entry.host);
         }
-        let place = index.find(index.hash(0, name), |place| {
+        let place = names.hashed.find(names.hashed.hash(0, name), |place| {
             self.entries.get(place as usize).is_some_and(|entry| self.is_called(entry, name))
         })?;
         Some(&self.entries.get(place as usize)?.host)
@@ -162,6 +166,32 @@ impl HostTable {
         entry.length as usize == name.len()
             && entry.beginning.starts_with(front)
             && (rest.is_empty() || self.text.get(start..start + rest.len()) == Some(rest))
+    }
+}
+
+impl Names {
+    fn new(names: Vec<(Vec<u8>, Host)>, entries: &mut Vec<Entry>, text: &mut Vec<u8>) -> Self {
+        let count = names.len();
+        let indexed = if count > COMPARED_NAMES { count } else { 0 };
+        let mut hashed = HashIndex::for_entries(indexed);
+        let start = entries.len() as u32;
+        for (name, host) in names {
+            hashed.insert(hashed.hash(0, &name), entries.len() as u32);
+            entries.push(Entry::new(&name, host, text));
+        }
+        Self { start, count: count as u32, hashed }
+    }
+}
+
+impl Entry {
+    /// `text` takes what does not fit.
+    fn new(name: &[u8], host: Host, text: &mut Vec<u8>) -> Self {
+        let (front, rest) = name.split_at(name.len().min(BEGINNING_BYTES));
+        let mut beginning = [0; BEGINNING_BYTES];
+        beginning.iter_mut().zip(front).for_each(|(slot, byte)| *slot = *byte);
+        let rest_start = text.len() as u32;
+        text.extend_from_slice(rest);
+        Self { beginning, rest_start, length: name.len() as u32, host }
     }
 }
 
@@ -198,10 +228,10 @@ mod tests {
             (".", ""),
             ("80", "80"),
         ] {
-            let mut buffer = [0; MAX_HOST_BYTES];
+            let mut buffer = EMPTY_BUFFER;
             assert_eq!(host_name(authority.as_bytes(), &mut buffer), name.as_bytes(), "{authority}");
         }
-        let mut buffer = [0; MAX_HOST_BYTES];
+        let mut buffer = EMPTY_BUFFER;
         assert_eq!(host_name(&[b'a'; MAX_HOST_BYTES + 1], &mut buffer), b"");
         assert_eq!(host_name(&[b'a'; MAX_HOST_BYTES], &mut buffer).len(), MAX_HOST_BYTES);
     }

@@ -48,7 +48,10 @@ impl HashIndex {
     pub(crate) fn for_entries(count: usize) -> Self {
         let length = if count == 0 { 0 } else { (count * 2).next_power_of_two() };
         let vacant = Slot { fingerprint: 0, place: VACANT };
-        Self { slots: vec![vacant; length].into(), key: SeedableRandomState::with_seed(random_bits(), &SHARED_SEED) }
+        Self {
+            slots: vec![vacant; length].into(),
+            key: SeedableRandomState::with_seed(random_bits(), &SHARED_SEED),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -63,7 +66,7 @@ impl HashIndex {
         hasher.finish()
     }
 
-    /// Adds an entry. There are never more than the index was made for.
+    /// Adds an entry. There are never more than the index was made for; an index for none takes none.
     pub(crate) fn insert(&mut self, hash: u64, place: u32) {
         let mask = self.slots.len().wrapping_sub(1);
         let mut at = hash as usize & mask;

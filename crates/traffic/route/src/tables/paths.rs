@@ -125,6 +125,9 @@ impl Forest {
         rest: &[u8],
         accept: &mut impl FnMut(Candidate) -> bool,
     ) -> Option<u32> {
+        if branches.literals.count == 0 && branches.named == NO_NODE {
+            return None;
+        }
         let (segment, behind) = next_segment(rest);
         if let Some(child) = self.literal_child(branches, segment)
             && let Some(rule) = self.visit(child, behind, accept)
