@@ -280,3 +280,19 @@ fn only_own_failures_have_a_reason() {
     let response = aya.get("/");
     assert_eq!((response.status, response.reason()), (503, "no-endpoint"));
 }
+
+/// OPTIONS and TRACE go as far as `Max-Forwards` lets them, and the count goes down on the way.
+#[test]
+fn max_forwards_is_counted_down() {
+    let backend = Backend::echo("a");
+    let aya = front(&[&backend]);
+    let mut client = aya.client();
+    client.send("OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n");
+    assert_eq!(client.response_to("OPTIONS").status, 204);
+    client.send("TRACE / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n");
+    assert_eq!(client.response_to("TRACE").status, 405);
+    client.send("OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 3\r\n\r\n");
+    assert_eq!(client.response_to("OPTIONS").status, 200);
+    let request = backend.only_request();
+    assert_eq!(request.header("max-forwards"), Some("2"));
+}

@@ -202,7 +202,7 @@ impl EndpointState {
         }
     }
 
-    /// Requests in flight, over all workers.
+    /// Requests in flight, over all workers; for an instant also those that [`EndpointState::try_begin`] is refusing.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.0.load(Ordering::Relaxed)
     }

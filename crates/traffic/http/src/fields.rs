@@ -4,6 +4,7 @@ mod edit;
 mod known;
 mod load;
 mod name;
+pub(crate) mod scan;
 #[cfg(test)]
 mod tests;
 

@@ -19,7 +19,6 @@ mod head;
 pub mod hygiene;
 mod limits;
 pub mod request_id;
-mod scan;
 pub mod trace_context;
 pub mod via;
 

@@ -14,7 +14,6 @@ pub const MAX_LENGTH: usize = 128;
 pub struct RequestId(Text);
 
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::large_enum_variant, reason = "the small one is written, and the large one rarely")]
 enum Text {
     Fresh([u8; FRESH_LENGTH]),
     Sent { bytes: [u8; MAX_LENGTH], length: u8 },

@@ -80,6 +80,10 @@ impl<'a> Life<'a> {
         self.admit()?;
         // Who asks, and what the endpoint and the log are told about it.
         self.identify();
+        // A request that must not be forwarded any more ends here.
+        if let Some(answer) = self.spend_forward() {
+            return self.answer(answer, None).await;
+        }
         // The most specific route that takes it; none is the client's 404.
         let view = Rc::clone(&self.view);
         let index = self.find_route()?;

@@ -11,3 +11,7 @@ pub const MAX_PATH_SEGMENTS: usize = 256;
 /// repeats large classes thousands of times would take memory without end. Twice what the check of a configuration allows:
 /// here the expression is also tied to both ends of the path.
 pub(crate) const MAX_REGEX_BYTES: usize = 2 << 20;
+
+/// Brackets inside each other in one regular expression. The check of a configuration allows 250, as the library does by
+/// itself; what ties the expression to both ends of the path adds a few.
+pub(crate) const MAX_REGEX_NESTING: u32 = 260;

@@ -6,7 +6,7 @@ use base_model::model::Route;
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::error::CompileError;
-use crate::limits::MAX_REGEX_BYTES;
+use crate::limits::{MAX_REGEX_BYTES, MAX_REGEX_NESTING};
 
 /// Compiles regular expressions, each distinct one once.
 #[derive(Default)]
@@ -31,7 +31,9 @@ impl Regexes {
         // Checked by itself first, so that a message shows what was written, and `a)|(b` does not pass.
         let mut regex = build(pattern);
         if whole && regex.is_ok() {
-            regex = build(&format!(r"\A(?:{pattern})\z"));
+            // A comment at its end (`(?x)`) would hide the bracket; there, the line break means nothing.
+            regex = build(&format!(r"\A(?:{pattern})\z"))
+                .or_else(|error| build(&format!("\\A(?:{pattern}\n)\\z")).map_err(|_| error));
         }
         let regex = regex.map_err(|error| CompileError::Regex {
             route: route.name.to_string(),
@@ -44,5 +46,9 @@ impl Regexes {
 }
 
 fn build(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern).size_limit(MAX_REGEX_BYTES).dfa_size_limit(MAX_REGEX_BYTES).build()
+    RegexBuilder::new(pattern)
+        .size_limit(MAX_REGEX_BYTES)
+        .dfa_size_limit(MAX_REGEX_BYTES)
+        .nest_limit(MAX_REGEX_NESTING)
+        .build()
 }

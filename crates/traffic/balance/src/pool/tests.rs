@@ -226,29 +226,6 @@ fn in_flight_is_limited_and_ends_with_its_guard() {
 }
 
 #[test]
-fn more_than_the_limit_never_run_at_once() {
-    const MAX: u32 = 3;
-    let pool = pool_of(1);
-    let endpoint = Arc::clone(&pool.endpoints()[0]);
-    let running = std::sync::atomic::AtomicU32::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
-                for _ in 0..5_000 {
-                    if endpoint.try_begin(MAX) {
-                        assert!(running.fetch_add(1, Ordering::SeqCst) < MAX);
-                        std::thread::yield_now();
-                        running.fetch_sub(1, Ordering::SeqCst);
-                        endpoint.end();
-                    }
-                }
-            });
-        }
-    });
-    assert_eq!(endpoint.in_flight(), 0);
-}
-
-#[test]
 fn an_endpoint_configured_by_its_address_stays_there() {
     let pool = pool_of(1);
     let endpoint = &pool.endpoints()[0];

@@ -108,23 +108,21 @@ struct Ends {
 const MAX_IN_ENDS: usize = 16;
 
 impl Ends {
-    /// Those of a name that is not empty.
+    /// Those of a name; of an empty one, as of no other, zeros.
     #[inline]
-    const fn of(name: &[u8]) -> Option<Self> {
+    const fn of(name: &[u8]) -> Self {
         if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
-            return Some(Self { first: u64::from_le_bytes(*first), last: u64::from_le_bytes(*last) });
+            return Self { first: u64::from_le_bytes(*first), last: u64::from_le_bytes(*last) };
         }
         if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
             let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
-            return Some(Self { first: first as u64, last: last as u64 });
+            return Self { first: first as u64, last: last as u64 };
         }
         match *name {
-            [only] => Some(Self { first: only as u64, last: 0 }),
-            [first, last] => Some(Self { first: first as u64, last: last as u64 }),
-            [first, second, last] => {
-                Some(Self { first: first as u64 | (second as u64) << 8, last: last as u64 })
-            }
-            _ => None,
+            [only] => Self { first: only as u64, last: 0 },
+            [first, last] => Self { first: first as u64, last: last as u64 },
+            [first, second, last] => Self { first: first as u64 | (second as u64) << 8, last: last as u64 },
+            _ => Self { first: 0, last: 0 },
         }
     }
 
@@ -145,7 +143,7 @@ const fn table() -> [Option<Entry>; 1 << TABLE_BITS] {
         let known = KnownField::ALL[index];
         let name = known.name().as_bytes();
         assert!(name.len() <= u8::MAX as usize);
-        let Some(ends) = Ends::of(name) else { panic!("a name is empty") };
+        let ends = Ends::of(name);
         let place = ends.place(name.len());
         assert!(table[place].is_none(), "two known fields share a place: search another MULTIPLIER");
         table[place] = Some(Entry { ends, length: name.len() as u8, known });
@@ -178,7 +176,7 @@ impl KnownField {
     /// [`KnownField::from_name`] for the one loop where a call would count.
     #[inline(always)]
     pub(crate) fn recognise(name: &[u8]) -> Option<Self> {
-        let ends = Ends::of(name)?;
+        let ends = Ends::of(name);
         let entry = TABLE.get(ends.place(name.len()))?.as_ref()?;
         let is_same = usize::from(entry.length) == name.len()
             && !differ(ends.first, entry.ends.first)

@@ -3,11 +3,10 @@
 //! [`Fields::read`] is the quick way: one pass that knows only what well-formed lines look like. What it does not
 //! understand, for whatever reason, goes through the tokeniser and [`Fields::load`], which name what is wrong.
 
-use super::{Fields, KnownField, Line, Span};
+use super::{Fields, KnownField, Line, Span, scan};
 use crate::HttpError;
 use crate::head::is_token;
 use crate::limits::SPARE_BYTES;
-use crate::scan;
 
 impl Fields {
     /// Takes over a whole head whose first line begins at `start` of `head`; gives the length of the head. `None`, and no

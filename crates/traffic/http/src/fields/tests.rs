@@ -78,6 +78,23 @@ fn append_adds_a_line_and_remove_takes_all() {
 }
 
 #[test]
+fn names_that_were_looked_at_do_what_names_do() {
+    let name = |text| FieldName::new(text).unwrap();
+    assert_eq!((name("X-Tier").known(), name("VIA").known()), (None, Some(KnownField::Via)));
+    assert!(FieldName::new("").is_none() && FieldName::new("x tier").is_none());
+    let mut fields = parsed(LINES);
+    fields.set_named(&name("X-Tier"), b"lead");
+    fields.append_named(&name("x-tier"), b" tin ");
+    fields.set_known(KnownField::Via, b"1.1 d");
+    fields.append_known(KnownField::Host, b"b");
+    assert_eq!(fields.find_all("x-tier").collect::<Vec<_>>(), [b"lead", b"tin".as_slice()]);
+    assert_eq!(
+        encoded(&fields),
+        "Host: a\r\nX-Tier: lead\r\nAccept:  */*\t\r\nvia: 1.1 d\r\nx-tier:  tin \r\nhost: b\r\n"
+    );
+}
+
+#[test]
 fn a_value_kept_from_the_head_can_be_composed_with_others() {
     let mut fields = parsed(LINES);
     fields.compose("via").push_values(KnownField::Via).push(b"1.1 aya").replace();

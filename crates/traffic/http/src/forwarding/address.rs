@@ -48,7 +48,7 @@ impl AddressText {
         for octet in address.octets().map(u32::from) {
             // Three digits and a dot, of which the zeros in front are shifted out.
             let digits =
-                u32::from_le_bytes(*b"000.") + octet / 100 + (octet / 10 % 10 << 8) + (octet % 10 << 16);
+                u32::from_le_bytes(*b"000.") + octet / 100 + ((octet / 10 % 10) << 8) + ((octet % 10) << 16);
             let zeros = usize::from(octet < 100) + usize::from(octet < 10);
             if let Some(place) = self.bytes.get_mut(self.length..self.length + 4) {
                 place.copy_from_slice(&(digits >> (8 * zeros)).to_le_bytes());

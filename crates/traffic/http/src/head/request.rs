@@ -6,8 +6,7 @@ use super::framing::{self, Framing};
 use super::tokenize::{self, Progress, Slots};
 use super::{HeadLimits, Method, Version, authority, has_token, target, tokens};
 use crate::HttpError;
-use crate::fields::{Fields, KnownField, Span};
-use crate::scan;
+use crate::fields::{Fields, KnownField, Span, scan};
 
 /// A request line and its fields, in bytes of its own. Made once and reused: [`RequestHead::clear`] keeps the memory.
 #[derive(Clone, Debug, Default)]

@@ -6,8 +6,7 @@ use super::framing::{self, Framing};
 use super::tokenize::{self, Progress, Slots};
 use super::{HeadLimits, Method, Version, status};
 use crate::HttpError;
-use crate::fields::{Fields, Span};
-use crate::scan;
+use crate::fields::{Fields, Span, scan};
 
 /// A status line and its fields, in bytes of its own. Made once and reused: [`ResponseHead::clear`] keeps the memory.
 #[derive(Clone, Debug, Default)]

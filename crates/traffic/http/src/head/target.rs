@@ -3,8 +3,7 @@
 use super::Method;
 use super::authority;
 use crate::HttpError;
-use crate::fields::Span;
-use crate::scan;
+use crate::fields::{Span, scan};
 
 /// The parts of a target, as places in the head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,5 +1,8 @@
 //! From bytes to tokens: httparse, and what it is too lenient for.
 //!
+//! Heads come here that the quick way (`Fields::read`) did not take: unusual ones, incomplete ones, wrong ones. Here is
+//! decided what is wrong with them.
+//!
 //! httparse accepts lines that end with a bare LF, any number of leading empty lines and non-ASCII targets. The first
 //! is closed by comparing where its tokens lie (`Fields::load`), which costs one comparison per line; the others by
 //! looking. It refuses by itself: bare CR, control characters, folded lines, blanks around names, several blanks in

@@ -369,3 +369,15 @@ fn many_hosts_and_paths_are_all_found() {
     assert_eq!(router.find(&Ask::of("paths.example.com", "/p10000/x").view()), None);
     assert_eq!(router.find(&Ask::of("host-100000.example.com", "/").view()), None);
 }
+
+#[test]
+fn a_valid_expression_can_be_tied_to_both_ends() {
+    let nested = |depth: usize| format!("{}r{}", "(".repeat(depth), ")".repeat(depth));
+    let deepest = (1..300).rfind(|&depth| regex::bytes::Regex::new(&nested(depth)).is_ok()).unwrap();
+    for pattern in [format!("/{}", nested(deepest - 1)), "(?x) /r  # a comment".to_owned()] {
+        let routes = [route("h", &format!("~ {pattern}"))];
+        assert_eq!(find(&routes, &Ask::of("h", "/r")), Some(0), "{pattern}");
+        assert_eq!(find(&routes, &Ask::of("h", "/rx")), None, "{pattern}");
+        assert_eq!(find(&routes, &Ask::of("h", "/x/r")), None, "{pattern}");
+    }
+}
