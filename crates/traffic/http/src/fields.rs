@@ -12,6 +12,7 @@ use std::ops::Range;
 
 pub use known::KnownField;
 pub use name::FieldName;
+pub(crate) use name::{is_token, is_token_byte};
 
 /// A place in the byte store. Kept in 32 bits because heads are small and lists of lines should stay in cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,8 +4,7 @@
 //! such a byte in a value is replaced by a space, a byte in a name that names do not have by `-`. Callers check
 //! values where they come from (configuration); a debug build asserts that they did.
 
-use super::{FieldName, Fields, KnownField, Line, Span, offset, scan};
-use crate::head::{is_token, is_token_byte};
+use super::{FieldName, Fields, KnownField, Line, Span, is_token, is_token_byte, offset, scan};
 
 impl Fields {
     /// Replaces all lines of this name by one, in the place of the first; appends it if there is none.

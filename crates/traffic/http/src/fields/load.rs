@@ -3,9 +3,8 @@
 //! [`Fields::read`] is the quick way: one pass that knows only what well-formed lines look like. What it does not
 //! understand, for whatever reason, goes through the tokeniser and [`Fields::load`], which name what is wrong.
 
-use super::{Fields, KnownField, Line, Span, scan};
+use super::{Fields, KnownField, Line, Span, is_token, scan};
 use crate::HttpError;
-use crate::head::is_token;
 use crate::limits::SPARE_BYTES;
 
 impl Fields {

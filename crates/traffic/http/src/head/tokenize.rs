@@ -14,7 +14,7 @@ use httparse::Header;
 
 use super::HeadLimits;
 use crate::HttpError;
-use crate::fields::Fields;
+use crate::fields::{Fields, is_token};
 use crate::limits::{MAX_TRAILER_FIELDS, STACK_FIELDS};
 
 /// What httparse writes field lines into.
@@ -165,36 +165,6 @@ fn split_at_blank(line: &[u8]) -> (&[u8], &[u8]) {
     let length = line.iter().position(|&byte| byte == b' ').unwrap_or(line.len());
     let (before, after) = line.split_at(length);
     (before, after.get(1..).unwrap_or_default())
-}
-
-/// RFC 9110 §5.6.2 `token`.
-pub(crate) fn is_token(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().copied().all(is_token_byte)
-}
-
-/// RFC 9110 §5.6.2 `tchar`.
-#[inline]
-pub(crate) fn is_token_byte(byte: u8) -> bool {
-    TOKEN_BYTES.get(usize::from(byte)).copied().unwrap_or_default()
-}
-
-static TOKEN_BYTES: [bool; 256] = token_bytes();
-
-#[expect(clippy::indexing_slicing, reason = "evaluated while compiling")]
-const fn token_bytes() -> [bool; 256] {
-    const MARKS: &[u8] = b"!#$%&'*+-.^_`|~";
-    let mut table = [false; 256];
-    let mut byte = 0_u8;
-    while byte < 128 {
-        table[byte as usize] = byte.is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let mut index = 0;
-    while index < MARKS.len() {
-        table[MARKS[index] as usize] = true;
-        index += 1;
-    }
-    table
 }
 
 /// Parses a complete trailer section. `section` begins with the CRLF of the line before it.

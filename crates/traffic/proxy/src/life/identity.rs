@@ -72,7 +72,7 @@ impl Life<'_> {
     pub(super) fn put_request_id(&self, head: &mut ResponseHead) {
         let header = self.client.listener.settings.request_id.header.as_ref();
         if let (Some(header), Some(id)) = (header, &self.exchange.record.request_id) {
-            head.fields_mut().set(header, id.as_bytes());
+            id.put(head.fields_mut(), header);
         }
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::fields::KnownField;
+use crate::fields::is_token_byte;
 
 /// A request and what becomes of it: how its body is framed, or why it is refused.
 type Case = (&'static str, Result<Framing, HttpError>);
