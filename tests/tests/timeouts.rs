@@ -268,3 +268,55 @@ fn defaults_are_generous() {
     client.send("P/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(client.response().text(), "slow");
 }
+
+/// A client that has gone away frees its endpoint soon, and nobody blames the endpoint.
+#[test]
+fn abandoned_requests_are_given_up() {
+    let backend = silent();
+    let aya = front_with("timeouts: {half-close: 200ms}", "", "", &[&backend]);
+    for _ in 0..6 {
+        let mut client = aya.client();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let held = backend.request_count();
+        wait_until("the request to arrive", || backend.request_count() >= held.max(1));
+        client.give_up();
+    }
+    wait_until("the requests to be given up", || failures(&aya, "client-closed") > 5.5);
+    wait_until("the endpoint to be free", || aya.metrics().sum("aya_endpoint_requests_in_flight", &[]) < 0.5);
+    assert_eq!(aya.metrics().sum("aya_endpoint_state", &[("state", "ejected")]).to_bits(), 0_f64.to_bits());
+}
+
+/// A client that stops sending and waits still gets its answer, if that does not take too long.
+#[test]
+fn a_client_that_only_stops_sending_gets_its_answer() {
+    let backend = Backend::echo("a");
+    let aya = front(&[&backend]);
+    let mut client = aya.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.half_close();
+    assert_eq!(client.response().status, 200);
+}
+
+/// Clients that use up the time of their requests cannot have healthy endpoints ejected, and are not given more time elsewhere.
+#[test]
+fn slow_clients_do_not_eject_endpoints() {
+    let backends = [Backend::echo("a"), Backend::echo("b")];
+    let aya = front_with(
+        "",
+        "timeouts: {request: 300ms}",
+        "ejection: {consecutive-failures: 2, for: 1m}",
+        &[&backends[0], &backends[1]],
+    );
+    for _ in 0..6 {
+        let mut client = aya.client();
+        client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nhalf");
+        let response = client.response();
+        assert_eq!((response.status, response.reason()), (504, "request-timeout"));
+    }
+    let attempts = aya.metrics().sum("aya_upstream_requests_total", &[]);
+    assert!(attempts < 6.5, "{attempts} attempts for six requests");
+    for _ in 0..4 {
+        assert_eq!(aya.get("/").status, 200);
+    }
+    assert_eq!(aya.metrics().sum("aya_endpoint_state", &[("state", "ejected")]).to_bits(), 0_f64.to_bits());
+}

@@ -37,7 +37,7 @@ enum Command {
     },
     /// Say everything that is wrong with a configuration, without using it
     Check {
-        /// The configuration
+        /// The configuration; `-` reads standard input
         file: PathBuf,
         /// For programs
         #[arg(long)]
@@ -45,7 +45,7 @@ enum Command {
     },
     /// Write a configuration in its canonical form
     Fmt {
-        /// The configuration
+        /// The configuration; `-` reads standard input
         file: PathBuf,
         /// Spell out every shorthand and every default
         #[arg(long)]

@@ -6,8 +6,10 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base_kit::WallClock;
+use base_model::diagnostic::Severity;
 use base_model::model::Pool;
 use base_model::{Change, Diagnostics, Loaded, Model, Snapshot, diff};
 use base_signal::{AccessLog, families};
@@ -15,8 +17,14 @@ use control_api::HistoryEntry;
 use traffic_proxy::Plan;
 
 use crate::control::lock;
+use crate::files;
 use crate::listening::Prepared;
 use crate::node::{AdminPort, Current, FIRST_CHECKS, Node, Origin, bind_admin, start_access_log};
+
+/// How long reading a configuration may take, the files that it names included: a thousand times what a large one needs.
+const LOAD_LIMIT: Duration = Duration::from_secs(10);
+/// Changes that the log lists; whoever wants to see more compares the configurations.
+const LISTED_CHANGES: usize = 10;
 
 /// A configuration that was taken up.
 #[derive(Debug)]
@@ -40,6 +48,14 @@ pub enum RejectReason {
     Outdated(u64),
     /// It is valid, but could not be put to work.
     Failed(String),
+}
+
+impl RejectReason {
+    /// How many errors it names.
+    fn errors(&self) -> usize {
+        let Self::Invalid(found) = self else { return 1 };
+        found.items().iter().filter(|item| item.severity == Severity::Error).count()
+    }
 }
 
 impl fmt::Display for RejectReason {
@@ -81,6 +97,7 @@ impl Node {
         if_generation: Option<u64>,
     ) -> Result<ApplyOutcome, RejectReason> {
         let result = self.try_apply(source, name, origin, if_generation).await;
+        log_outcome(origin, &result);
         let word = match &result {
             Ok(outcome) if outcome.changed => "applied",
             Ok(_) => "unchanged",
@@ -97,12 +114,10 @@ impl Node {
         origin: Origin,
         if_generation: Option<u64>,
     ) -> Result<ApplyOutcome, RejectReason> {
+        // Before anything is held: what it names may be slow to read.
+        let loaded = self.load_in_time(source, name).await?;
         // One change at a time.
         let mut listening = self.0.listening.lock().await;
-        let (node, bytes, name) = (self.clone(), source.to_vec(), name.to_owned());
-        let loading = tokio::task::spawn_blocking(move || node.load(&bytes, &name));
-        let loaded = loading.await.map_err(|error| RejectReason::Failed(error.to_string()))?;
-        let loaded = Arc::new(loaded.map_err(RejectReason::Invalid)?);
         let (before, generation) = {
             let current = lock(&self.0.current);
             (Arc::clone(&current.loaded), current.snapshot.generation)
@@ -129,6 +144,22 @@ impl Node {
         Ok(ApplyOutcome { generation, changed: true, changes, loaded })
     }
 
+    /// Reads a configuration, on a thread that may be kept waiting; nothing else waits for it longer than it may take.
+    async fn load_in_time(&self, source: &[u8], name: &str) -> Result<Arc<Loaded>, RejectReason> {
+        let (node, bytes, name) = (self.clone(), source.to_vec(), name.to_owned());
+        let loading = tokio::task::spawn_blocking(move || node.load(&bytes, &name));
+        match tokio::time::timeout(LOAD_LIMIT, loading).await {
+            Ok(Ok(loaded)) => Ok(Arc::new(loaded.map_err(RejectReason::Invalid)?)),
+            Ok(Err(error)) => {
+                Err(RejectReason::Failed(format!("a fault in Aya kept it from being read: {error}")))
+            }
+            Err(_elapsed) => Err(RejectReason::Failed(format!(
+                "it was not read within {} s; a file that it names, for instance that of a token, does not answer",
+                LOAD_LIMIT.as_secs()
+            ))),
+        }
+    }
+
     /// Gets from the system what the next configuration needs.
     fn make_ready(
         &self,
@@ -151,6 +182,7 @@ impl Node {
             Some(admin) if old.admin.as_ref() != Some(admin) => self.reuse_admin_socket(admin)?,
             _ => None,
         };
+        files::warn_if_too_few(next);
         if old.workers != new.workers {
             tracing::warn!(target: "aya::config", "the number of workers changes with the next start");
         }
@@ -257,6 +289,37 @@ impl Node {
                 .iter()
                 .map(|listener| (listener.name.to_string(), listening.addresses(listener)))
                 .collect();
+        }
+    }
+}
+
+/// Says what came of an offered configuration, whoever offered it.
+fn log_outcome(origin: Origin, result: &Result<ApplyOutcome, RejectReason>) {
+    let origin = match origin {
+        Origin::File => "file",
+        Origin::Api => "api",
+        Origin::Rollback => "rollback",
+    };
+    match result {
+        Ok(ApplyOutcome { generation, changed: true, changes, .. }) => {
+            tracing::info!(target: "aya::config", generation, origin, changes = changes.len(), "configuration applied");
+            for change in changes.iter().take(LISTED_CHANGES) {
+                tracing::debug!(target: "aya::config", generation, path = %change.path, "changed");
+            }
+        }
+        Ok(ApplyOutcome { generation, .. }) => {
+            tracing::info!(target: "aya::config", generation, origin, "configuration unchanged");
+        }
+        // The file's editor has only the log to learn it from; others are answered.
+        Err(reason) if origin == "file" => {
+            tracing::error!(target: "aya::config", origin, errors = reason.errors(), "configuration rejected, the one in use stays\n{reason}");
+        }
+        Err(reason @ RejectReason::Invalid(_)) => {
+            let errors = reason.errors();
+            tracing::warn!(target: "aya::config", origin, errors, "configuration rejected, the one in use stays");
+        }
+        Err(reason) => {
+            tracing::warn!(target: "aya::config", origin, %reason, "configuration rejected, the one in use stays");
         }
     }
 }

@@ -4,8 +4,9 @@
 //! crash leaves no half of one.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use base_model::model::History as Settings;
@@ -13,6 +14,11 @@ use control_api::HistoryEntry;
 
 /// How many are kept where nothing is configured.
 const KEPT_IN_MEMORY: usize = 20;
+
+/// Configurations may hold secrets: nobody else looks into the folder …
+const FOLDER_MODE: u32 = 0o700;
+/// … or into a file, if the folder was made by somebody else.
+const FILE_MODE: u32 = 0o600;
 
 /// Earlier configurations.
 #[derive(Debug, Default)]
@@ -32,7 +38,7 @@ impl History {
     /// Opens the folder, if there is one, and reads what is in it. What cannot be read is left out and said.
     pub(crate) fn open(settings: Option<&Settings>) -> io::Result<Self> {
         let Some(settings) = settings else { return Ok(Self { keep: KEPT_IN_MEMORY, ..Self::default() }) };
-        fs::create_dir_all(&settings.folder)?;
+        fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&settings.folder)?;
         let mut entries = BTreeMap::new();
         for file in fs::read_dir(&settings.folder)? {
             let path = file?.path();
@@ -98,9 +104,16 @@ fn read_entry(path: &Path) -> io::Result<HistoryEntry> {
     Ok(serde_json::from_slice(&fs::read(path)?)?)
 }
 
+/// Writes beside and renames. The file beside is always a new one: neither a link that somebody put there nor what a
+/// crash left is written through.
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
-    fs::write(&beside, bytes)?;
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&beside)?;
+    file.write_all(bytes)?;
     fs::rename(&beside, path)
 }
 
@@ -128,6 +141,26 @@ mod tests {
         assert_eq!(again.source(2).unwrap().unwrap(), "text 2");
         assert!(again.source(1).is_none(), "the oldest is gone");
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn nobody_else_reads_it_and_links_are_not_followed() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let outer = std::env::temp_dir().join(format!("aya-history-modes-{}", std::process::id()));
+        let folder = outer.join("inner");
+        let settings = Settings { folder: folder.clone(), keep: 2 };
+        let mut history = History::open(Some(&settings)).unwrap();
+        let elsewhere = outer.join("elsewhere");
+        fs::write(&elsewhere, "precious").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, folder.join("00000001.new")).unwrap();
+        history.add(entry(1), "text").unwrap();
+        let mode = |path: &Path| fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode(&folder), FOLDER_MODE);
+        for file in ["00000001.yaml", "00000001.json"] {
+            assert_eq!(mode(&folder.join(file)), FILE_MODE, "{file}");
+        }
+        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "precious");
+        fs::remove_dir_all(outer).unwrap();
     }
 
     #[test]

@@ -22,11 +22,11 @@ use crate::control::{lock, tracked};
 use crate::history::History;
 use crate::listening::Listening;
 use crate::workers::Workers;
-use crate::{cores, transitions};
+use crate::{cores, files, transitions};
 
 pub use control_api::Origin;
 
-/// How long the first traffic waits for the first health checks, in addition to their own time-out.
+/// How long the first traffic waits at most for the first result of every health check and look-up.
 pub(crate) const FIRST_CHECKS: Duration = Duration::from_secs(5);
 /// How long lines of the access log may take to be written when the log goes.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
@@ -142,6 +142,7 @@ impl Node {
         let mut loaded = loaded;
         overrides.apply(&mut loaded);
         let model = Arc::new(loaded.model.clone());
+        files::warn_if_too_few(&model);
         let metrics = base_signal::Registry::new();
         let causes = transitions::Causes::default();
         let counting = transitions::counting(&metrics, &causes);
@@ -237,6 +238,11 @@ impl Node {
             .flat_map(|(name, bound)| bound.iter().map(|address| (name.clone(), *address)))
             .collect();
         Started { listeners, admin: lock(&self.0.admin).as_ref().map(|admin| admin.address) }
+    }
+
+    /// The number of the configuration in use.
+    pub fn generation(&self) -> u64 {
+        lock(&self.0.current).snapshot.generation
     }
 
     /// Opens the access log's file anew: it was renamed.

@@ -1,22 +1,27 @@
 //! Following the configuration file.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::apply::ApplyOutcome;
+use base_model::limits::MAX_SOURCE_BYTES;
+
 use crate::node::{Node, Origin};
 
 /// How often the file is looked at. Looking works on every file system and through every way of replacing a file; a
 /// notification would have to follow renames and links.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// What tells one state of a file from the next without reading it.
+/// For `custom_flags`, which takes the system's number.
+const O_NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+
+/// What tells one state of a file from the next without reading it. What is no regular file has none.
 type Stamp = (u64, u64, i64, i64, u64);
 
 fn stamp(path: &Path) -> Option<Stamp> {
-    let meta = fs::metadata(path).ok()?;
+    let meta = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     Some((meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.size()))
 }
 
@@ -42,20 +47,49 @@ pub async fn follow_file(node: Node, path: PathBuf) {
 
 /// Applies the file as it is now, and says what came of it.
 pub async fn apply_file(node: &Node, path: &Path) {
-    let source = match tokio::fs::read(path).await {
-        Ok(source) => source,
+    let file = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || read_regular(&file)).await;
+    match read.unwrap_or_else(|fault| Err(io::Error::other(fault))) {
+        // What comes of it is logged where it is applied.
+        Ok(source) => drop(node.apply_source(&source, &path.display().to_string(), Origin::File, None).await),
         Err(error) => {
             tracing::error!(target: "aya::config", path = %path.display(), %error, "not readable; the configuration in use stays");
-            return;
         }
-    };
-    match node.apply_source(&source, &path.display().to_string(), Origin::File, None).await {
-        Ok(ApplyOutcome { generation, changed: true, .. }) => {
-            tracing::info!(target: "aya::config", generation, "configuration applied");
+    }
+}
+
+/// Reads a file that has an end and can be read again: no pipe, no device, not more than a configuration may hold.
+fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    // Without waiting for whoever is to write into a pipe: that it is one shows only afterwards.
+    let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file, which is only read at the start"));
+    }
+    let mut source = Vec::new();
+    // One byte more than allowed: what is too long is then refused with the message that says so.
+    file.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut source)?;
+    Ok(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_of_bounded_length_are_read() {
+        let folder = std::env::temp_dir().join(format!("aya-reload-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (short, long, pipe) = (folder.join("short"), folder.join("long"), folder.join("pipe"));
+        fs::write(&short, "a").unwrap();
+        fs::File::create(&long).unwrap().set_len(MAX_SOURCE_BYTES as u64 * 4).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert_eq!(read_regular(&short).unwrap(), b"a");
+        assert_eq!(read_regular(&long).unwrap().len(), MAX_SOURCE_BYTES + 1);
+        for other in [pipe.as_path(), Path::new("/dev/zero"), &folder] {
+            assert!(read_regular(other).is_err(), "{}", other.display());
+            assert_eq!(stamp(other), None, "it is not followed");
         }
-        Ok(_) => tracing::info!(target: "aya::config", "configuration unchanged"),
-        Err(reason) => {
-            tracing::error!(target: "aya::config", "configuration refused, the one in use stays\n{reason}");
-        }
+        assert!(stamp(&short).is_some());
+        fs::remove_dir_all(folder).unwrap();
     }
 }

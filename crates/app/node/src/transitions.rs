@@ -34,14 +34,8 @@ pub(crate) fn counting(metrics: &Registry, causes: &Causes) -> TransitionSink {
     let shard = metrics.shared_shard();
     let causes = causes.clone();
     Arc::new(move |transition: &Transition| {
-        let Transition { pool, endpoint, to, cause, .. } = transition;
-        // The kind of cause is its first words, up to what differs from case to case.
-        let kind = cause.split([':', ',']).next().unwrap_or(cause);
-        shard.counter(&families::ENDPOINT_TRANSITIONS, &[pool, to, kind]).increment();
-        if transition.from == "ejected" && *to == "down" {
-            // The ejection is over, and why it is down was said before.
-            return;
-        }
+        let Transition { pool, endpoint, to, kind, cause, .. } = transition;
+        shard.counter(&families::ENDPOINT_TRANSITIONS, &[pool, to, kind.word()]).increment();
         lock(&causes.0).insert((Arc::clone(pool), Arc::clone(endpoint)), cause.clone());
     })
 }
@@ -59,4 +53,33 @@ pub(crate) fn counting_checks(metrics: &Registry) -> CheckSink {
         let result = if passed { "pass" } else { "fail" };
         shard.counter(&families::HEALTH_CHECKS, &[pool, result]).increment();
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use traffic_balance::CauseKind;
+
+    use super::*;
+
+    #[test]
+    fn the_metric_names_kinds_of_causes_and_the_api_the_cause() {
+        for kind in CauseKind::ALL {
+            let word = kind.word();
+            assert!(families::ENDPOINT_TRANSITIONS.help.contains(word), "{word} is to be documented");
+        }
+        let metrics = Registry::new();
+        let sink = counting(&metrics, &Causes::default());
+        for late in 0..100 {
+            sink(&Transition {
+                pool: "p".into(),
+                endpoint: "10.0.0.1:80".into(),
+                from: "up",
+                to: "down",
+                kind: CauseKind::TcpCheck,
+                cause: format!("timed out after {late}ms"),
+            });
+        }
+        let count = metrics.counter_total(&families::ENDPOINT_TRANSITIONS, &["p", "down", "tcp-check"]);
+        assert_eq!(count, 100, "one series, whatever the cause says");
+    }
 }

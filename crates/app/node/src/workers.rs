@@ -16,6 +16,9 @@ const THREAD_NAME: &str = "aya-worker";
 /// How often a drain looks whether the threads have ended.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
+/// How long connections that are cut may take to be logged.
+const CUT_PATIENCE: Duration = Duration::from_secs(1);
+
 /// All workers.
 #[derive(Debug)]
 pub(crate) struct Workers {
@@ -115,7 +118,21 @@ impl Workers {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
-        tokio::time::timeout(patience, ended).await.is_ok()
+        tokio::time::timeout(patience, ended).await.is_ok() || self.cut().await
+    }
+
+    /// Ends what is left, so that it is logged. Always false: not all could finish.
+    async fn cut(&self) -> bool {
+        for worker in &self.commands {
+            let _ = worker.send(Command::Cut);
+        }
+        let ended = async {
+            while !self.have_ended() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let _ = tokio::time::timeout(CUT_PATIENCE, ended).await;
+        false
     }
 
     fn have_ended(&self) -> bool {

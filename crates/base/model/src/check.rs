@@ -10,9 +10,10 @@ mod parse;
 mod pools;
 mod routes;
 mod shape;
+mod synonyms;
 mod union;
 
-pub(crate) use checker::Surroundings;
+pub(crate) use checker::{Secrets, Surroundings};
 pub(crate) use meaning::{Checked, check};
 pub(crate) use union::{branches, described};
 

@@ -5,12 +5,14 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::check::{self, Checked, Surroundings};
+use serde_json::Value as Json;
+
+use crate::check::{self, Checked, Secrets, Surroundings};
 use crate::diagnostic::{Diagnostic, Diagnostics, Position, Problems, Span};
 use crate::document::{Document, KindCatalog};
 use crate::limits::MAX_SOURCE_BYTES;
 use crate::model::Model;
-use crate::text;
+use crate::{output, text};
 
 /// A configuration that can be used.
 #[derive(Clone, Debug)]
@@ -23,6 +25,27 @@ pub struct Loaded {
     pub warnings: Diagnostics,
     /// The text.
     pub source: Arc<str>,
+    /// The document with references to variables instead of their values; `None` if it has no variables.
+    pub(crate) shown: Option<Arc<Json>>,
+}
+
+impl Loaded {
+    /// The document for eyes: values that come from the environment may be secret, so references to the variables
+    /// (`${NAME}`) stand in their place.
+    pub(crate) fn shown(&self) -> Json {
+        match &self.shown {
+            Some(shown) => (**shown).clone(),
+            None => serde_json::to_value(&self.document).unwrap_or_default(),
+        }
+    }
+}
+
+/// Whom a configuration is read for.
+#[derive(Clone, Copy)]
+struct Reading<'a> {
+    environment: &'a dyn Fn(&str) -> Option<String>,
+    kinds: &'a KindCatalog,
+    secrets: Secrets,
 }
 
 /// Checks a configuration in YAML or JSON. `file_name` is for messages, and its folder is where relative paths start;
@@ -36,6 +59,11 @@ pub fn load(
     environment: &dyn Fn(&str) -> Option<String>,
     kinds: &KindCatalog,
 ) -> Result<Loaded, Diagnostics> {
+    source_text(source, file_name, Reading { environment, kinds, secrets: Secrets::Needed })
+}
+
+fn source_text(source: &str, file_name: &str, reading: Reading<'_>) -> Result<Loaded, Diagnostics> {
+    let Reading { environment, kinds, secrets } = reading;
     if source.len() > MAX_SOURCE_BYTES {
         return Err(Diagnostics::of_file(file_name, too_large()));
     }
@@ -43,26 +71,23 @@ pub fn load(
     let source = source.strip_prefix('\u{feff}').unwrap_or(source);
     let mut problems = Problems::default();
     let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
-    let checked = match text::read(source, Some(environment), &mut problems) {
+    let root = text::read(source, Some(environment), &mut problems).filter(|root| !root.is_null());
+    let surroundings = Surroundings { environment, folder, catalog: kinds, secrets };
+    let checked = match &root {
+        Some(root) => check::check(root, &surroundings, &mut problems),
         None => {
             if problems.errors() == 0 {
                 problems.push(empty());
             }
             None
         }
-        Some(root) if root.is_null() => {
-            problems.push(empty());
-            None
-        }
-        Some(root) => {
-            check::check(&root, &Surroundings { environment, folder, catalog: kinds }, &mut problems)
-        }
     };
     let failed = problems.errors() > 0;
     let diagnostics = problems.finish(file_name, source);
-    match checked {
-        Some(Checked { document, model }) if !failed => {
-            Ok(Loaded { document, model, warnings: diagnostics, source: source.into() })
+    match (checked, root) {
+        (Some(Checked { document, model }), Some(root)) if !failed => {
+            let shown = output::without_variables(&root, &document).map(Arc::new);
+            Ok(Loaded { document, model, warnings: diagnostics, source: source.into(), shown })
         }
         _ => Err(diagnostics),
     }
@@ -78,11 +103,15 @@ pub fn load_bytes(
     environment: &dyn Fn(&str) -> Option<String>,
     kinds: &KindCatalog,
 ) -> Result<Loaded, Diagnostics> {
+    bytes_of(bytes, file_name, Reading { environment, kinds, secrets: Secrets::Needed })
+}
+
+fn bytes_of(bytes: &[u8], file_name: &str, reading: Reading<'_>) -> Result<Loaded, Diagnostics> {
     if bytes.len() > MAX_SOURCE_BYTES {
         return Err(Diagnostics::of_file(file_name, too_large()));
     }
     match std::str::from_utf8(bytes) {
-        Ok(source) => load(source, file_name, environment, kinds),
+        Ok(source) => source_text(source, file_name, reading),
         Err(error) => {
             let mut problems = Problems::default();
             problems.push(not_text(bytes, error.valid_up_to()));
@@ -100,12 +129,29 @@ pub fn load_file(
     environment: &dyn Fn(&str) -> Option<String>,
     kinds: &KindCatalog,
 ) -> Result<Loaded, Diagnostics> {
+    file(path, Reading { environment, kinds, secrets: Secrets::Needed })
+}
+
+/// Like [`load_file`], for looking only: a secret that is not there is a warning. A checker need not hold the secrets of
+/// the machine that the configuration is for. What comes out is not for running: no token opens its admin port.
+///
+/// # Errors
+/// All that is wrong with it, or that it cannot be read.
+pub fn check_file(
+    path: &Path,
+    environment: &dyn Fn(&str) -> Option<String>,
+    kinds: &KindCatalog,
+) -> Result<Loaded, Diagnostics> {
+    file(path, Reading { environment, kinds, secrets: Secrets::Wanted })
+}
+
+fn file(path: &Path, reading: Reading<'_>) -> Result<Loaded, Diagnostics> {
     let name = path.display().to_string();
     let mut bytes = Vec::new();
     // One byte more than allowed tells that there is more.
     let limit = MAX_SOURCE_BYTES as u64 + 1;
     match File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
-        Ok(_) => load_bytes(&bytes, &name, environment, kinds),
+        Ok(_) => bytes_of(&bytes, &name, reading),
         Err(error) => {
             let diagnostic =
                 Diagnostic::error("unreadable", format!("the configuration cannot be read: {error}"));

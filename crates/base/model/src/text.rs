@@ -4,6 +4,7 @@ mod environment;
 mod node;
 mod place;
 mod reader;
+mod syntax;
 
 pub(crate) use environment::{Environment, substitute};
 pub(crate) use node::{Entry, Node, Scalar, ScalarKind, Value};

@@ -1,8 +1,10 @@
 //! Picking ports.
 
 use std::fmt;
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Picked from below the range from which the kernel takes ports for outgoing connections, so that a port stays free while its
@@ -21,11 +23,25 @@ pub(crate) fn listen() -> TcpListener {
     for _ in 0..COUNT {
         let offset = (start + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
         let port = u16::try_from(FIRST + offset).expect("the range lies within 16 bits");
-        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        if claim(port)
+            && let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        {
             return listener;
         }
     }
     panic!("no port of 127.0.0.1 is free");
+}
+
+/// Makes a port this process's own until it ends, also while nobody listens there: a backend that is dead for a while must not be
+/// mistaken for one of another play. False if another process has it.
+fn claim(port: u16) -> bool {
+    static CLAIMED: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let folder = std::env::temp_dir().join("aya-ports");
+    let _ = std::fs::create_dir_all(&folder);
+    let file = File::options().create(true).truncate(false).write(true).open(folder.join(port.to_string()));
+    let Some(file) = file.ok().filter(|file| file.try_lock().is_ok()) else { return false };
+    CLAIMED.lock().unwrap_or_else(PoisonError::into_inner).push(file);
+    true
 }
 
 /// A port of 127.0.0.1 on which nobody listens, and that the kernel gives to nobody by itself.

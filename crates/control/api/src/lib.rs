@@ -8,6 +8,7 @@
 
 mod document;
 mod guard;
+mod hosts;
 pub mod limits;
 mod node;
 mod problem;

@@ -15,8 +15,17 @@ pub const HEAD_BYTES: usize = 32 * 1024;
 /// Connections at once; more wait in the kernel's queue. Operators and scrapers need a handful.
 pub const CONNECTIONS: usize = 256;
 
-/// For a request head, and between two requests of a connection.
+/// Connections at once from one host: it does not take all places, by mistake or not.
+pub const CONNECTIONS_PER_HOST: usize = 64;
+
+/// For the first request head of a connection: whoever connects has something to ask.
+pub const FIRST_HEAD_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// For a later request head, and between two requests of a connection.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// For checking a configuration without using it: a thousand times what a large one needs.
+pub const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// For a request body, all of it: the longest one at 200 KiB/s.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -37,4 +46,6 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub const MAX_WEIGHT: u32 = 65_535;
 
 const _: () = assert!(SMALL_BODY_BYTES < CONFIG_BYTES && HEAD_BYTES >= 8 * 1024);
+const _: () =
+    assert!(CONNECTIONS_PER_HOST < CONNECTIONS && FIRST_HEAD_TIMEOUT.as_secs() < HEAD_TIMEOUT.as_secs());
 const _: () = assert!(BODY_TIMEOUT.as_secs() <= LAST_REQUEST.as_secs(), "the last request may have a body");

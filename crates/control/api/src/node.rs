@@ -30,7 +30,7 @@ pub trait Node: Send + Sync + 'static {
     /// Checks a configuration (YAML or JSON, may be any bytes) against the one in use, and changes nothing.
     fn check(&self, source: &[u8]) -> CheckReport;
 
-    /// Takes a configuration into use, all of it or nothing. With `if_generation`, only if the one in use has that number
+    /// Checks a configuration and takes it into use, all of it or nothing. With `if_generation`, only if the one in use has that number
     /// when the change is made.
     ///
     /// # Errors

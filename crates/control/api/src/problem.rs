@@ -151,7 +151,8 @@ impl From<ApplyError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         // Strings, numbers and words: these always serialise.
-        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut body = serde_json::to_vec(&self).unwrap_or_default();
+        body.push(b'\n');
         let kind = HeaderValue::from_static("application/problem+json");
         let mut response = (self.code.status(), [(header::CONTENT_TYPE, kind)], body).into_response();
         if self.code == Code::Unauthorized {

@@ -1,13 +1,18 @@
 //! The server: connections, their limits, and the end of it.
 
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use base_model::model::Secret;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use thiserror::Error;
@@ -16,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::hosts::{HostPlace, Hosts};
 use crate::node::Node;
 use crate::routes::{self, Pages};
 use crate::{document, limits};
@@ -58,6 +64,7 @@ pub async fn serve(
         listener: TcpListener::from_std(listener)?,
         router: routes::router(node, pages, token),
         places: Arc::new(Semaphore::new(limits::CONNECTIONS)),
+        hosts: Hosts::default(),
     };
     server.run(shutdown).await;
     Ok(())
@@ -68,6 +75,13 @@ struct Server {
     router: Router,
     /// One for each connection there may be.
     places: Arc<Semaphore>,
+    hosts: Hosts,
+}
+
+/// A connection's right to be there, for as long as it lives.
+struct Place {
+    _of_all: Option<OwnedSemaphorePermit>,
+    _of_host: HostPlace,
 }
 
 impl Server {
@@ -100,13 +114,16 @@ impl Server {
         }
     }
 
-    /// The next connection, as soon as there is a place for it.
-    async fn accept(&self) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    /// The next connection, as soon as there is a place for it. Those of a host that has too many are closed at once.
+    async fn accept(&self) -> (TcpStream, Place) {
         // The semaphore is never closed.
-        let place = self.places.clone().acquire_owned().await.ok();
+        let of_all = self.places.clone().acquire_owned().await.ok();
         loop {
             match self.listener.accept().await {
-                Ok((stream, _peer)) => return (stream, place),
+                Ok((stream, peer)) => match self.hosts.enter(peer.ip(), limits::CONNECTIONS_PER_HOST) {
+                    Some(of_host) => return (stream, Place { _of_all: of_all, _of_host: of_host }),
+                    None => tracing::debug!(%peer, "an admin connection was closed: its host has too many"),
+                },
                 Err(error) => {
                     tracing::warn!(%error, "the admin port cannot accept a connection");
                     sleep(limits::ACCEPT_PAUSE).await;
@@ -117,12 +134,7 @@ impl Server {
 }
 
 /// The life of a connection. Its age is limited, so that a client that stops reading cannot keep its place for ever.
-async fn connection(
-    stream: TcpStream,
-    router: Router,
-    mut stopping: watch::Receiver<bool>,
-    _place: Option<OwnedSemaphorePermit>,
-) {
+async fn connection(stream: TcpStream, router: Router, mut stopping: watch::Receiver<bool>, _place: Place) {
     // Small answers should not wait for an acknowledgement; without it they are only slower.
     let _ = stream.set_nodelay(true);
     let mut protocol = http1::Builder::new();
@@ -130,9 +142,11 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HEAD_TIMEOUT)
         .max_buf_size(limits::HEAD_BYTES);
-    let mut exchange =
-        pin!(protocol.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    let asked = Arc::new(AtomicBool::new(false));
+    let service = Noting { inner: TowerToHyperService::new(router), asked: Arc::clone(&asked) };
+    let mut exchange = pin!(protocol.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
+        () = silence(&asked) => return,
         ended = exchange.as_mut() => Some(ended),
         _ = stopping.wait_for(|&is_stopping| is_stopping) => None,
         () = sleep(limits::CONNECTION_AGE) => None,
@@ -146,6 +160,31 @@ async fn connection(
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "an admin connection ended early");
+    }
+}
+
+/// Notes that there was a request.
+struct Noting<S> {
+    inner: S,
+    asked: Arc<AtomicBool>,
+}
+
+impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Noting<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.asked.store(true, Ordering::Relaxed);
+        self.inner.call(request)
+    }
+}
+
+/// Ends when a connection has had its time for the first request and did not use it.
+async fn silence(asked: &AtomicBool) {
+    sleep(limits::FIRST_HEAD_TIMEOUT).await;
+    if asked.load(Ordering::Relaxed) {
+        pending::<()>().await;
     }
 }
 

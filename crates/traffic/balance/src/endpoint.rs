@@ -10,7 +10,7 @@ use arc_swap::ArcSwapOption;
 use base_kit::Moment;
 use base_model::model::{Endpoint, Host, PassiveCheck};
 
-use crate::transition::{Outcome, Transition};
+use crate::transition::{CauseKind, Outcome, Transition};
 
 /// Names an endpoint's state: unique in the process, never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,6 +110,8 @@ pub(crate) trait Owner: Send + Sync {
 const NO_OVERRIDE: u32 = u32::MAX;
 /// Marks an endpoint that is not ejected.
 const NOT_EJECTED: u64 = 0;
+/// The word for an endpoint that passive failures keep out.
+const EJECTED: &str = "ejected";
 
 /// What is known about one server of one pool.
 ///
@@ -285,15 +287,28 @@ impl EndpointState {
     }
 
     /// Sets what active checks say. Gives the change, if it is one.
-    pub fn set_health(&self, health: Health, cause: &str) -> Option<Transition> {
+    ///
+    /// What brings it up ends its ejection, too: checks that pass in a row know more than the failures before them, and
+    /// an endpoint that is said to be up takes traffic.
+    pub fn set_health(&self, health: Health, kind: CauseKind, cause: &str) -> Option<Transition> {
         let before = Health::from_bits(self.health.swap(health as u8, Ordering::AcqRel));
-        (before != health).then(|| self.changed(before.word(), health.word(), cause.to_owned()))
+        if before == health {
+            return None;
+        }
+        if health == Health::Up {
+            // Without the pool's lock: the time of the next expiry is then too early, which costs a look and no more.
+            self.ejected_until_nanos.store(NOT_EJECTED, Ordering::Release);
+        }
+        let was_ejected = before == Health::Up && self.ejected_until().is_some();
+        let from = if was_ejected { EJECTED } else { before.word() };
+        Some(self.changed(from, health.word(), kind, cause.to_owned()))
     }
 
     /// Sets what the operator wants. Gives the change, if it is one.
     pub fn set_admin_state(&self, admin: AdminState, cause: &str) -> Option<Transition> {
         let before = AdminState::from_bits(self.admin.swap(admin as u8, Ordering::AcqRel));
-        (before != admin).then(|| self.changed(before.word(), admin.word(), cause.to_owned()))
+        (before != admin)
+            .then(|| self.changed(before.word(), admin.word(), CauseKind::Admin, cause.to_owned()))
     }
 
     /// Counts how a request ended. Enough failures in a row eject the endpoint for a while, unless no other endpoint of
@@ -313,8 +328,9 @@ impl EndpointState {
 
     #[cold]
     fn record_failure(&self, cause: &str, policy: &PassiveCheck, now: Moment) -> Option<Transition> {
-        // Requests that were under way when it was ejected say nothing new.
-        if policy.consecutive_failures == 0 || self.is_ejected(now) {
+        // Requests that were under way when it was taken out say nothing new.
+        let is_out = self.is_ejected(now) || self.health() != Health::Up;
+        if policy.consecutive_failures == 0 || is_out {
             return None;
         }
         let failures = self.failures_in_a_row.fetch_add(1, Ordering::Relaxed).saturating_add(1);
@@ -325,7 +341,7 @@ impl EndpointState {
         let until = now + policy.eject_for;
         let ejected = self.owner.upgrade()?.eject(self, until, now);
         let why = || format!("{failures} failures in a row, the last: {cause}; for {:?}", policy.eject_for);
-        ejected.then(|| self.changed("up", "ejected", why()))
+        ejected.then(|| self.changed("up", EJECTED, CauseKind::ConsecutiveFailures, why()))
     }
 
     /// Marks it as ejected. Only under the pool's lock.
@@ -333,12 +349,14 @@ impl EndpointState {
         self.ejected_until_nanos.store(until.as_nanos().max(1), Ordering::Release);
     }
 
-    /// Ends its ejection if its time is over. Only under the pool's lock.
+    /// Ends its ejection if its time is over. Only under the pool's lock. That of an endpoint that is not up changes
+    /// nothing that could be seen, so nothing is told.
     pub(crate) fn unmark_ejected(&self, now: Moment) -> Option<Transition> {
-        let until = self.ejected_until().filter(|until| *until <= now)?;
-        self.ejected_until_nanos.store(NOT_EJECTED, Ordering::Release);
-        let late = now.since(until);
-        Some(self.changed("ejected", "up", format!("the time of its ejection is over since {late:?}")))
+        self.ejected_until().filter(|until| *until <= now)?;
+        let before = self.ejected_until_nanos.swap(NOT_EJECTED, Ordering::AcqRel);
+        let cause = || "the time of its ejection is over".to_owned();
+        (before != NOT_EJECTED && self.health() == Health::Up)
+            .then(|| self.changed(EJECTED, "up", CauseKind::EjectionOver, cause()))
     }
 
     /// Sets the weight of the configuration. The caller bumps the epoch.
@@ -351,9 +369,10 @@ impl EndpointState {
         self.weight_override.store(weight.unwrap_or(NO_OVERRIDE), Ordering::Relaxed);
     }
 
-    fn changed(&self, from: &'static str, to: &'static str, cause: String) -> Transition {
+    fn changed(&self, from: &'static str, to: &'static str, kind: CauseKind, cause: String) -> Transition {
         self.bump_epoch();
-        Transition { pool: Arc::clone(&self.pool_name), endpoint: Arc::clone(&self.name), from, to, cause }
+        let (pool, endpoint) = (Arc::clone(&self.pool_name), Arc::clone(&self.name));
+        Transition { pool, endpoint, from, to, kind, cause }
     }
 
     fn bump_epoch(&self) {

@@ -32,4 +32,4 @@ pub use endpoint::{AdminState, EndpointId, EndpointState, Health, InFlight};
 pub use pool::{MAX_ENDPOINTS_PER_POOL, MAX_WEIGHT, PoolChangeError, PoolState};
 pub use reference::reference_markdown;
 pub use registry::Registry;
-pub use transition::{Outcome, Transition};
+pub use transition::{CauseKind, Outcome, Transition};

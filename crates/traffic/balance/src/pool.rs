@@ -9,7 +9,7 @@ use base_model::model::{Endpoint, Host, Pool};
 
 use crate::balancer::Member;
 use crate::endpoint::{AdminState, EndpointState, Health, Owner};
-use crate::transition::Transition;
+use crate::transition::{CauseKind, Transition};
 
 /// Most endpoints of a pool when they are added through the API: far more than balancers in O(n) should look through.
 pub const MAX_ENDPOINTS_PER_POOL: usize = 10_000;
@@ -297,7 +297,11 @@ fn find<'a>(endpoints: &'a [Arc<EndpointState>], name: &str) -> Option<&'a Arc<E
 /// Nothing checks these endpoints any more, so nothing else would bring them back.
 fn unchecked_endpoints_up(endpoints: &[Arc<EndpointState>]) -> Vec<Transition> {
     let known = endpoints.iter().filter(|endpoint| endpoint.address().is_some());
-    known.filter_map(|endpoint| endpoint.set_health(Health::Up, "it is no longer checked")).collect()
+    known
+        .filter_map(|endpoint| {
+            endpoint.set_health(Health::Up, CauseKind::Configuration, "it is no longer checked")
+        })
+        .collect()
 }
 
 const fn check_weight(weight: u32) -> Result<(), PoolChangeError> {

@@ -12,6 +12,51 @@ pub enum Outcome {
     Failure(&'static str),
 }
 
+/// What sort of thing changed an endpoint's state. A fixed list: it is the label of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CauseKind {
+    /// An active check over HTTP.
+    HttpCheck,
+    /// An active check by connecting.
+    TcpCheck,
+    /// Looking up its name.
+    NameLookup,
+    /// Requests that failed in a row.
+    ConsecutiveFailures,
+    /// The time of its ejection ran out.
+    EjectionOver,
+    /// The operator.
+    Admin,
+    /// Another configuration.
+    Configuration,
+}
+
+impl CauseKind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::HttpCheck,
+        Self::TcpCheck,
+        Self::NameLookup,
+        Self::ConsecutiveFailures,
+        Self::EjectionOver,
+        Self::Admin,
+        Self::Configuration,
+    ];
+
+    /// The word in metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::HttpCheck => "http-check",
+            Self::TcpCheck => "tcp-check",
+            Self::NameLookup => "name-lookup",
+            Self::ConsecutiveFailures => "consecutive-failures",
+            Self::EjectionOver => "ejection-over",
+            Self::Admin => "admin",
+            Self::Configuration => "configuration",
+        }
+    }
+}
+
 /// A change of an endpoint's state: for a log line and a counter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
@@ -23,13 +68,15 @@ pub struct Transition {
     pub from: &'static str,
     /// The word of the state entered.
     pub to: &'static str,
-    /// Why, in words for people.
+    /// What sort of cause it has.
+    pub kind: CauseKind,
+    /// Why, in words for people; it may hold times and addresses, so it is no label.
     pub cause: String,
 }
 
 impl fmt::Display for Transition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pool, endpoint, from, to, cause } = self;
+        let Self { pool, endpoint, from, to, cause, kind: _ } = self;
         write!(f, "{pool}/{endpoint}: {from} → {to} ({cause})")
     }
 }

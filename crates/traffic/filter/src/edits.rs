@@ -1,6 +1,6 @@
 //! Changes to the fields of a message: what the header filters have in common.
 
-use traffic_http::{Fields, RequestHead, ResponseHead};
+use traffic_http::{FieldName, Fields, RequestHead, ResponseHead};
 
 use crate::settings::{FieldValues, OneOrMany, Scalar};
 use crate::template::{Sources, Template, with_buffer};
@@ -16,9 +16,9 @@ pub(crate) struct FieldEdits {
 /// One change. Names are in lower case.
 #[derive(Debug)]
 pub(crate) enum Edit {
-    Set(Box<str>, Template),
-    Add(Box<str>, Template),
-    Remove(Box<str>),
+    Set(FieldName, Template),
+    Add(FieldName, Template),
+    Remove(FieldName),
 }
 
 impl FieldEdits {
@@ -57,7 +57,7 @@ pub(crate) fn remove(names: &[String]) -> Result<Vec<Edit>, SettingsError> {
     names.iter().map(|name| field::name(name).map(Edit::Remove)).collect()
 }
 
-fn edit(name: &str, value: &Scalar, make: fn(Box<str>, Template) -> Edit) -> Result<Edit, SettingsError> {
+fn edit(name: &str, value: &Scalar, make: fn(FieldName, Template) -> Edit) -> Result<Edit, SettingsError> {
     let template = field::value(&value.to_string()).and_then(Template::compile);
     let template = template.map_err(|error| error.below(name))?;
     Ok(make(field::name(name)?, template))
@@ -79,13 +79,13 @@ pub(crate) fn apply(edits: &[Edit], context: &RequestContext<'_>, fields: &mut F
     for edit in edits {
         match edit {
             Edit::Set(name, template) => {
-                with_value(template, context, fields, |fields, value| fields.set(name, value));
+                with_value(template, context, fields, |fields, value| fields.set_named(name, value));
             }
             Edit::Add(name, template) => {
-                with_value(template, context, fields, |fields, value| fields.append(name, value));
+                with_value(template, context, fields, |fields, value| fields.append_named(name, value));
             }
             Edit::Remove(name) => {
-                fields.remove(name);
+                fields.remove_named(name);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Field names and values that may be set.
 
+use traffic_http::FieldName;
+
 use crate::SettingsError;
 
 /// Names that filters may not touch, and who looks after them instead. The framing of a message, and what belongs to one
@@ -19,28 +21,25 @@ const KEPT: &[(&str, &str)] = &[
 ];
 
 /// A field name that may be changed, in lower case.
-pub(crate) fn name(text: &str) -> Result<Box<str>, SettingsError> {
+pub(crate) fn name(text: &str) -> Result<FieldName, SettingsError> {
     let name = readable_name(text)?;
-    match KEPT.iter().find(|(kept, _)| **kept == *name) {
+    // Many servers read `_` as `-`.
+    let read = name.as_str().replace('_', "-");
+    match KEPT.iter().find(|(kept, _)| *kept == read) {
         Some((_, reason)) => {
-            Err(SettingsError::at([], format!("`{name}` cannot be changed here")).suggest(*reason))
+            let problem = format!("`{}` cannot be changed here", name.as_str());
+            Err(SettingsError::at([], problem).suggest(*reason))
         }
         None => Ok(name),
     }
 }
 
 /// Any field name, in lower case.
-pub(crate) fn readable_name(text: &str) -> Result<Box<str>, SettingsError> {
-    if text.is_empty() || !text.bytes().all(is_token_byte) {
+pub(crate) fn readable_name(text: &str) -> Result<FieldName, SettingsError> {
+    FieldName::new(&text.to_ascii_lowercase()).ok_or_else(|| {
         let problem = format!("`{}` is not a header name", text.escape_debug());
-        return Err(SettingsError::at([], problem).suggest("letters, digits and !#$%&'*+-.^_`|~"));
-    }
-    Ok(text.to_ascii_lowercase().into())
-}
-
-/// RFC 9110 §5.6.2.
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+        SettingsError::at([], problem).suggest("letters, digits and !#$%&'*+-.^_`|~")
+    })
 }
 
 /// A value that may stand in a field line, without white space around it (RFC 9110 §5.5).
@@ -58,11 +57,11 @@ pub(crate) fn is_control(byte: u8) -> bool {
     byte != b'\t' && byte.is_ascii_control()
 }
 
-/// Refuses names that differ in case only: which of the two is meant?
+/// Refuses names that differ in case only, or are one to servers that read `_` as `-`: which of the two is meant?
 pub(crate) fn no_duplicates<'n>(names: impl Iterator<Item = &'n String>) -> Result<(), SettingsError> {
     let mut seen = std::collections::BTreeSet::new();
     for name in names {
-        if !seen.insert(name.to_ascii_lowercase()) {
+        if !seen.insert(name.to_ascii_lowercase().replace('_', "-")) {
             return Err(SettingsError::at([], format!("`{name}` stands here twice")));
         }
     }
@@ -75,10 +74,20 @@ mod tests {
 
     #[test]
     fn names_are_tokens_that_a_route_may_change() {
-        assert_eq!(name("X-From").as_deref(), Ok("x-from"));
-        for bad in
-            ["", "a b", "a:", "ü", "a\r\nb", "Content-Length", "transfer-encoding", "HOST", "Connection"]
-        {
+        assert_eq!(name("X-From").unwrap().as_str(), "x-from");
+        for bad in [
+            "",
+            "a b",
+            "a:",
+            "ü",
+            "a\r\nb",
+            "Content-Length",
+            "transfer-encoding",
+            "HOST",
+            "Connection",
+            "Content_Length",
+            "keep_alive",
+        ] {
             assert!(name(bad).is_err(), "{bad:?}");
         }
         assert!(name("Host").unwrap_err().to_string().contains("rewrite"));

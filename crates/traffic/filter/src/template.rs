@@ -169,7 +169,7 @@ fn placeholder(name: &str, groups: Option<&Regex>) -> Result<Piece, SettingsErro
         return Ok(Piece::Group(number));
     }
     if let Some(header) = name.strip_prefix("header:") {
-        return Ok(Piece::Header(field::readable_name(header)?));
+        return Ok(Piece::Header(field::readable_name(header)?.as_str().into()));
     }
     Ok(match name {
         "client" => Piece::Client,

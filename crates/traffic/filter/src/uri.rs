@@ -40,6 +40,19 @@ pub(crate) fn push_path(out: &mut Vec<u8>, path: &[u8]) {
     push(out, path.get(inner..).unwrap_or_default(), Part::Written);
 }
 
+/// What is behind a prefix that ends at a segment's border. Runs of slashes in the path count as one, as they do when a
+/// route is found; the prefix has none. What is behind it stays as it is.
+pub(crate) fn strip_prefix<'p>(path: &'p [u8], prefix: &[u8]) -> Option<&'p [u8]> {
+    let mut rest = path;
+    for &byte in prefix {
+        rest = rest.strip_prefix(&[byte])?;
+        while byte == b'/' && rest.first() == Some(&b'/') {
+            rest = rest.strip_prefix(b"/")?;
+        }
+    }
+    matches!(rest, [] | [b'/', ..]).then_some(rest)
+}
+
 /// The host in an authority, without the port; `None` if it is empty or has bytes that no host has.
 pub(crate) fn host_of(authority: &[u8]) -> Option<&[u8]> {
     let digits = authority.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
@@ -93,6 +106,24 @@ mod tests {
             ("a:b", None),
         ] {
             assert_eq!(host_of(authority.as_bytes()), host.map(str::as_bytes), "{authority}");
+        }
+    }
+
+    #[test]
+    fn prefixes_are_stripped_as_routes_are_matched() {
+        for (path, prefix, rest) in [
+            ("/api/x", "/api", Some("/x")),
+            ("//api/x", "/api", Some("/x")),
+            ("///a//b//c", "/a/b", Some("//c")),
+            ("//api", "/api", Some("")),
+            ("/apis", "/api", None),
+            ("//apis/x", "/api", None),
+            ("/ap/i", "/api", None),
+            ("/", "/api", None),
+            ("//x", "", Some("//x")),
+        ] {
+            let found = strip_prefix(path.as_bytes(), prefix.as_bytes());
+            assert_eq!(found, rest.map(str::as_bytes), "{path} {prefix}");
         }
     }
 

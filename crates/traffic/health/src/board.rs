@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use base_model::model::Host;
+use base_model::model::{ActiveCheck, CheckKind, Host};
 use tokio::sync::{Notify, watch};
-use traffic_balance::{EndpointState, Health, Transition};
+use traffic_balance::{CauseKind, EndpointState, Health, Transition};
 
 use crate::check_state::CheckState;
 use crate::report::{TransitionSink, publish};
@@ -137,7 +137,7 @@ impl Board {
         let mut verdicts = self.lock();
         let index = verdicts.slots.iter().position(|slot| slot.id == id);
         let removed = index.map(|index| verdicts.slots.remove(index));
-        self.settle(verdicts, "a check was taken away");
+        self.settle(verdicts, CauseKind::Configuration, "a check was taken away");
         drop(removed);
     }
 
@@ -149,12 +149,16 @@ impl Board {
     }
 
     /// A check's result, with the cause in words.
-    pub(crate) fn report(&self, id: SlotId, passed: bool, rise: u32, fall: u32, cause: &str) {
+    pub(crate) fn report(&self, id: SlotId, check: &ActiveCheck, passed: bool, cause: &str) {
         let mut verdicts = self.lock();
         let Some(slot) = verdicts.slots.iter_mut().find(|slot| slot.id == id) else { return };
         let pending = slot.pending.take();
-        if slot.state.observe(passed, rise, fall).is_some() {
-            self.settle(verdicts, cause);
+        if slot.state.observe(passed, check.rise, check.fall).is_some() {
+            let kind = match check.kind {
+                CheckKind::Http { .. } => CauseKind::HttpCheck,
+                CheckKind::Tcp => CauseKind::TcpCheck,
+            };
+            self.settle(verdicts, kind, cause);
         }
         drop(pending);
     }
@@ -183,7 +187,7 @@ impl Board {
         let name_before = std::mem::replace(&mut verdicts.name, name);
         // Without an address there is nobody to ask, so no check has to be waited for.
         let given_up: Vec<Pending> = if lost { verdicts.take_pending() } else { Vec::new() };
-        self.settle(verdicts, &cause);
+        self.settle(verdicts, CauseKind::NameLookup, &cause);
         drop((name_before, given_up));
     }
 
@@ -206,10 +210,10 @@ impl Board {
     }
 
     /// Writes what the verdicts come to, under the lock so that the last report has the last word; tells after it.
-    fn settle(&self, verdicts: MutexGuard<'_, Verdicts>, cause: &str) {
+    fn settle(&self, verdicts: MutexGuard<'_, Verdicts>, kind: CauseKind, cause: &str) {
         let health = verdicts.health();
         let transition: Option<Transition> =
-            health.and_then(|health| self.endpoint.set_health(health, cause));
+            health.and_then(|health| self.endpoint.set_health(health, kind, cause));
         drop(verdicts);
         if let Some(transition) = transition {
             publish(&self.sink, &transition);

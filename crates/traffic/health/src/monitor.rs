@@ -11,12 +11,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
-use traffic_balance::{EndpointId, EndpointState, Health, PoolState, Registry};
+use traffic_balance::{CauseKind, EndpointId, EndpointState, Health, PoolState, Registry};
 
 use crate::board::{Board, Pending, SlotId};
 use crate::report::{CheckSink, TransitionSink, publish};
 use crate::resolve::{LOOK_UP_EVERY, NameService, SystemNames};
-use crate::watch::{CheckPlan, CheckTask, LookUpTask};
+use crate::watch::{CheckPlan, CheckTask, Complaint, LookUpTask};
 
 /// Probes under way at once, over all pools: enough for thousands of endpoints, few enough for descriptors and servers.
 pub const MAX_PROBES_AT_ONCE: usize = 128;
@@ -67,6 +67,7 @@ struct Shared {
     options: MonitorOptions,
     probes: Arc<Semaphore>,
     look_ups: Arc<Semaphore>,
+    complaint: Arc<Complaint>,
     /// Checks and names without a first result.
     pending: Arc<watch::Sender<usize>>,
     watched: Mutex<Watched>,
@@ -107,11 +108,12 @@ impl HealthMonitor {
         let shared = Arc::new(Shared {
             runtime,
             sink,
-            options,
             probes: Arc::new(Semaphore::new(MAX_PROBES_AT_ONCE)),
             look_ups: Arc::new(Semaphore::new(MAX_LOOK_UPS_AT_ONCE)),
+            complaint: Arc::new(Complaint::new(Arc::clone(&options.clock))),
             pending: Arc::new(watch::Sender::new(0)),
             watched: Mutex::new(watched),
+            options,
         });
         let looking = keep_looking(Arc::downgrade(&shared), shared.options.look_every);
         shared.lock().tasks.spawn_on(looking, &shared.runtime);
@@ -236,7 +238,9 @@ impl Shared {
     fn leave_unchecked(&self, known: WatchedEndpoint) {
         let endpoint = Arc::clone(known.board.endpoint());
         known.end();
-        if let Some(transition) = endpoint.set_health(Health::Up, "it is no longer checked") {
+        if let Some(transition) =
+            endpoint.set_health(Health::Up, CauseKind::Configuration, "it is no longer checked")
+        {
             publish(&self.sink, &transition);
         }
     }
@@ -284,6 +288,7 @@ impl Shared {
         let slot = board.add_slot(Pending::new(&self.pending));
         let mut rng = SeededRng::new(watched.rng.next_u64());
         let task = CheckTask {
+            complaint: Arc::clone(&self.complaint),
             on_check: Arc::clone(&self.options.on_check),
             board: Arc::clone(board),
             slot,

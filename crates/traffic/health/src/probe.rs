@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use base_kit::KindInfo;
 use base_model::model::ActiveCheck;
+use rustix::io::Errno;
 
 /// Whom a probe asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +70,9 @@ pub enum ProbeFailure {
     /// The body does not hold what it must.
     #[error("body without {0}")]
     Body(String),
+    /// This machine could not ask: it says nothing about the endpoint, and is no result.
+    #[error("this machine could not connect: {0}")]
+    OwnFault(String),
     /// The check cannot be run at all.
     #[error("{0}")]
     Unfit(String),
@@ -79,9 +83,16 @@ impl ProbeFailure {
     pub fn of_connect(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused,
+            _ if is_own_fault(error) => Self::OwnFault(error.to_string()),
             _ => Self::Unreachable(error.to_string()),
         }
     }
+}
+
+/// Whether an attempt to connect failed for lack of something on this machine: descriptors, memory, ports.
+fn is_own_fault(error: &io::Error) -> bool {
+    let own = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+    Errno::from_io_error(error).is_some_and(|errno| own.contains(&errno))
 }
 
 /// A probe under way. Dropping it ends it.
@@ -116,5 +127,22 @@ pub(crate) struct Unfit(pub(crate) UnfitCheck);
 impl Probe for Unfit {
     fn run<'probe>(&'probe self, _target: &'probe Target) -> ProbeFuture<'probe> {
         Box::pin(async { Err(ProbeFailure::Unfit(self.0.to_string())) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_machine_lacks_is_not_held_against_an_endpoint() {
+        let said = |errno: Errno| ProbeFailure::of_connect(&io::Error::from(errno));
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL] {
+            assert!(matches!(said(errno), ProbeFailure::OwnFault(_)), "{errno}");
+        }
+        assert_eq!(said(Errno::CONNREFUSED), ProbeFailure::Refused);
+        for errno in [Errno::NETUNREACH, Errno::HOSTUNREACH, Errno::TIMEDOUT, Errno::CONNRESET] {
+            assert!(matches!(said(errno), ProbeFailure::Unreachable(_)), "{errno}");
+        }
     }
 }

@@ -13,11 +13,31 @@ pub type CheckSink = Arc<dyn Fn(&str, bool) + Send + Sync>;
 
 /// Logs a change of state and hands it on.
 pub fn publish(sink: &TransitionSink, transition: &Transition) {
-    let Transition { pool, endpoint, from, to, cause } = transition;
+    let Transition { pool, endpoint, from, to, cause, kind: _ } = transition;
+    let is = in_a_sentence(to);
     if matches!(*to, "down" | "ejected") {
-        tracing::warn!(target: "aya::health", %pool, %endpoint, from, to, %cause, "endpoint is {to}");
+        tracing::warn!(target: "aya::health", %pool, %endpoint, from, to, %cause, "endpoint is {is}");
     } else {
-        tracing::info!(target: "aya::health", %pool, %endpoint, from, to, %cause, "endpoint is {to}");
+        tracing::info!(target: "aya::health", %pool, %endpoint, from, to, %cause, "endpoint is {is}");
     }
     sink(transition);
+}
+
+/// A state's word as people say it of an endpoint.
+fn in_a_sentence(state: &'static str) -> &'static str {
+    match state {
+        "drain" => "draining",
+        "maintenance" => "in maintenance",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_make_a_sentence() {
+        assert_eq!(["drain", "maintenance", "up"].map(in_a_sentence), ["draining", "in maintenance", "up"]);
+    }
 }

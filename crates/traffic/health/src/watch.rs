@@ -1,9 +1,9 @@
 //! The tasks that ask: one for each check of an endpoint, one for each name.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use base_kit::{Rng, SeededRng};
+use base_kit::{Clock, Moment, Rng, SeededRng};
 use base_model::model::{ActiveCheck, Host};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -38,8 +38,43 @@ impl CheckPlan {
     }
 }
 
+/// How often it is said at most that checks could not be made: all of them fail together.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// Says now and then that this machine cannot make its checks.
+pub(crate) struct Complaint {
+    clock: Arc<dyn Clock + Send + Sync>,
+    last: Mutex<Option<Moment>>,
+}
+
+impl Complaint {
+    pub(crate) fn new(clock: Arc<dyn Clock + Send + Sync>) -> Self {
+        Self { clock, last: Mutex::default() }
+    }
+
+    fn make(&self, endpoint: &EndpointState, error: &str) {
+        if self.is_due(self.clock.now()) {
+            let (pool, endpoint) = (endpoint.pool(), endpoint.name());
+            tracing::warn!(
+                target: "aya::health", pool, endpoint, error,
+                "checks cannot be made; endpoints stay as they are. Raise the limit of open files (LimitNOFILE=) or lower `max-connections`"
+            );
+        }
+    }
+
+    fn is_due(&self, now: Moment) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.is_none_or(|last| now.since(last) >= COMPLAIN_EVERY);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
+    }
+}
+
 /// One check of one endpoint.
 pub(crate) struct CheckTask {
+    pub(crate) complaint: Arc<Complaint>,
     pub(crate) on_check: CheckSink,
     pub(crate) board: Arc<Board>,
     pub(crate) slot: SlotId,
@@ -59,7 +94,10 @@ impl CheckTask {
             let Ok(permit) = self.limiter.acquire().await else { return };
             let result = self.plan.ask(&target).await;
             drop(permit);
-            self.report(&result);
+            match &result {
+                Err(ProbeFailure::OwnFault(error)) => self.complaint.make(self.board.endpoint(), error),
+                result => self.report(result),
+            }
             sleep(self.plan.pause(&mut self.rng)).await;
         }
     }
@@ -81,7 +119,7 @@ impl CheckTask {
             Err(failure) => format!("{kind} check: {failure}"),
         };
         (self.on_check)(self.board.endpoint().pool(), result.is_ok());
-        self.board.report(self.slot, result.is_ok(), check.rise, check.fall, &cause);
+        self.board.report(self.slot, check, result.is_ok(), &cause);
     }
 }
 
@@ -132,6 +170,13 @@ fn varied(time: Duration, share: f64, rng: &mut dyn Rng) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn complaints_are_made_now_and_then() {
+        let (complaint, start) = (Complaint::new(Arc::new(base_kit::MonotonicClock)), Moment::ZERO);
+        let due = [0, 1, 9, 10, 11, 30].map(|second| complaint.is_due(start + Duration::from_secs(second)));
+        assert_eq!(due, [true, false, false, true, false, true]);
+    }
 
     #[test]
     fn times_vary_by_their_share_and_no_more() {

@@ -205,6 +205,27 @@ async fn only_so_many_probes_run_at_once() {
 }
 
 #[tokio::test]
+async fn checks_that_bring_an_endpoint_up_end_its_ejection() {
+    let (sick, other) = (Server::start(status(200)).await, Server::start(status(200)).await);
+    let clock = Arc::new(SharedClock::default());
+    let options = MonitorOptions { clock: Arc::clone(&clock) as _, ..options() };
+    let endpoints = vec![endpoint(sick.address), endpoint(other.address)];
+    let stage = Stage::with(&pool(endpoints, vec![check(http())]), options, || 0);
+    stage.until_told(2).await;
+    let policy = PassiveCheck { consecutive_failures: 1, eject_for: LONG };
+    let ejected = stage.endpoint(0).record(Outcome::Failure("closed"), &policy, Moment::ZERO).unwrap();
+    assert_eq!((ejected.from, ejected.to, ejected.kind.word()), ("up", "ejected", "consecutive-failures"));
+    sick.answer(status(503));
+    assert!(stage.until_told(3).await[2].starts_with("ejected>down"));
+    // Nothing new is learned from requests that were under way.
+    assert_eq!(stage.endpoint(0).record(Outcome::Failure("closed"), &policy, Moment::ZERO), None);
+    sick.answer(status(200));
+    assert!(stage.until_told(4).await[3].starts_with("down>up"));
+    assert!(stage.endpoint(0).is_eligible(Moment::ZERO), "up is up");
+    stage.registry.check_invariants();
+}
+
+#[tokio::test]
 async fn ejections_end_when_their_time_is_over() {
     let clock = Arc::new(SharedClock::default());
     let options = MonitorOptions { clock: Arc::clone(&clock) as _, ..options() };

@@ -1,18 +1,23 @@
 //! Field lines: one byte store, and spans into it.
 
+mod alike;
 mod edit;
 mod known;
 mod load;
 mod name;
 pub(crate) mod scan;
+mod section;
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 
+use alike::UNDERSCORES;
+pub(crate) use alike::{begins_alike, known_alike};
 pub use known::KnownField;
 pub use name::FieldName;
 pub(crate) use name::{is_token, is_token_byte};
+pub(crate) use section::{field_error, parse_field_lines};
 
 /// A place in the byte store. Kept in 32 bits because heads are small and lists of lines should stay in cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,7 +87,7 @@ pub struct Fields {
     /// The head as received (start line included), then what edits appended.
     bytes: Vec<u8>,
     lines: Vec<Line>,
-    /// Which known fields are there.
+    /// Which known fields are there, and whether there may be a name with a `_` ([`UNDERSCORES`]).
     present: u64,
     /// Which known fields have more than one line.
     repeated: u64,
@@ -222,17 +227,20 @@ impl Fields {
     /// Panics when the parts of this value do not fit together. For tests and simulations.
     pub fn check_invariants(&self) {
         let (mut present, mut repeated) = (0, 0);
+        let mut has_underscore = false;
         for line in &self.lines {
             assert!(line.start < line.name_end && line.name_end < line.value.start + 1);
             assert!(line.value.start <= line.value.end && line.value.end + 2 <= line.end);
             assert!(line.end as usize <= self.bytes.len());
             assert_eq!(line.known, KnownField::from_name(line.name(&self.bytes)));
             assert!(self.bytes.get(..line.end as usize).is_some_and(|bytes| bytes.ends_with(b"\r\n")));
+            has_underscore |= line.name(&self.bytes).contains(&b'_');
             if let Some(known) = line.known {
                 repeated |= present & known.bit();
                 present |= known.bit();
             }
         }
-        assert_eq!((self.present, self.repeated), (present, repeated));
+        assert_eq!((self.present & !UNDERSCORES, self.repeated), (present, repeated));
+        assert!(!has_underscore || self.has_underscores());
     }
 }

@@ -33,17 +33,25 @@ const CLAIMS: u64 = KnownField::Forwarded.bit()
     | KnownField::XForwardedPort.bit()
     | KnownField::XRealIp.bit();
 
+/// What the names of all claims but a few begin with.
+const CLAIM_PREFIX: &[u8] = b"x-forwarded-";
+
 /// Rewrites the forwarding fields of a request. To be called before the host is rewritten, so that the endpoint learns
 /// what the client asked for, and after [`client_address`].
 ///
 /// What an untrusted peer claims goes, and so does everything in the modes `replace` and `drop`. A trusted peer's
 /// chain gets the peer added; its scheme and host stay, because they are nearer to the client.
+///
+/// What is only taken for a claim, by servers that read `_` as `-` (`X_Forwarded_For`), goes whoever sent it: a trusted
+/// proxy that does not know of this passes on what its clients write.
 pub fn apply(head: &mut RequestHead, settings: Forwarded, hop: &Hop<'_>) {
     let host = head.host_span();
     let fields = head.fields_mut();
     if settings.mode != ForwardedMode::Append || !hop.is_trusted {
         fields.remove_set(CLAIMS);
-        fields.remove_unknown_with_prefix(b"x-forwarded-");
+        fields.remove_unknown_with_prefix(CLAIM_PREFIX);
+    } else {
+        fields.remove_alike_to_any(CLAIMS, CLAIM_PREFIX);
     }
     if settings.mode == ForwardedMode::Drop {
         return;

@@ -16,7 +16,6 @@ pub(crate) use framing::{has_token, tokens};
 pub use method::{Method, Version};
 pub use request::RequestHead;
 pub use response::ResponseHead;
-pub(crate) use tokenize::parse_field_lines;
 
 /// How large a head may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

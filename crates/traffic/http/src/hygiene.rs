@@ -40,7 +40,7 @@ pub fn strip_keeping_upgrade(fields: &mut Fields) {
 }
 
 fn strip(fields: &mut Fields, set: u64) {
-    if fields.present_of(set) == 0 {
+    if !fields.may_have(set) {
         return;
     }
     drop_nominated(fields);
@@ -88,6 +88,17 @@ pub fn strip_forbidden_framing(fields: &mut Fields, status: u16) {
     if status < 200 || status == 204 {
         fields.remove_set(KnownField::ContentLength.bit() | KnownField::TransferEncoding.bit());
     }
+}
+
+/// Makes the fields of a 1xx response fit to be passed on: those about the connection go, and so does what would frame a
+/// body, because there is none. A 101 keeps `Upgrade`, which names the protocol that follows.
+pub fn strip_interim(fields: &mut Fields, status: u16) {
+    if status == 101 {
+        strip_keeping_upgrade(fields);
+    } else {
+        strip_hop_by_hop(fields);
+    }
+    strip_forbidden_framing(fields, status);
 }
 
 #[cfg(test)]
@@ -188,6 +199,36 @@ mod tests {
         let mut none = fields(&[("Connection", "upgrade")]);
         strip_keeping_upgrade(&mut none);
         assert!(none.is_empty());
+    }
+
+    #[test]
+    fn what_is_taken_for_a_field_about_the_connection_goes() {
+        let mut fields = fields(&[("Proxy_Authorization", "a"), ("keep_alive", "b"), ("X_Tier", "gold")]);
+        strip_hop_by_hop(&mut fields);
+        assert_eq!(lines(&fields), ["X_Tier: gold"]);
+    }
+
+    #[test]
+    fn interim_answers_are_fit_to_be_passed_on() {
+        let passed = |status, upgrade: &[(&str, &str)]| {
+            let sent = [
+                ("Connection", "close, Upgrade, X-Hop"),
+                ("X-Hop", "1"),
+                ("Keep-Alive", "timeout=5"),
+                ("Content-Length", "5"),
+                ("Transfer-Encoding", "chunked"),
+                ("Link", "</a.css>; rel=preload"),
+            ];
+            let mut fields = fields(&[&sent, upgrade].concat());
+            strip_interim(&mut fields, status);
+            lines(&fields)
+        };
+        let link = "Link: </a.css>; rel=preload";
+        let upgrade = [("Upgrade", "websocket")];
+        assert_eq!(passed(103, &upgrade), [link]);
+        assert_eq!(passed(100, &[]), [link]);
+        assert_eq!(passed(101, &upgrade), [link, "Upgrade: websocket", "connection: upgrade"]);
+        assert_eq!(passed(101, &[]), [link]);
     }
 
     #[test]

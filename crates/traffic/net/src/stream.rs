@@ -1,7 +1,8 @@
 //! A connection as the engine sees it: bytes come into a pooled buffer, bytes go out from slices.
 
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncWrite, ReadBuf};
@@ -36,7 +37,9 @@ pub trait Stream {
     /// Whether a connection that nobody uses is open and silent, as far as the kernel has told so far.
     fn is_quiet(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
-        self.poll_peek(&mut cx).is_pending()
+        // Outside of the task's budget: a budget that is spent would look like silence.
+        let peeking = tokio::task::unconstrained(poll_fn(|cx| self.poll_peek(cx)));
+        pin!(peeking).poll(&mut cx).is_pending()
     }
 }
 

@@ -47,8 +47,16 @@ impl Failure {
         Self::with(reason, error)
     }
 
-    /// An endpoint that could not be connected to.
+    /// An endpoint that could not be connected to, or a machine that is out of what a connection takes.
     pub(crate) fn connect(error: &io::Error) -> Self {
-        Self::with(Reason::ConnectFailed, error)
+        let reason = if is_own_shortage(error) { Reason::Overloaded } else { Reason::ConnectFailed };
+        Self::with(reason, error)
     }
+}
+
+/// Whether this machine is short of descriptors, memory or ports: that says nothing about the endpoint.
+fn is_own_shortage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+    shortages.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }

@@ -32,6 +32,8 @@ pub(crate) struct Life<'a> {
     awaits_continue: bool,
     /// Whether the client asked to switch protocols.
     upgrades: bool,
+    /// Whether the request names no host.
+    unnamed: bool,
     /// For the whole request.
     deadline: Moment,
     /// Whether the connection ends with this request.
@@ -67,6 +69,7 @@ impl<'a> Life<'a> {
             version: Version::Http11,
             awaits_continue: false,
             upgrades: false,
+            unnamed: false,
             deadline: Moment::NEVER,
             closes,
             begun: false,

@@ -184,6 +184,11 @@ impl Timer {
         self.timers.set(self.slot, deadline, true, false);
     }
 
+    /// Whether its time to drain is over: whatever it waits for is cut.
+    pub(crate) fn is_doomed(&self) -> bool {
+        self.timers.0.entries.borrow().get(self.slot).is_some_and(|entry| entry.doomed)
+    }
+
     /// Ready once the deadline has come.
     pub(crate) fn poll_expired(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut entries = self.timers.0.entries.borrow_mut();

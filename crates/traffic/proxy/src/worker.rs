@@ -165,6 +165,15 @@ impl Worker {
         }
     }
 
+    /// Cuts all connections: the time to drain is over.
+    pub(crate) fn cut_all(&self) {
+        let connections = self.connections.get();
+        if connections > 0 {
+            tracing::warn!(target: "aya::worker", connections, "connections that were left are cut");
+        }
+        self.timers.doom(|_| true);
+    }
+
     /// What is done often: ejections that are over end, and the access log gets what there is.
     pub(crate) fn tick(&self) {
         let now = self.now();

@@ -3,14 +3,15 @@
 //! If the router looked at one form and the endpoint at another, `/public/../admin` would be routed as something below
 //! `/public` and served as `/admin`. So: percent-encoded unreserved characters are decoded, other triplets are written in
 //! upper case, bytes that may not stand in a path are encoded, dot segments are resolved (RFC 3986 §6.2.2), and the result
-//! is both matched and forwarded. Paths whose dot segments only show to a reader that also takes `%2F`, `\` or `;` for
-//! special are refused. An encoded slash stays what it is: part of a segment.
+//! is both matched and forwarded. A backslash (a slash to some), an encoded NUL (the end of the path to some), and dot
+//! segments that only show to a reader that takes `%2F` or `;` for special, are refused. An encoded slash and a semicolon
+//! stay what they are otherwise: part of a segment.
 
 use std::borrow::Cow;
 
 /// The path means different things to different servers: refused rather than guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a dot segment stands beside an encoded slash, a backslash or a semicolon")]
+#[error("the path has a backslash, an encoded NUL, or a dot segment beside an encoded slash or a semicolon")]
 pub struct AmbiguousPath;
 
 /// The normal form of a path (without its query). Borrowed if it is in that form already; nothing is allocated then.
@@ -20,6 +21,9 @@ pub fn normalise(path: &[u8]) -> Result<Cow<'_, [u8]>, AmbiguousPath> {
         return Ok(Cow::Borrowed(path));
     }
     let encoded = encode_uniformly(path);
+    if has_refused_bytes(&encoded) {
+        return Err(AmbiguousPath);
+    }
     let mut has_dots = false;
     for segment in encoded.split(|&byte| byte == b'/') {
         if is_dots(segment) {
@@ -35,7 +39,7 @@ pub fn normalise(path: &[u8]) -> Result<Cow<'_, [u8]>, AmbiguousPath> {
 fn is_plain(path: &[u8]) -> bool {
     // Nearly every path is plain: looking at all bytes without leaving early costs the least.
     let seen = path.iter().fold(0, |seen, &byte| seen | class(byte));
-    // `x/..;` begins with a dot; `x\..` and `x%2F..` are not plain; `a;b` hides nothing.
+    // `x/..;` begins with a dot; `x\` and `x%2F..` are not plain; `a;b` hides nothing.
     seen & SPECIAL == 0 && (seen & DOT == 0 || !path.windows(2).any(|pair| pair == b"/."))
 }
 
@@ -148,29 +152,23 @@ fn is_dots(segment: &[u8]) -> bool {
     matches!(segment, b"." | b"..")
 }
 
-/// Whether a reader that decodes slashes, takes `\` for one, or cuts parameters at `;` finds a dot segment in here.
+/// Whether there is a backslash, plain or encoded, or an encoded NUL. In the uniform form every `%` begins a triplet.
+fn has_refused_bytes(encoded: &[u8]) -> bool {
+    encoded.contains(&b'\\') || encoded.windows(3).any(|triplet| matches!(triplet, b"%5C" | b"%00"))
+}
+
+/// Whether a reader that decodes slashes, or cuts parameters at `;`, finds a dot segment in here.
 fn hides_dots(segment: &[u8]) -> bool {
-    let mut start = 0;
-    let mut at = 0;
-    while at <= segment.len() {
-        let rest = segment.get(at..).unwrap_or_default();
-        let separator = match rest {
-            [] => 1,
-            [b'%', b'2', b'F', ..] | [b'%', b'5', b'C', ..] => 3,
-            [b'\\', ..] => 1,
-            _ => {
-                at += 1;
-                continue;
-            }
-        };
-        let piece = segment.get(start..at).unwrap_or_default();
+    let mut rest = segment;
+    loop {
+        let border = rest.windows(3).position(|triplet| triplet == b"%2F");
+        let piece = rest.get(..border.unwrap_or(rest.len())).unwrap_or_default();
         if is_dots(piece.split(|&byte| byte == b';').next().unwrap_or_default()) {
             return true;
         }
-        at += separator;
-        start = at;
+        let Some(border) = border else { return false };
+        rest = rest.get(border + 3..).unwrap_or_default();
     }
-    false
 }
 
 /// RFC 3986 §5.2.4.
@@ -235,6 +233,17 @@ mod tests {
             ("/public/..\\admin", "AmbiguousPath"),
             ("/public\\..\\admin", "AmbiguousPath"),
             ("/x%5c%2e%2e", "AmbiguousPath"),
+            ("/\\admin/x", "AmbiguousPath"),
+            ("/admin\\x", "AmbiguousPath"),
+            ("/%5Cadmin", "AmbiguousPath"),
+            ("/admin%5c", "AmbiguousPath"),
+            ("/admin%00/x", "AmbiguousPath"),
+            ("/admin\0/x", "AmbiguousPath"),
+            ("/a%2F..;x/b", "AmbiguousPath"),
+            ("/a%2F.%2Fb", "AmbiguousPath"),
+            ("/a%255Cb%2500", "/a%255Cb%2500"),
+            ("/a%%5cb", "AmbiguousPath"),
+            ("/a%01", "/a%01"),
             ("/a;b/c", "/a;b/c"),
             ("/group%2Fproject", "/group%2Fproject"),
             ("/...", "/..."),
@@ -252,12 +261,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn normalising_twice_changes_nothing(path in "/[a./%2eEfF5cC;\\\\3 ü]{0,24}") {
+        fn normalising_twice_changes_nothing(path in "/[a./%02eEfF5cC;\\\\3 ü]{0,24}") {
             if let Ok(once) = normalise(path.as_bytes()) {
                 let twice = normalise(&once);
                 prop_assert_eq!(twice.as_deref(), Ok(&*once));
                 prop_assert!(once.starts_with(b"/"));
                 prop_assert!(!once.split(|&byte| byte == b'/').any(is_dots));
+                // Nor does a reader that decodes it find what we refuse.
+                let (mut decoded, mut rest) = (Vec::new(), &*once);
+                while let Some((&byte, tail)) = rest.split_first() {
+                    let (byte, behind) = triplet(rest).unwrap_or((byte, tail));
+                    decoded.push(byte);
+                    rest = behind;
+                }
+                prop_assert!(!decoded.iter().any(|byte| matches!(byte, 0 | b'\\')));
+                prop_assert!(!decoded.split(|&byte| byte == b'/').any(is_dots));
             }
         }
     }

@@ -1,18 +1,34 @@
 //! `aya check`, `fmt`, `schema` and `diff`.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Read as _};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use app_node::catalog;
 use base_model::diagnostic::Colour;
+use base_model::limits::MAX_SOURCE_BYTES;
 use base_model::{Diagnostics, Loaded};
 
 use crate::output;
 
+/// Stands for standard input.
+const STDIN: &str = "-";
+
 fn load(file: &Path) -> Result<Loaded, Diagnostics> {
-    base_model::load_file(file, &|name| std::env::var(name).ok(), &catalog())
+    let environment = |name: &str| std::env::var(name).ok();
+    if file != Path::new(STDIN) {
+        return base_model::load_file(file, &environment, &catalog());
+    }
+    let mut source = Vec::new();
+    // One byte more than allowed: what is too long is then refused with the message that says so.
+    let read = std::io::stdin().take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut source);
+    if let Err(error) = read {
+        // Half a configuration is not checked as if it were a whole one.
+        output::say(&format!("aya: standard input cannot be read: {error}\n"));
+        source.clear();
+    }
+    base_model::load_bytes(&source, "stdin", &environment, &catalog())
 }
 
 /// Colours on a terminal only.
@@ -42,7 +58,7 @@ pub(crate) fn check(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
         let endpoints: usize = model.pools.iter().map(|pool| pool.endpoints.len()).sum();
         output::print(&format!(
             "{} is fine: listeners: {listeners}, routes: {routes}, pools: {pools}, endpoints: {endpoints}\n",
-            file.display()
+            found.file()
         ))?;
     }
     Ok(code)
@@ -50,6 +66,10 @@ pub(crate) fn check(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
 
 /// Writes a configuration in its canonical form.
 pub(crate) fn fmt(file: &Path, full: bool, write: bool) -> anyhow::Result<ExitCode> {
+    if write && file == Path::new(STDIN) {
+        output::say("aya: standard input cannot be written to; leave out --write\n");
+        return Ok(ExitCode::from(2));
+    }
     let loaded = match load(file) {
         Ok(loaded) => loaded,
         Err(diagnostics) => return Ok(refuse(&diagnostics)),
@@ -57,7 +77,7 @@ pub(crate) fn fmt(file: &Path, full: bool, write: bool) -> anyhow::Result<ExitCo
     let text = if full {
         base_model::render_full(&loaded.document)
     } else {
-        base_model::format(&loaded.source, &file.display().to_string())?
+        base_model::format(&loaded.source, loaded.warnings.file())?
     };
     if write {
         std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
@@ -85,7 +105,7 @@ pub(crate) fn diff(before: &Path, after: &Path, json: bool) -> anyhow::Result<Ex
         output::print(&format!("{}\n", serde_json::to_string_pretty(&changes)?))?;
     } else {
         let lines: String = changes.iter().map(|change| format!("{change}\n")).collect();
-        output::print(&lines)?;
+        output::print(if lines.is_empty() { "no difference\n" } else { &lines })?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -13,13 +13,17 @@ use crate::logging;
 pub(crate) fn demo(options: DemoOptions) -> anyhow::Result<ExitCode> {
     // Messages would tear the live view apart; the view tells what happens by itself.
     let _guard = logging::start(LogLevel::Error);
+    app_node::raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(demo::run(options, async |source: String| {
+    let ended = runtime.block_on(demo::run(options, async |source: String| {
         let catalog = catalog();
         let loaded = base_model::load(&source, "demo.yaml", &|_| None, &catalog)
             .map_err(|diagnostics| anyhow::anyhow!("{diagnostics}"))?;
         Ok(Shown(Node::start(loaded, catalog, Overrides::default()).await?))
-    }))
+    }));
+    // Nothing that is left is worth waiting for.
+    runtime.shutdown_background();
+    ended
 }
 
 /// A node as the demo shows it.

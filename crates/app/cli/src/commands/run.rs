@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use app_node::{Node, Overrides, StartError, catalog};
@@ -13,6 +14,9 @@ use crate::{logging, output};
 
 /// Threads of the control side: API, health checks, reloads. None of them is on the request path.
 const CONTROL_THREADS: usize = 2;
+
+/// How long tasks of the control side may take to end after all else has.
+const LAST_TASKS: Duration = Duration::from_millis(200);
 
 /// Serves traffic until told to stop.
 pub(crate) fn run(file: &Path, workers: Option<NonZeroUsize>) -> anyhow::Result<ExitCode> {
@@ -26,13 +30,14 @@ pub(crate) fn run(file: &Path, workers: Option<NonZeroUsize>) -> anyhow::Result<
     };
     output::say(&loaded.warnings.render(colour()));
     let _guard = logging::start(loaded.model.operation.log_level);
+    app_node::raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("aya-control")
         .enable_all()
         .build()
         .context("cannot start the control threads")?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         // Before anything can be asked of the process: a signal that comes early waits its turn.
         let signals = Signals::new()?;
         let node = match Node::start(loaded, catalog, Overrides { workers }).await {
@@ -43,9 +48,14 @@ pub(crate) fn run(file: &Path, workers: Option<NonZeroUsize>) -> anyhow::Result<
             }
             Err(error) => return Err(error.into()),
         };
+        let (version, generation) = (env!("CARGO_PKG_VERSION"), node.generation());
+        tracing::info!(target: "aya::node", version, config = %file.display(), generation, "started");
         announce(&node);
         serve(&node, file, signals).await
-    })
+    });
+    // A thread that waits for a file that does not answer is not waited for.
+    runtime.shutdown_timeout(LAST_TASKS);
+    ended
 }
 
 /// Says where traffic is accepted: one line each, for people and scripts.
@@ -100,8 +110,14 @@ async fn serve(node: &Node, file: &Path, mut signals: Signals) -> anyhow::Result
             }
         }
         // Whoever asks twice does not want to wait.
-        _ = signals.terminate.recv() => {}
-        _ = signals.interrupt.recv() => {}
+        _ = signals.terminate.recv() => return Ok(stopped_at_once()),
+        _ = signals.interrupt.recv() => return Ok(stopped_at_once()),
     }
+    tracing::info!(target: "aya::node", "stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+fn stopped_at_once() -> ExitCode {
+    tracing::warn!(target: "aya::node", "stopped at once on request; connections that were left are closed");
+    ExitCode::SUCCESS
 }

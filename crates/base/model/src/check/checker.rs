@@ -18,6 +18,16 @@ pub(crate) struct Surroundings<'a> {
     /// Where relative paths start.
     pub(crate) folder: &'a Path,
     pub(crate) catalog: &'a KindCatalog,
+    pub(crate) secrets: Secrets,
+}
+
+/// What happens to the secrets that a configuration names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Secrets {
+    /// They are read, and have to be there.
+    Needed,
+    /// One that is not there is only worth a warning: the place of the check need not be that of the run.
+    Wanted,
 }
 
 /// A route after the first stage.
@@ -107,6 +117,20 @@ impl Checker<'_> {
         let diagnostic =
             Diagnostic::error(code, message).at(place.key_span(self.root)).note(other, note).help(help);
         self.push(diagnostic, place);
+    }
+
+    /// Something about the value at this place that works here, but may not elsewhere.
+    pub(super) fn warning_of_value(
+        &mut self,
+        code: &'static str,
+        message: String,
+        place: &Place<'_>,
+        help: &str,
+    ) {
+        if self.problems.omit(Severity::Warning) {
+            return;
+        }
+        self.push(Diagnostic::warning(code, message).at(place.span(self.root)).help(help), place);
     }
 
     /// Something that works, but was hardly meant.

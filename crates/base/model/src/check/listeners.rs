@@ -186,6 +186,7 @@ fn timeouts(
         ("request-head", times.request_head),
         ("body-progress", times.body_progress),
         ("send-progress", times.send_progress),
+        ("half-close", times.half_close),
         ("idle", times.idle),
     ];
     checker.positive(&all, place);
@@ -193,6 +194,7 @@ fn timeouts(
         request_head: times.request_head.duration(),
         body_progress: times.body_progress.duration(),
         send_progress: times.send_progress.duration(),
+        half_close: times.half_close.duration(),
         idle: times.idle.duration(),
     }
 }

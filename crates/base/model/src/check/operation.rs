@@ -4,8 +4,12 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
-use super::checker::Checker;
+use rustix::fs::OFlags;
+
+use super::checker::{Checker, Secrets};
 use super::parse;
 use crate::document::{self, Document, OrOff, SecretSource, Workers};
 use crate::limits::MAX_SECRET_BYTES;
@@ -77,19 +81,24 @@ fn one_address(checker: &mut Checker<'_>, text: &str, place: &Place<'_>) -> Opti
     None
 }
 
+/// Why a secret cannot be had, and what to do.
+type NoSecret = (String, &'static str);
+
 /// The value of a secret. It appears in no message.
 fn secret(checker: &mut Checker<'_>, source: &SecretSource, place: &Place<'_>) -> Option<Secret> {
     let found = match source {
         SecretSource::Env(name) => (checker.surroundings.environment)(name).ok_or_else(|| {
-            (
-                format!("the environment variable `{name}` for the secret is not set"),
-                "set it, or use `{file: …}`",
-            )
+            let message = format!("the environment variable `{name}` for the secret is not set");
+            (message, "set it, or use `{file: …}`")
         }),
-        SecretSource::File(name) => read_secret(checker, name),
+        SecretSource::File(name) => read_secret(&checker.path(name)),
     };
     let value = match found {
         Ok(value) => value,
+        Err((message, help)) if checker.surroundings.secrets == Secrets::Wanted => {
+            checker.warning_of_value("secret", message, place, help);
+            return Some(Secret::missing());
+        }
         Err((message, help)) => {
             checker.error("secret", message, place, help);
             return None;
@@ -108,21 +117,27 @@ fn secret(checker: &mut Checker<'_>, source: &SecretSource, place: &Place<'_>) -
     Some(Secret::new(value))
 }
 
-fn read_secret(checker: &Checker<'_>, name: &str) -> Result<String, (String, &'static str)> {
-    let path = checker.path(name);
+/// Only from a regular file: reading a pipe or a device may never end, and a running Aya must not wait for it.
+fn read_secret(path: &Path) -> Result<String, NoSecret> {
     let shown = path.display();
-    let mut text = String::new();
-    let read = File::open(&path).and_then(|file| file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text));
-    match read {
-        Err(error) => Err((
+    let unreadable = |error: std::io::Error| {
+        (
             format!("the secret in {shown} cannot be read: {error}"),
             "check path and permissions; relative paths start at the folder of the configuration",
-        )),
-        Ok(length) if length as u64 > MAX_SECRET_BYTES => {
-            Err((format!("the secret in {shown} is over {MAX_SECRET_BYTES} bytes"), "check the path"))
-        }
-        Ok(_) => Ok(text),
+        )
+    };
+    // Without it, opening a pipe waits for somebody who writes.
+    let not_waiting = OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(not_waiting).open(path).map_err(unreadable)?;
+    if !file.metadata().map_err(unreadable)?.is_file() {
+        return Err((format!("the secret in {shown} is not in a regular file"), "name a file that holds it"));
     }
+    let mut text = String::new();
+    let length = file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if length as u64 > MAX_SECRET_BYTES {
+        return Err((format!("the secret in {shown} is over {MAX_SECRET_BYTES} bytes"), "check the path"));
+    }
+    Ok(text)
 }
 
 fn access_log(checker: &mut Checker<'_>, access: &OrOff<document::Access>) -> Option<AccessLog> {

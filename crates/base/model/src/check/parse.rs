@@ -28,11 +28,17 @@ impl Fault {
 /// The port of an endpoint that gives none: that of `http`.
 const HTTP_PORT: u16 = 80;
 
+/// What is wrong with `::1:80`.
+const NO_BRACKETS: &str = "an IPv6 address stands in brackets";
+
 /// Longest name of a listener, pool or route: it becomes a metric label.
 const LONGEST_NAME: usize = 64;
 
 /// Longest host name (RFC 1035 §2.3.4).
 const LONGEST_HOST: usize = 253;
+
+/// Longest part of a host name between two dots (RFC 1035 §2.3.4).
+const LONGEST_LABEL: usize = 63;
 
 pub(super) fn name(text: &str) -> Result<(), Fault> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -78,17 +84,16 @@ pub(super) fn bind_address(text: &str) -> Result<Vec<SocketAddr>, Fault> {
 
 /// `10.0.0.1:8080`, `app.internal:8080`, `[::1]:8080`; without a port it is that of `http`.
 pub(super) fn endpoint_address(text: &str) -> Result<(Host, u16), Fault> {
-    if let Some((scheme, rest)) = text.split_once("://") {
-        let rest = rest.trim_end_matches('/');
-        return Err(Fault::new(
-            format!("`{text}` is not an endpoint: it begins with `{scheme}://`"),
-            format!("write host and port only: `{rest}`"),
-        ));
-    }
+    not_an_address(text)?;
     if let Ok(address) = text.parse::<SocketAddr>() {
         return nonzero_port(text, address.port()).map(|port| (Host::Ip(address.ip()), port));
     }
-    if let Ok(ip) = text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+    let bracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let ip = match bracketed {
+        Some(inner) => inner.parse::<Ipv6Addr>().map(IpAddr::from),
+        None => text.parse::<Ipv4Addr>().map(IpAddr::from),
+    };
+    if let Ok(ip) = ip {
         return Ok((Host::Ip(ip), HTTP_PORT));
     }
     let (host, port) = match text.rsplit_once(':') {
@@ -97,6 +102,41 @@ pub(super) fn endpoint_address(text: &str) -> Result<(Host, u16), Fault> {
     };
     host_name(text, host)?;
     Ok((Host::Name(host.to_ascii_lowercase().into()), port))
+}
+
+/// Says what an endpoint is not, where something else was clearly meant.
+fn not_an_address(text: &str) -> Result<(), Fault> {
+    let fault = |problem: &str, help: String| {
+        Err(Fault::new(format!("`{text}` is not an endpoint: {problem}"), help))
+    };
+    let is_socket_path = text.starts_with(['/', '@']) || text.starts_with("./");
+    if is_socket_path || text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("unix:")) {
+        let help = "Unix sockets are not there yet; write host and port: `127.0.0.1:8080`";
+        return fault("it is a Unix socket", help.to_owned());
+    }
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = host.rsplit('@').next().unwrap_or_default();
+        return fault(&format!("it begins with `{scheme}://`"), format!("write host and port only: `{host}`"));
+    }
+    if text.contains('%') {
+        let help = "write the address without a zone: `[fe80::1]:8080`, quoted in YAML";
+        return fault("it has a `%`", help.to_owned());
+    }
+    if let Some((host, _)) = text.split_once('/') {
+        return fault("it has a path", format!("write host and port only: `{host}`"));
+    }
+    // What is between the last colon and the end could be a port or a part of the address: nobody can tell.
+    let before_port = text.rsplit_once(':').filter(|(host, port)| {
+        host.parse::<Ipv6Addr>().is_ok() && port.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    match before_port {
+        Some((host, port)) => fault(NO_BRACKETS, format!("write `[{host}]:{port}`, quoted in YAML")),
+        None if text.parse::<Ipv6Addr>().is_ok() => {
+            fault(NO_BRACKETS, format!("write `[{text}]:{HTTP_PORT}`, quoted in YAML"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn parse_port(whole: &str, port: &str) -> Result<u16, Fault> {
@@ -120,7 +160,9 @@ fn nonzero_port(whole: &str, port: u16) -> Result<u16, Fault> {
 fn host_name(whole: &str, host: &str) -> Result<(), Fault> {
     let fault = |help: &str| Err(Fault::new(format!("`{whole}` does not begin with a host"), help));
     let label = |label: &str| {
-        !label.is_empty()
+        (1..=LONGEST_LABEL).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     if !host.is_ascii() {

@@ -64,7 +64,11 @@ fn one(
     let request_timeout = match document.timeouts.request {
         OrOff::Off => None,
         OrOff::On(time) => {
-            checker.positive(&[("request", time)], &times);
+            if time.is_zero() {
+                let place = times.key("request");
+                let message = format!("`{place}` is zero");
+                checker.error("zero-time", message, &place, "write at least `1ms`, or `off`");
+            }
             Some(time.duration())
         }
     };

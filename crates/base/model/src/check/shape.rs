@@ -5,9 +5,8 @@
 
 use serde_json::{Map, Number, Value as Json};
 
-use super::formats;
 use super::parse::Fault;
-use super::union;
+use super::{formats, synonyms, union};
 use crate::diagnostic::{Diagnostic, Problems, Severity, Span, did_you_mean, listed, near};
 use crate::document::resolve;
 use crate::text::{Entry, Node, Place, Scalar, ScalarKind, Value};
@@ -95,6 +94,11 @@ impl<'a> Shape<'a> {
         name_span: Span,
     ) -> Option<Json> {
         let noun = schema.get("title").and_then(Json::as_str).unwrap_or("value");
+        if let Some((scalar, help)) = union::meant_as_switch(node, branches) {
+            let message = format!("`{place}` cannot be {}", scalar.shown());
+            self.push(Diagnostic::error("unknown-word", message).at(node.span).help(help), place);
+            return None;
+        }
         match union::choose(self.root, node, branches) {
             union::Choice::Branch(branch) => self.check(node, branch, place, name_span),
             union::Choice::Words(words) => {
@@ -147,7 +151,10 @@ impl<'a> Shape<'a> {
         self.push(
             Diagnostic::error("unknown-word", format!("there is no {noun} {}", scalar.shown()))
                 .at(span)
-                .help(did_you_mean(&scalar.text, &plural(noun), kinds)),
+                .help(
+                    synonyms::of_word(&scalar.text, kinds)
+                        .unwrap_or_else(|| did_you_mean(&scalar.text, &plural(noun), kinds)),
+                ),
             place,
         );
     }
@@ -190,10 +197,11 @@ impl<'a> Shape<'a> {
             Some(noun) => format!("there is no {noun} {shown}"),
             None => format!("`{place}` cannot be {shown}"),
         };
-        let mut help = did_you_mean(text, &plural(noun.unwrap_or("value")), words);
-        if noun.is_none() && !others.is_empty() && !help.starts_with("did") {
-            help = format!("{help}, or {}", others.join(" or "));
-        }
+        let help = synonyms::of_word(text, words).unwrap_or_else(|| {
+            let guess = did_you_mean(text, &plural(noun.unwrap_or("value")), words);
+            let alone = noun.is_some() || others.is_empty() || guess.starts_with("did");
+            if alone { guess } else { format!("{guess}, or {}", others.join(" or ")) }
+        });
         self.push(Diagnostic::error("unknown-word", message).at(node.span).help(help), place);
     }
 
@@ -259,7 +267,7 @@ impl<'a> Shape<'a> {
         } else if let ([only], false) = (known.as_slice(), known.iter().any(|only| near(&entry.key, only))) {
             format!("remove it: the only key here is `{only}`")
         } else {
-            did_you_mean(&entry.key, &nouns, &known)
+            synonyms::of_key(&entry.key, &known).unwrap_or_else(|| did_you_mean(&entry.key, &nouns, &known))
         };
         self.push(
             Diagnostic::error("unknown-key", message).at(entry.key_span).help(help),
@@ -270,10 +278,12 @@ impl<'a> Shape<'a> {
     fn missing_keys(&mut self, entries: &[Entry], schema: &Json, place: &Place<'_>, name_span: Span) {
         let required = schema.get("required").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
         let properties = schema.get("properties").and_then(Json::as_object);
+        let known: Vec<&str> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
         for key in required.iter().filter_map(Json::as_str) {
             // A misspelt key has been told about.
             let misspelt = |entry: &Entry| {
-                properties.is_some_and(|p| !p.contains_key(&entry.key)) && near(&entry.key, key)
+                !known.contains(&entry.key.as_str())
+                    && (near(&entry.key, key) || synonyms::is_key(&entry.key, key, &known))
             };
             if entries.iter().any(|entry| entry.key == key || entry.key == "<<" || misspelt(entry)) {
                 continue;

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::document::resolve;
-use crate::text::{Entry, Node, ScalarKind, Value};
+use crate::text::{Entry, Node, Scalar, ScalarKind, Value};
 
 /// The way that a value is written.
 pub(super) enum Choice<'s, 'n> {
@@ -108,6 +108,34 @@ fn choose_object<'s, 'n>(
         }
     }
     best.map_or(Choice::None, |(branch, _)| Choice::Branch(branch))
+}
+
+/// Words that mean `off` elsewhere. Here they would be taken for a name where any text is one.
+const OTHER_WORDS_FOR_OFF: &[&str] =
+    &["0", "disable", "disabled", "false", "n", "never", "no", "none", "off"];
+
+/// Words that mean the opposite elsewhere.
+const OTHER_WORDS_FOR_ON: &[&str] = &["enable", "enabled", "on", "true", "y", "yes"];
+
+/// A plain word that switches things off or on elsewhere, where `off` is the word for it, and what to write instead. In
+/// quotes, it is a text like any other.
+pub(super) fn meant_as_switch<'n>(node: &'n Node, branches: &[&Json]) -> Option<(&'n Scalar, String)> {
+    let is_off = |branch: &Json| branch.get("const").and_then(Json::as_str) == Some("off");
+    let scalar = node.scalar().filter(|scalar| !scalar.quoted && scalar.text != "off")?;
+    if !branches.iter().any(|branch| is_off(branch)) {
+        return None;
+    }
+    let word = scalar.text.to_ascii_lowercase();
+    if OTHER_WORDS_FOR_OFF.contains(&word.as_str()) {
+        return Some((scalar, "write `off`".to_owned()));
+    }
+    if !OTHER_WORDS_FOR_ON.contains(&word.as_str()) {
+        return None;
+    }
+    let mut others: Vec<String> =
+        branches.iter().filter(|branch| !is_off(branch)).map(|branch| described(branch)).collect();
+    others.dedup();
+    Some((scalar, format!("write {}, or `off`", others.join(" or "))))
 }
 
 /// The words that a schema allows, if it is a list of words.

@@ -220,6 +220,9 @@ pub struct ListenerTimeouts {
     pub body_progress: TimeSpan,
     /// Without the client taking a byte of its answer.
     pub send_progress: TimeSpan,
+    /// How long an answer may still take when the client has stopped sending (a closed connection looks the same); then
+    /// the request is given up.
+    pub half_close: TimeSpan,
     /// Between two requests of a connection, and without a byte either way after an upgrade.
     pub idle: TimeSpan,
 }
@@ -230,6 +233,7 @@ impl Default for ListenerTimeouts {
             request_head: TimeSpan::from_secs(10),
             body_progress: TimeSpan::from_secs(30),
             send_progress: TimeSpan::from_secs(30),
+            half_close: TimeSpan::from_secs(1),
             idle: TimeSpan::from_secs(75),
         }
     }

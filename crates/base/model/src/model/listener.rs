@@ -91,6 +91,9 @@ pub struct ListenerTimeouts {
     pub body_progress: Duration,
     /// Without the client taking a byte of its answer.
     pub send_progress: Duration,
+    /// How long an answer may still take when the client has stopped sending (a closed connection looks the same); then
+    /// the request is given up.
+    pub half_close: Duration,
     /// Between two requests of a connection, and without a byte either way after an upgrade.
     pub idle: Duration,
 }

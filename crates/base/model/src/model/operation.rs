@@ -43,6 +43,12 @@ impl Secret {
         Self(value.into())
     }
 
+    /// Stands for one that was only checked for and is not there. Whatever is compared with it differs: it holds what
+    /// no header field can.
+    pub(crate) fn missing() -> Self {
+        Self::new("\0")
+    }
+
     /// The value itself; for comparing and sending, never for printing.
     pub fn expose(&self) -> &str {
         &self.0

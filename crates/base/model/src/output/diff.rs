@@ -78,58 +78,90 @@ fn shown(value: &Json) -> String {
 }
 
 /// All differences, in the order of the vocabulary. Spelling does not count: shorthands and defaults are spelled out first.
+/// Values that come from environment variables are compared, but `${NAME}` is shown in their place.
 pub fn diff(before: &Loaded, after: &Loaded) -> Vec<Change> {
     let value = |loaded: &Loaded| serde_json::to_value(&loaded.document).unwrap_or_default();
+    let (old, new) = (value(before), value(after));
+    let (old_shown, new_shown) = (before.shown(), after.shown());
     let mut changes = Vec::new();
-    compare(String::new(), &value(before), &value(after), &mut changes);
+    let old = Side { value: &old, shown: &old_shown };
+    let new = Side { value: &new, shown: &new_shown };
+    compare(String::new(), old, new, &mut changes);
     changes
 }
 
-fn compare(path: String, before: &Json, after: &Json, changes: &mut Vec<Change>) {
-    match (before, after) {
-        (Json::Object(before), Json::Object(after)) => objects(&path, before, after, changes),
-        (Json::Array(before), Json::Array(after)) => lists(path, before, after, changes),
-        _ if before == after => {}
-        _ => changes.push(Change {
-            path,
-            kind: ChangeKind::Changed,
-            before: Some(before.clone()),
-            after: Some(after.clone()),
-        }),
+/// A value, and what is shown of it.
+#[derive(Clone, Copy)]
+struct Side<'a> {
+    value: &'a Json,
+    shown: &'a Json,
+}
+
+impl<'a> Side<'a> {
+    /// The value of a key. Where a whole map is hidden, so is all that is in it.
+    fn get(self, key: &str) -> Option<Self> {
+        let value = self.value.get(key)?;
+        Some(Self { value, shown: self.shown.get(key).unwrap_or(self.shown) })
+    }
+
+    fn keys(self) -> impl Iterator<Item = &'a str> {
+        self.value.as_object().into_iter().flat_map(Map::keys).map(String::as_str)
+    }
+
+    fn items(self) -> impl Iterator<Item = Self> {
+        let items = self.value.as_array().map(Vec::as_slice).unwrap_or_default();
+        let shown = move |index: usize| self.shown.get(index).unwrap_or(self.shown);
+        items.iter().enumerate().map(move |(index, value)| Self { value, shown: shown(index) })
+    }
+
+    fn owned(self) -> Option<Json> {
+        Some(self.shown.clone())
     }
 }
 
-fn objects(path: &str, before: &Map<String, Json>, after: &Map<String, Json>, changes: &mut Vec<Change>) {
+fn compare(path: String, before: Side<'_>, after: Side<'_>, changes: &mut Vec<Change>) {
+    match (before.value, after.value) {
+        (Json::Object(_), Json::Object(_)) => objects(&path, before, after, changes),
+        (Json::Array(_), Json::Array(_)) => lists(path, before, after, changes),
+        _ if before.value == after.value => {}
+        _ => changes.push(changed(path, before, after)),
+    }
+}
+
+fn objects(path: &str, before: Side<'_>, after: Side<'_>, changes: &mut Vec<Change>) {
     let inner = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-    for (key, value) in before {
-        match after.get(key) {
-            Some(other) => compare(inner(key), value, other, changes),
-            None => changes.push(removed(inner(key), value)),
+    for key in before.keys() {
+        match (before.get(key), after.get(key)) {
+            (Some(old), Some(new)) => compare(inner(key), old, new, changes),
+            (Some(old), None) => changes.push(removed(inner(key), old)),
+            (None, _) => {}
         }
     }
-    for (key, value) in after.iter().filter(|(key, _)| !before.contains_key(*key)) {
-        changes.push(added(inner(key), value));
+    for key in after.keys().filter(|key| before.get(key).is_none()) {
+        changes.extend(after.get(key).map(|new| added(inner(key), new)));
     }
 }
 
 /// Items are recognised by what names them; where nothing does, the list is one value.
-fn lists(path: String, before: &[Json], after: &[Json], changes: &mut Vec<Change>) {
+fn lists(path: String, before: Side<'_>, after: Side<'_>, changes: &mut Vec<Change>) {
     let (Some(old), Some(new)) = (by_name(before), by_name(after)) else {
-        if before != after {
-            let (before, after) = (Some(before.to_vec().into()), Some(after.to_vec().into()));
-            changes.push(Change { path, kind: ChangeKind::Changed, before, after });
+        if before.value != after.value {
+            changes.push(changed(path, before, after));
         }
         return;
     };
+    let inner = |item: Side<'_>| {
+        let name = item.shown.as_object().and_then(name).unwrap_or_default();
+        format!("{path}[{name}]")
+    };
     for (name, value) in &old {
-        let inner = format!("{path}[{name}]");
         match new.get(name) {
-            Some(other) => compare(inner, value, other, changes),
-            None => changes.push(removed(inner, value)),
+            Some(other) => compare(inner(*value), *value, *other, changes),
+            None => changes.push(removed(inner(*value), *value)),
         }
     }
-    for (name, value) in new.iter().filter(|(name, _)| !old.contains_key(*name)) {
-        changes.push(added(format!("{path}[{name}]"), value));
+    for (_, value) in new.iter().filter(|(name, _)| !old.contains_key(*name)) {
+        changes.push(added(inner(*value), *value));
     }
     let kept = old.keys().filter(|name| new.contains_key(*name));
     if !kept.eq(new.keys().filter(|name| old.contains_key(*name))) {
@@ -138,10 +170,10 @@ fn lists(path: String, before: &[Json], after: &[Json], changes: &mut Vec<Change
 }
 
 /// The items by what tells them apart: a name, an address, the conditions; `None` if something does not.
-fn by_name(items: &[Json]) -> Option<IndexMap<String, &Json>> {
+fn by_name(list: Side<'_>) -> Option<IndexMap<String, Side<'_>>> {
     let mut out = IndexMap::new();
-    for item in items {
-        if out.insert(name(item.as_object()?)?, item).is_some() {
+    for item in list.items() {
+        if out.insert(name(item.value.as_object()?)?, item).is_some() {
             return None;
         }
     }
@@ -159,10 +191,14 @@ fn name(item: &Map<String, Json>) -> Option<String> {
     })
 }
 
-fn removed(path: String, value: &Json) -> Change {
-    Change { path, kind: ChangeKind::Removed, before: Some(value.clone()), after: None }
+fn changed(path: String, before: Side<'_>, after: Side<'_>) -> Change {
+    Change { path, kind: ChangeKind::Changed, before: before.owned(), after: after.owned() }
 }
 
-fn added(path: String, value: &Json) -> Change {
-    Change { path, kind: ChangeKind::Added, before: None, after: Some(value.clone()) }
+fn removed(path: String, value: Side<'_>) -> Change {
+    Change { path, kind: ChangeKind::Removed, before: value.owned(), after: None }
+}
+
+fn added(path: String, value: Side<'_>) -> Change {
+    Change { path, kind: ChangeKind::Added, before: None, after: value.owned() }
 }

@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span as ParserSpan, StrInput};
 
 use super::node::{Entry, Node, Scalar, Value};
+use super::syntax::{bracketed_address, syntax_diagnostic, unquoted_address};
 use super::{Environment, substitute};
-use crate::diagnostic::{Diagnostic, Position, Problems, Span, lines};
+use crate::diagnostic::{Diagnostic, Position, Problems, Span};
 use crate::limits::{MAX_ALIAS_BYTES, MAX_ALIAS_NODES, MAX_DEPTH, MAX_NODES};
 
 /// The tree of a text, or `None` if it is not one. Problems that leave a tree behind are reported too. Without an
@@ -203,13 +204,7 @@ impl<'s> Reader<'s, '_> {
                     return Ok(Node { span, value: Value::Map(entries) });
                 }
                 Event::Scalar(text, ..) => text.into_owned(),
-                _ => {
-                    return self.stop(
-                        Diagnostic::error("key", "a list, a map or an alias cannot be a key".to_owned())
-                            .at(convert(key_span))
-                            .help("write a name in front of the colon"),
-                    );
-                }
+                _ => return self.not_a_key(key_span),
             };
             self.total.bytes += key.len();
             let value = self.next()?;
@@ -221,6 +216,17 @@ impl<'s> Reader<'s, '_> {
                 self.duplicate_key(&entries, &key, key_span);
             }
         }
+    }
+
+    fn not_a_key<T>(&mut self, span: ParserSpan) -> Result<T, Stop> {
+        if let Some(address) = bracketed_address(self.text.from(span.start.index())) {
+            return self.stop(unquoted_address(convert(span).start, address));
+        }
+        self.stop(
+            Diagnostic::error("key", "a list, a map or an alias cannot be a key".to_owned())
+                .at(convert(span))
+                .help("write a name in front of the colon"),
+        )
     }
 
     fn duplicate_key(&mut self, entries: &[Entry], key: &str, span: Span) {
@@ -311,7 +317,7 @@ impl<'s> CharacterIndex<'s> {
     }
 }
 
-fn too_deep(span: Span) -> Diagnostic {
+pub(super) fn too_deep(span: Span) -> Diagnostic {
     Diagnostic::error("too-deep", format!("lists and maps are nested deeper than {MAX_DEPTH}"))
         .at(span)
         .help("no setting needs that depth; is a bracket missing?")
@@ -323,36 +329,12 @@ fn too_large(span: ParserSpan, what: &str) -> Diagnostic {
     )
 }
 
-/// Says what is wrong with the syntax in terms of the text where that can be told.
-fn syntax_diagnostic(source: &str, error: &ScanError) -> Diagnostic {
-    let start = position(*error.marker());
-    let line = lines(source).into_iter().nth((start.line as usize).saturating_sub(1)).unwrap_or_default();
-    let indent: String = line.chars().take_while(|c| c.is_whitespace()).collect();
-    if let Some(tab) = indent.chars().position(|c| c == '\t') {
-        let start = Position { line: start.line, column: u32::try_from(tab + 1).unwrap_or(1) };
-        return Diagnostic::error("syntax", "a tab is used for indentation".to_owned())
-            .at(Span { start, end: start }.part(0, 1))
-            .help("use spaces: YAML does not allow tabs there");
-    }
-    let span = Span { start, end: start }.part(0, 1);
-    if error.info().contains("recursion limit") {
-        return too_deep(span);
-    }
-    Diagnostic::error("syntax", format!("this is not valid YAML: {}", error.info()))
-        .at(span)
-        .help(if line.contains(['{', '[']) {
-            "look at brackets and quotes here and just above; inside of `{…}` and `[…]`, quote what holds a bracket, a comma or a colon"
-        } else {
-            "look at the indentation, colons, quotes and brackets here and just above"
-        })
-}
-
 fn convert(span: ParserSpan) -> Span {
     Span { start: position(span.start), end: position(span.end) }
 }
 
 /// The parser counts lines from 1 and columns from 0.
-fn position(marker: Marker) -> Position {
+pub(super) fn position(marker: Marker) -> Position {
     Position {
         line: u32::try_from(marker.line().max(1)).unwrap_or(u32::MAX),
         column: u32::try_from(marker.col()).unwrap_or(u32::MAX).saturating_add(1),

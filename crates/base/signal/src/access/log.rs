@@ -19,6 +19,9 @@ use crate::metrics::Registry;
 /// For `custom_flags`, which takes the system's number.
 const O_NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
+/// A new file says who asked for what: it is for its owner and a group that collects logs.
+const FILE_MODE: u32 = 0o640;
+
 /// A batch goes to the writing thread when it has this many bytes: large enough that a system call a batch costs nothing,
 /// small enough for the batches of many workers to stay in cache.
 const BATCH_BYTES: usize = 32 * 1024;
@@ -41,7 +44,9 @@ pub enum AccessTarget {
 #[derive(Debug, Error)]
 pub enum AccessLogError {
     /// The target cannot be opened.
-    #[error("cannot open the access log {target}: {source}")]
+    #[error(
+        "cannot open the access log {target}: {source}; mend the folder and its permissions or change `logs.access.to`"
+    )]
     Open {
         /// The target, for people.
         target: String,
@@ -133,16 +138,15 @@ impl AccessTarget {
             // A descriptor of our own, without the buffer of `std::io::Stdout`: what a failed write has taken is then known.
             Self::Stdout => Box::new(|| Ok(Box::new(File::from(io::stdout().as_fd().try_clone_to_owned()?)))),
             Self::Stderr => Box::new(|| Ok(Box::new(File::from(io::stderr().as_fd().try_clone_to_owned()?)))),
-            Self::File(path) => {
-                Box::new(move || Ok(Box::new(open_file(&path)?)))
-            }
+            Self::File(path) => Box::new(move || Ok(Box::new(open_file(&path)?))),
         }
     }
 }
 
 /// Opens without waiting: a FIFO that nobody reads is an error, not a standstill.
 fn open_file(path: &std::path::Path) -> io::Result<File> {
-    let file = OpenOptions::new().append(true).create(true).custom_flags(O_NONBLOCK).open(path)?;
+    let file =
+        OpenOptions::new().append(true).create(true).mode(FILE_MODE).custom_flags(O_NONBLOCK).open(path)?;
     let flags = rustix::fs::fcntl_getfl(&file)? - rustix::fs::OFlags::NONBLOCK;
     rustix::fs::fcntl_setfl(&file, flags)?;
     Ok(file)

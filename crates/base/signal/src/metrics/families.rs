@@ -106,7 +106,7 @@ families! {
     ENDPOINT_STATE = Gauge "aya_endpoint_state" ["pool", "endpoint", "state"], ENDPOINTS,
         "1 for the state that an endpoint is in, 0 for the others.";
     ENDPOINT_TRANSITIONS = Counter "aya_endpoint_transitions_total" ["pool", "to", "cause"], NAMED,
-        "Changes of an endpoint's state, by new state and kind of cause.";
+        "Changes of an endpoint's state, by new state and kind of cause (http-check, tcp-check, name-lookup, consecutive-failures, ejection-over, admin, configuration).";
     HEALTH_CHECKS = Counter "aya_health_checks_total" ["pool", "result"], NAMED,
         "Active health checks made, by result (pass, fail).";
 

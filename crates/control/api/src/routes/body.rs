@@ -6,6 +6,8 @@ use std::pin::Pin;
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::Request;
 use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::limits::{BODY_TIMEOUT, CONFIG_BYTES, SMALL_BODY_BYTES};
@@ -65,6 +67,18 @@ async fn next_data(body: &mut Body) -> Result<Option<Bytes>, Problem> {
 
 fn too_large(most: usize) -> Problem {
     Problem::new(Code::TooLarge, format!("the body is longer than {most} bytes"))
+}
+
+/// An answer as JSON, on a line of its own: whoever asks from a shell gets the prompt back where it belongs.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        // Strings, numbers and words: these always serialise.
+        let mut body = serde_json::to_vec(&self.0).unwrap_or_default();
+        body.push(b'\n');
+        ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+    }
 }
 
 /// The body as JSON. Unknown members are errors, like in the configuration.

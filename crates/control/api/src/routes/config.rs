@@ -1,13 +1,14 @@
 //! Reading and changing the configuration.
 
-use axum::Json;
 use axum::extract::{Query, Request, State};
 use axum::http::header::{ETAG, HeaderMap, IF_MATCH};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use tokio::time::timeout;
 
+use super::body::Json;
 use super::{NodeRef, body};
-use crate::limits::CONFIG_BYTES;
+use crate::limits::{CHECK_TIMEOUT, CONFIG_BYTES};
 use crate::problem::{Code, Problem};
 use crate::types::{Applied, CheckReport, ConfigView, HistoryEntry, RollbackRequest};
 
@@ -29,22 +30,22 @@ struct Parameters {
 
 /// Takes a configuration into use, all of it or nothing.
 ///
-/// It is checked first; with `dry-run=true`, that is all. With `If-Match`, it is only applied if the configuration in use has
+/// It is checked first; with `dry-run=true`, that is all, and the answer is a report, whether it is valid or not. With `If-Match`, it is only applied if the configuration in use has
 /// that generation.
 #[utoipa::path(post, path = "/api/v1/config", tag = "config", operation_id = "apply_config",
     params(
-        ("dry-run" = Option<bool>, Query, description = "Check only; the answer is then a `CheckReport`."),
+        ("dry-run" = Option<bool>, Query, description = "Check only; the answer is then a `CheckReport`, with status 200 also if the configuration is not valid."),
         ("If-Match" = Option<String>, Header, description = "Generation that the configuration in use must have.",
             example = "\"7\""),
     ),
     request_body(description = "The configuration, in YAML or JSON.",
         content((String = "application/yaml"), (Object = "application/json"))),
     responses(
-        (status = 200, description = "It is in use.", body = inline(AppliedOrReport)),
+        (status = 200, description = "It is in use; after a dry run: it was checked, and `valid` says what came of it.", body = inline(AppliedOrReport)),
         (status = 400, description = "The request cannot be understood.", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The configuration in use has another generation.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The configuration is too long.", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "It is not valid; `diagnostics` says why.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "It is not valid, and this was no dry run; `diagnostics` says why.", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "It is valid, but could not be put to work; the one before stays in use.", body = Problem, content_type = "application/problem+json"),
     ))]
 pub(super) async fn apply(State(node): State<NodeRef>, request: Request) -> Result<Response, Problem> {
@@ -55,12 +56,8 @@ pub(super) async fn apply(State(node): State<NodeRef>, request: Request) -> Resu
     })?;
     let if_generation = if_generation(request.headers())?;
     let source = body::read(request, CONFIG_BYTES).await?;
-    let (source, report) = check(node.clone(), source).await?;
-    if !report.valid {
-        return Err(Problem::from_report(report));
-    }
     if parameters.dry_run {
-        return Ok(Json(report).into_response());
+        return Ok(Json(check(node, source).await?).into_response());
     }
     let applied = node.apply(source, if_generation).await?;
     Ok(with_etag(applied.generation, Json(applied)))
@@ -76,20 +73,23 @@ enum AppliedOrReport {
     Report(CheckReport),
 }
 
-/// Checking takes CPU time: on a thread of its own kind, away from the runtime's.
-async fn check(node: NodeRef, source: Vec<u8>) -> Result<(Vec<u8>, CheckReport), Problem> {
-    let checked = tokio::task::spawn_blocking(move || {
-        let report = node.check(&source);
-        (source, report)
-    });
-    checked.await.map_err(|error| {
-        tracing::error!(%error, "checking a configuration failed");
-        Problem::new(
-            Code::Failed,
-            "a fault in Aya kept the configuration from being checked; nothing was changed",
-        )
-        .how("the log says more")
-    })
+/// Checking takes CPU time, and the files that a configuration names may keep it waiting: on a thread of its own kind,
+/// away from the runtime's.
+async fn check(node: NodeRef, source: Vec<u8>) -> Result<CheckReport, Problem> {
+    let checking = tokio::task::spawn_blocking(move || node.check(&source));
+    match timeout(CHECK_TIMEOUT, checking).await {
+        Ok(Ok(report)) => Ok(report),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "checking a configuration failed");
+            let detail = "a fault in Aya kept the configuration from being checked; nothing was changed";
+            Err(Problem::new(Code::Failed, detail).how("the log says more"))
+        }
+        Err(_elapsed) => {
+            let detail = format!("the check did not end within {} s", CHECK_TIMEOUT.as_secs());
+            Err(Problem::new(Code::Failed, detail)
+                .how("see whether the files that the configuration names can be read"))
+        }
+    }
 }
 
 /// The generation in `If-Match`: `"7"`, or `7` for those who write it by hand; `*` is any.

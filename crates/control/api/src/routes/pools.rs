@@ -1,10 +1,10 @@
 //! Looking at pools, and changing who is in them.
 
-use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 
+use super::body::Json;
 use super::{NodeRef, body};
 use crate::limits::MAX_WEIGHT;
 use crate::problem::{Code, Problem};

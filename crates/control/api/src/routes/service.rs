@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::{Extension, Json};
 
 use super::NodeRef;
+use super::body::Json;
 use crate::types::{Readiness, Status};
 
 /// What the API says about itself.

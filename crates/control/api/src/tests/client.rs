@@ -59,6 +59,13 @@ impl Server {
         TcpStream::connect(self.address).await.unwrap()
     }
 
+    /// From another address of this machine: 127.0.0.`host`.
+    pub(super) async fn connect_from(&self, host: u8) -> TcpStream {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, host], 0).into()).unwrap();
+        socket.connect(self.address).await.unwrap()
+    }
+
     pub(super) async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, &[], b"").await
     }
@@ -122,6 +129,7 @@ impl Answer {
     pub(super) fn problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status(), status, "{self:?}");
         assert_eq!(self.field("content-type"), Some("application/problem+json"));
+        assert!(self.body().ends_with("}\n"), "{self:?}");
         let problem = self.json();
         assert_eq!(problem["status"], status);
         assert_eq!(problem["code"], code);

@@ -145,6 +145,10 @@ impl Node for Fake {
                 let (what, how) = ("port 80 is in use".into(), "stop the other program".into());
                 return Err(NodeError::Failed { what, how }.into());
             }
+            let report = self.check(&source);
+            if !report.valid {
+                return Err(ApplyError::Rejected(report));
+            }
             self.note(format!("apply {} bytes", source.len()));
             Ok(applied(GENERATION + 1))
         })

@@ -1,12 +1,14 @@
 //! What is too much, too slow, or no HTTP.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::client::{Answer, PATIENCE, Server};
 use super::fake::Fake;
 use crate::limits::{
-    BODY_TIMEOUT, CONFIG_BYTES, CONNECTION_AGE, CONNECTIONS, HEAD_TIMEOUT, LAST_REQUEST, SMALL_BODY_BYTES,
+    BODY_TIMEOUT, CONFIG_BYTES, CONNECTION_AGE, CONNECTIONS, CONNECTIONS_PER_HOST, FIRST_HEAD_TIMEOUT,
+    LAST_REQUEST, SMALL_BODY_BYTES,
 };
 
 #[tokio::test]
@@ -55,16 +57,21 @@ async fn bytes_that_are_no_request_end_their_connection_only() {
     assert_eq!(server.get("/healthz").await.status(), 200);
 }
 
+/// Opens a connection from 127.0.0.`host` and keeps it open after an answer.
+async fn hold(server: &Server, host: u8) -> TcpStream {
+    let mut stream = server.connect_from(host).await;
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut byte = [0];
+    timeout(PATIENCE, stream.read_exact(&mut byte)).await.expect("has a place").unwrap();
+    stream
+}
+
 #[tokio::test]
 async fn connections_beyond_the_limit_wait_for_a_place() {
     let server = Server::start();
     let mut held = Vec::new();
-    for _ in 0..CONNECTIONS {
-        let mut stream = server.connect().await;
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-        let mut byte = [0];
-        timeout(PATIENCE, stream.read_exact(&mut byte)).await.expect("has a place").unwrap();
-        held.push(stream);
+    for number in 0..CONNECTIONS {
+        held.push(hold(&server, 2 + u8::try_from(number / CONNECTIONS_PER_HOST).unwrap()).await);
     }
     let mut waiting = std::pin::pin!(server.get("/healthz"));
     let early = timeout(std::time::Duration::from_millis(50), waiting.as_mut()).await;
@@ -73,13 +80,54 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
     assert_eq!(timeout(PATIENCE, waiting).await.expect("gets the free place").status(), 200);
 }
 
+#[tokio::test]
+async fn one_host_does_not_take_all_places() {
+    let server = Server::start();
+    let mut held = Vec::new();
+    for _ in 0..CONNECTIONS_PER_HOST {
+        held.push(hold(&server, 2).await);
+    }
+    let mut refused = server.connect_from(2).await;
+    let mut nothing = Vec::new();
+    let _ = timeout(PATIENCE, refused.read_to_end(&mut nothing)).await.expect("closed at once");
+    assert!(nothing.is_empty());
+    assert_eq!(server.get("/healthz").await.status(), 200, "others are served");
+    drop(held.pop());
+    // The server sees the end of it a little later.
+    let served = async {
+        loop {
+            let mut stream = server.connect_from(2).await;
+            let _ = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+            if stream.read_u8().await.is_ok() {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, served).await.expect("a place is free again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_connects_and_asks_nothing_is_gone_soon() {
+    let server = Server::start();
+    let mut asking = hold(&server, 2).await;
+    let mut silent = server.connect().await;
+    let mut nothing = Vec::new();
+    let read = timeout(FIRST_HEAD_TIMEOUT * 2, silent.read_to_end(&mut nothing)).await;
+    assert!(read.is_ok(), "the connection is closed");
+    let mut rest = [0; 1024];
+    let read = asking.read(&mut rest).await.unwrap();
+    assert!(read > 0, "the rest of the answer");
+    asking.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    assert!(asking.read(&mut rest).await.unwrap() > 0, "one that asked may take its time");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_head_that_does_not_end_is_not_waited_for() {
     let server = Server::start();
     let mut stream = server.connect().await;
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost:").await.unwrap();
     let mut answer = Vec::new();
-    let read = timeout(HEAD_TIMEOUT * 2, stream.read_to_end(&mut answer)).await;
+    let read = timeout(FIRST_HEAD_TIMEOUT * 2, stream.read_to_end(&mut answer)).await;
     assert!(read.is_ok(), "the connection is closed");
 }
 

@@ -79,7 +79,7 @@ fn the_last_eligible_endpoint_is_not_ejected() {
 
     let pool = pool_of(3);
     let endpoints = pool.endpoints();
-    endpoints[2].set_health(Health::Down, "test");
+    endpoints[2].set_health(Health::Down, CauseKind::HttpCheck, "test");
     assert_eq!(fail(&endpoints[0], 3, at(1)).len(), 1);
     assert_eq!(fail(&endpoints[1], 100, at(1)), []);
     assert!(endpoints[1].is_eligible(at(1)));
@@ -93,10 +93,10 @@ fn ejected_endpoints_serve_when_all_others_are_gone() {
     let pool = pool_of(2);
     let endpoints = pool.endpoints();
     fail(&endpoints[0], 3, at(1));
-    endpoints[1].set_health(Health::Down, "test");
+    endpoints[1].set_health(Health::Down, CauseKind::HttpCheck, "test");
     assert!(!endpoints[0].is_eligible(at(1)));
     assert_eq!(names(&pool.eligible(at(1))), ["10.0.0.0:80"]);
-    endpoints[0].set_health(Health::Down, "test");
+    endpoints[0].set_health(Health::Down, CauseKind::HttpCheck, "test");
     assert_eq!(pool.eligible(at(1)).len(), 0);
 }
 
@@ -138,9 +138,13 @@ fn whoever_sees_the_last_epoch_sees_the_last_change() {
                 })
             });
             for turn in 0..5_000 {
-                endpoint.set_health(if turn % 2 == 0 { Health::Down } else { Health::Up }, "test");
+                endpoint.set_health(
+                    if turn % 2 == 0 { Health::Down } else { Health::Up },
+                    CauseKind::HttpCheck,
+                    "test",
+                );
             }
-            endpoint.set_health(last, "test");
+            endpoint.set_health(last, CauseKind::HttpCheck, "test");
             let epoch = pool.epoch();
             done.store(true, Ordering::Release);
             let expected = usize::from(last == Health::Up);
@@ -155,12 +159,12 @@ fn health_and_admin_state_decide_and_are_told_once() {
     let pool = pool_of(2);
     let endpoint = Arc::clone(&pool.endpoints()[0]);
     let epoch = pool.epoch();
-    let down = endpoint.set_health(Health::Down, "timed out").unwrap();
+    let down = endpoint.set_health(Health::Down, CauseKind::HttpCheck, "timed out").unwrap();
     assert_eq!((down.from, down.to, &*down.cause, &*down.pool), ("up", "down", "timed out", "p"));
-    assert_eq!(endpoint.set_health(Health::Down, "refused"), None);
+    assert_eq!(endpoint.set_health(Health::Down, CauseKind::HttpCheck, "refused"), None);
     assert_eq!(pool.epoch(), epoch + 1);
     assert!(!endpoint.is_eligible(at(0)));
-    endpoint.set_health(Health::Up, "answers");
+    endpoint.set_health(Health::Up, CauseKind::HttpCheck, "answers");
 
     let drain = pool.set_admin_state("10.0.0.0:80", AdminState::Drain, "API").unwrap().unwrap();
     assert_eq!((drain.from, drain.to), ("ready", "drain"));
@@ -207,7 +211,7 @@ fn a_name_takes_no_traffic_before_it_is_found() {
     let pool = PoolState::new(&pool("p", vec![by_name]));
     let endpoint = Arc::clone(&pool.endpoints()[0]);
     assert_eq!((endpoint.name(), endpoint.health()), ("app.internal:8080", Health::Unchecked));
-    endpoint.set_health(Health::Up, "test");
+    endpoint.set_health(Health::Up, CauseKind::HttpCheck, "test");
     assert!(!endpoint.is_eligible(at(0)));
     let epoch = pool.epoch();
     endpoint.set_address("192.0.2.7:8080".parse().ok());
@@ -242,7 +246,7 @@ fn an_endpoint_outlives_its_pool() {
     let endpoint = Arc::clone(&pool.endpoints()[0]);
     drop(pool);
     assert_eq!(fail(&endpoint, 10, at(1)), []);
-    assert!(endpoint.set_health(Health::Down, "test").is_some());
+    assert!(endpoint.set_health(Health::Down, CauseKind::HttpCheck, "test").is_some());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::endpoint::{AdminState, Health};
 use crate::fixture::{endpoint, pool};
-use crate::transition::Outcome;
+use crate::transition::{CauseKind, Outcome};
 
 fn with_check(mut pool: Pool) -> Pool {
     pool.checks.push(ActiveCheck {
@@ -39,7 +39,7 @@ fn what_was_learned_stays_with_endpoints_that_stay() {
     let before = state.endpoints();
     let policy = PassiveCheck { consecutive_failures: 1, eject_for: Duration::from_secs(10) };
     before[1].record(Outcome::Failure("broken"), &policy, Moment::ZERO).unwrap();
-    before[2].set_health(Health::Down, "test");
+    before[2].set_health(Health::Down, CauseKind::HttpCheck, "test");
     state.set_admin_state("10.0.0.3:80", AdminState::Maintenance, "API").unwrap();
 
     let epoch = state.epoch();

@@ -25,7 +25,11 @@ struct Settings {
 
 impl FilterKind for RemoveHeader {
     fn info(&self) -> KindInfo {
-        KindInfo { name: "remove-header", summary: "Removes headers.", status: Status::Beta }
+        KindInfo {
+            name: "remove-header",
+            summary: "Removes headers, whether their names are written with `-` or `_`.",
+            status: Status::Beta,
+        }
     }
 
     fn schema(&self) -> schemars::Schema {

@@ -22,7 +22,7 @@ pub(super) struct Rewrite;
 struct Settings {
     /// The new path. May hold placeholders; `{path}` is the path as the client asked for it.
     path: Option<String>,
-    /// Taken off the front of the path, at a segment border; paths that do not begin with it stay.
+    /// Taken off the front of the path, at a segment border; paths that do not begin with it stay. Runs of slashes count as one.
     strip_prefix: Option<String>,
     /// Put in front of the path, after `strip-prefix`.
     add_prefix: Option<String>,
@@ -139,6 +139,9 @@ fn by_prefix(strip: Option<&str>, add: Option<&str>) -> Result<PathChange, Setti
         }
         let mut encoded = Vec::new();
         uri::push(&mut encoded, text.trim_end_matches('/').as_bytes(), Part::Written);
+        if key == "strip-prefix" {
+            encoded.dedup_by(|next, previous| *next == b'/' && *previous == b'/');
+        }
         Ok(encoded.into_boxed_slice())
     };
     Ok(PathChange::Prefix { strip: prefix("strip-prefix", strip)?, add: prefix("add-prefix", add)? })
@@ -191,10 +194,7 @@ impl PathChange {
             Self::None => return false,
             Self::Whole(template) => template.write_uri(sources(None), out),
             Self::Prefix { strip, add } => {
-                let Some(rest) = path.strip_prefix(&**strip).filter(|rest| matches!(rest, [] | [b'/', ..]))
-                else {
-                    return false;
-                };
+                let Some(rest) = uri::strip_prefix(path, strip) else { return false };
                 out.extend_from_slice(add);
                 out.extend_from_slice(if rest.is_empty() && add.is_empty() { b"/" } else { rest });
             }

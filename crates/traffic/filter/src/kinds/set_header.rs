@@ -27,7 +27,7 @@ impl FilterKind for SetHeader {
     fn info(&self) -> KindInfo {
         KindInfo {
             name: "set-header",
-            summary: "Sets headers; what the message had under the same name goes.",
+            summary: "Sets headers; what the message had under the same name, with `-` or `_`, goes.",
             status: Status::Beta,
         }
     }

@@ -103,6 +103,22 @@ fn headers_are_set_added_and_removed() {
 }
 
 #[test]
+fn a_name_written_otherwise_is_no_way_around_a_filter() {
+    let sent = "X_Internal: 1\r\nX-Internal: 2\r\nX_internal: 3\r\nX-Tier: gold\r\n";
+    let names =
+        |head: &RequestHead| head.fields().iter().skip(1).map(|(name, _)| text(name)).collect::<Vec<_>>();
+    let head = filtered("remove-header", &json!({"request": ["x-internal"]}), request("/", sent));
+    assert_eq!(names(&head), ["X-Tier"]);
+    let head = filtered("set-header", &json!({"request": {"x-internal": "own"}}), request("/", sent));
+    assert_eq!(names(&head), ["x-internal", "X-Tier"]);
+    assert_eq!(head.fields().find("x-internal"), Some(b"own".as_slice()));
+    let twice = json!({"request": {"x-internal": "a", "x_internal": "b"}});
+    assert!(filter("set-header").unwrap().build(&twice).is_err());
+    let framing = json!({"request": {"content_length": "5"}});
+    assert!(filter("set-header").unwrap().build(&framing).is_err());
+}
+
+#[test]
 fn answers_have_their_own_part() {
     let settings = json!({"response": {"x-id": "{request-id} {header:server} {path}"}});
     let filter = filter("set-header").unwrap().build(&settings).unwrap();

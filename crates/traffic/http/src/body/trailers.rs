@@ -1,8 +1,7 @@
 //! The fields after a chunked body (RFC 9112 §7.1.2, RFC 9110 §6.5).
 
 use crate::HttpError;
-use crate::fields::{Fields, KnownField};
-use crate::head::parse_field_lines;
+use crate::fields::{Fields, KnownField, begins_alike, known_alike, parse_field_lines};
 use crate::limits::MAX_TRAILER_BYTES;
 
 /// Collects the trailer section, which may be split anywhere, and then its fields.
@@ -55,13 +54,11 @@ impl Trailers {
 }
 
 /// Whether a field may come after the body. All that decides about framing, routing, authentication, caching or the
-/// meaning of the content is dropped: it would take effect at some recipients and not at others. Of the known fields
-/// only `ETag` is left.
+/// meaning of the content is dropped: it would take effect at some recipients and not at others. Of the known fields,
+/// and of what is taken for one where `_` is read as `-`, only `ETag` is left.
 fn may_be_trailer(known: Option<KnownField>, name: &[u8]) -> bool {
-    match known {
+    match known.or_else(|| known_alike(name)) {
         Some(known) => known == KnownField::Etag,
-        None => ![b"x-forwarded-".as_slice(), b"proxy-"]
-            .iter()
-            .any(|prefix| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))),
+        None => ![b"x-forwarded-".as_slice(), b"proxy-"].iter().any(|prefix| begins_alike(name, prefix)),
     }
 }

@@ -3,11 +3,17 @@
 //! What is written here reaches the wire, so no edit can bring a line end or another control character into it:
 //! such a byte in a value is replaced by a space, a byte in a name that names do not have by `-`. Callers check
 //! values where they come from (configuration); a debug build asserts that they did.
+//!
+//! Setting and dropping take what is read as the same name, too: see [`super::alike`].
 
-use super::{FieldName, Fields, KnownField, Line, Span, is_token, is_token_byte, offset, scan};
+use super::name::{Letters, examine};
+use super::{
+    FieldName, Fields, KnownField, Line, Span, UNDERSCORES, is_token_byte, known_alike, offset, scan,
+};
 
 impl Fields {
-    /// Replaces all lines of this name by one, in the place of the first; appends it if there is none.
+    /// Replaces all lines of this name by one, in the place of the first; appends it if there is none. Lines whose names are
+    /// read as this one by servers that take `_` for `-` go.
     pub fn set(&mut self, name: &str, value: &[u8]) {
         self.compose(name).push(value).replace();
     }
@@ -29,25 +35,36 @@ impl Fields {
 
     /// Like [`Fields::set`], for a name that was looked at before.
     pub fn set_named(&mut self, name: &FieldName, value: &[u8]) {
-        self.compose_valid(name.as_str().as_bytes(), name.known()).push(value).replace();
+        self.compose_named(name).push(value).replace();
     }
 
     /// Like [`Fields::append`], for a name that was looked at before.
     pub fn append_named(&mut self, name: &FieldName, value: &[u8]) {
-        self.compose_valid(name.as_str().as_bytes(), name.known()).push(value).append();
+        self.compose_named(name).push(value).append();
     }
 
-    /// Drops all lines of this name; whether there was one.
+    /// Drops all lines of this name, and of names that are read as this one by servers that take `_` for `-`; whether there
+    /// was one.
     pub fn remove(&mut self, name: &str) -> bool {
-        match KnownField::from_name(name.as_bytes()) {
-            Some(known) => self.remove_known(known),
-            None => {
-                let bytes = &self.bytes;
-                let before = self.lines.len();
-                self.lines.retain(|line| !line.name(bytes).eq_ignore_ascii_case(name.as_bytes()));
-                self.lines.len() != before
-            }
-        }
+        let name = name.as_bytes();
+        self.remove_name(name, KnownField::from_name(name), name.contains(&b'_'))
+    }
+
+    /// Like [`Fields::remove`], for a name that was looked at before.
+    pub fn remove_named(&mut self, name: &FieldName) -> bool {
+        self.remove_name(name.as_str().as_bytes(), name.known(), name.has_underscore())
+    }
+
+    fn remove_name(&mut self, name: &[u8], known: Option<KnownField>, has_underscore: bool) -> bool {
+        let Some(known) = known else {
+            let bytes = &self.bytes;
+            let before = self.lines.len();
+            self.lines.retain(|line| !line.name(bytes).eq_ignore_ascii_case(name));
+            let removed = self.lines.len() != before;
+            let may_have_alike = has_underscore || self.has_underscores();
+            return (may_have_alike && self.remove_alike(name)) || removed;
+        };
+        self.remove_known(known)
     }
 
     /// Drops all lines of this field; whether there was one.
@@ -55,28 +72,43 @@ impl Fields {
         self.remove_set(known.bit())
     }
 
-    /// Drops all lines of the known fields of this set; whether there was one.
+    /// Drops all lines of the known fields of this set, and what is taken for one of them; whether there was one.
     pub(crate) fn remove_set(&mut self, set: u64) -> bool {
-        if self.present & set == 0 {
+        if !self.may_have(set) {
             return false;
         }
-        self.lines.retain(|line| line.known.is_none_or(|known| known.bit() & set == 0));
+        let Self { bytes, lines, present, .. } = self;
+        let has_underscores = *present & UNDERSCORES != 0;
+        let before = lines.len();
+        lines.retain(|line| match line.known {
+            Some(known) => known.bit() & set == 0,
+            None if has_underscores => {
+                known_alike(line.name(bytes)).is_none_or(|known| known.bit() & set == 0)
+            }
+            None => true,
+        });
         self.present &= !set;
         self.repeated &= !set;
-        true
+        self.lines.len() != before
     }
 
-    /// Which fields of this set are there.
-    pub(crate) const fn present_of(&self, set: u64) -> u64 {
-        self.present & set
+    /// Whether there may be a field of this set, or something that is taken for one.
+    #[inline]
+    pub(crate) const fn may_have(&self, set: u64) -> bool {
+        self.present & (set | UNDERSCORES) != 0
     }
 
     /// Drops the lines for which `keep` is false, given whether they are known, and their name.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(Option<KnownField>, &[u8]) -> bool) {
+        self.retain_lines(|bytes, line| keep(line.known, line.name(bytes)));
+    }
+
+    /// Drops the lines for which `keep` is false, given the byte store and the line.
+    pub(super) fn retain_lines(&mut self, mut keep: impl FnMut(&[u8], Line) -> bool) {
         let Self { bytes, lines, present, repeated } = self;
-        (*present, *repeated) = (0, 0);
+        (*present, *repeated) = (*present & UNDERSCORES, 0);
         lines.retain(|line| {
-            let kept = keep(line.known, line.name(bytes));
+            let kept = keep(bytes, *line);
             if let (true, Some(known)) = (kept, line.known) {
                 *repeated |= *present & known.bit();
                 *present |= known.bit();
@@ -92,8 +124,9 @@ impl Fields {
         lines.retain(|line| line.known.is_some() || !line.name(bytes).eq_ignore_ascii_case(name));
     }
 
-    /// Drops the unknown fields whose names begin so.
+    /// Drops the unknown fields whose names begin so, and those that are taken for one of them.
     pub(crate) fn remove_unknown_with_prefix(&mut self, prefix: &[u8]) {
+        self.remove_alike_to_any(0, prefix);
         let Self { bytes, lines, .. } = self;
         let has_prefix = |line: &Line| {
             let start = || line.name(bytes).get(..prefix.len()).unwrap_or_default();
@@ -124,10 +157,22 @@ impl Fields {
     pub(crate) fn compose(&mut self, name: &str) -> Composer<'_> {
         let name = name.as_bytes();
         let known = KnownField::from_name(name);
-        if known.is_some() || is_token(name) {
-            return self.compose_valid(name, known);
+        if known.is_none() {
+            match examine(name) {
+                Some(Letters::Plain) => {}
+                Some(Letters::WithUnderscore) => self.note_underscore(),
+                None => return self.compose_invalid(name),
+            }
         }
-        self.compose_invalid(name)
+        self.compose_valid(name, known)
+    }
+
+    /// Begins a line with a name that was looked at before.
+    fn compose_named(&mut self, name: &FieldName) -> Composer<'_> {
+        if name.has_underscore() {
+            self.note_underscore();
+        }
+        self.compose_valid(name.as_str().as_bytes(), name.known())
     }
 
     #[cold]
@@ -138,7 +183,11 @@ impl Fields {
             self.bytes.push(b'-');
         }
         self.bytes.extend(name.iter().map(|&byte| if is_token_byte(byte) { byte } else { b'-' }));
-        self.compose_after(start, None)
+        if name.contains(&b'_') {
+            self.note_underscore();
+        }
+        let known = KnownField::from_name(self.bytes.get(start..).unwrap_or_default());
+        self.compose_after(start, known)
     }
 
     /// Begins a line with a name that is valid.
@@ -253,7 +302,7 @@ impl Composer<'_> {
     pub(crate) fn replace(mut self) -> Span {
         let line = self.end();
         match self.known {
-            Some(known) if !self.fields.has(known) => self.fields.push_line(line),
+            Some(known) if !self.fields.may_have(known.bit()) => self.fields.push_line(line),
             _ => self.fields.replace_line(line),
         }
         line.value
@@ -315,6 +364,9 @@ impl Fields {
     }
 
     fn replace_line(&mut self, line: Line) {
+        if self.has_underscores() {
+            self.remove_alike_to(line);
+        }
         let mut fresh = Some(line);
         let Self { bytes, lines, repeated, .. } = self;
         lines.retain_mut(|old| {

@@ -15,6 +15,9 @@ macro_rules! known_fields {
 
             const NAMES: &'static [&'static str] = &[$($name,)+];
 
+            /// The bytes of the longest name.
+            pub(crate) const LONGEST_NAME: usize = longest(Self::NAMES);
+
             /// What a line begins with: the name, a colon and a blank.
             const PREFIXES: &'static [&'static str] = &[$(concat!($name, ": "),)+];
         }
@@ -133,6 +136,19 @@ impl Ends {
         let key = ((self.first | LOWER) ^ (self.last | LOWER).rotate_left(5)).wrapping_add(length as u64);
         (key.wrapping_mul(MULTIPLIER) >> (u64::BITS - TABLE_BITS)) as usize
     }
+}
+
+#[expect(clippy::indexing_slicing, reason = "evaluated while compiling")]
+const fn longest(names: &[&str]) -> usize {
+    let mut longest = 0;
+    let mut index = 0;
+    while index < names.len() {
+        if names[index].len() > longest {
+            longest = names[index].len();
+        }
+        index += 1;
+    }
+    longest
 }
 
 #[expect(clippy::indexing_slicing, reason = "evaluated while compiling")]

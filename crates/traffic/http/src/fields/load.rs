@@ -3,7 +3,9 @@
 //! [`Fields::read`] is the quick way: one pass that knows only what well-formed lines look like. What it does not
 //! understand, for whatever reason, goes through the tokeniser and [`Fields::load`], which name what is wrong.
 
-use super::{Fields, KnownField, Line, Span, is_token, scan};
+use super::alike::looks_like_framing;
+use super::name::{Letters, examine};
+use super::{Fields, KnownField, Line, Span, scan};
 use crate::HttpError;
 use crate::limits::SPARE_BYTES;
 
@@ -41,7 +43,7 @@ impl Fields {
                 _ => unusual_value(from_value)?,
             };
             let known = KnownField::recognise(name);
-            if self.lines.len() >= max_fields || (known.is_none() && !is_usual_name(name)) {
+            if self.lines.len() >= max_fields || (known.is_none() && !self.allows_unknown(name)) {
                 return None;
             }
             let value_start = place(from_value) + blanks;
@@ -73,7 +75,7 @@ impl Fields {
             let value_start = (header.value.as_ptr() as usize - base) as u32;
             self.end_line(head, start)?;
             let known = KnownField::from_name(header.name.as_bytes());
-            if known.is_none() && looks_like_framing(header.name.as_bytes()) {
+            if known.is_none() && !self.allows_unknown(header.name.as_bytes()) {
                 return Err(HttpError::AmbiguousFieldName);
             }
             self.push_line(Line {
@@ -87,6 +89,20 @@ impl Fields {
         let end = head.len().saturating_sub(2);
         self.end_line(head, end as u32)?;
         if head.get(end..) == Some(b"\r\n") { Ok(()) } else { Err(HttpError::InvalidLineEnd) }
+    }
+
+    /// Whether this is the name of an unknown field, and can mean nothing else. Gateways to CGI-like interfaces read `_` as
+    /// `-`, and so take `Content_Length` for a framing field.
+    #[inline]
+    fn allows_unknown(&mut self, name: &[u8]) -> bool {
+        match examine(name) {
+            Some(Letters::Plain) => true,
+            Some(Letters::WithUnderscore) => {
+                self.note_underscore();
+                !looks_like_framing(name)
+            }
+            None => false,
+        }
     }
 
     /// A new line begins at `position`, or the head ends there: what is before it must be CRLF.
@@ -124,23 +140,4 @@ fn unusual_value(from_value: &[u8]) -> Option<(u32, usize, &[u8])> {
     let leading = value.iter().take_while(is_blank).count();
     let trailing = value.iter().skip(leading).rev().take_while(is_blank).count();
     Some((u32::try_from(leading).ok()?, length - leading - trailing, next))
-}
-
-/// Whether this is the name of an unknown field, and can mean nothing else.
-fn is_usual_name(name: &[u8]) -> bool {
-    is_token(name) && !looks_like_framing(name)
-}
-
-/// Gateways to CGI-like interfaces read `_` as `-`, and so take this for a framing field.
-#[inline]
-fn looks_like_framing(name: &[u8]) -> bool {
-    #[cold]
-    fn compare(name: &[u8], framing: KnownField) -> bool {
-        name.iter().zip(framing.name().bytes()).all(|(&byte, expected)| {
-            byte.eq_ignore_ascii_case(&expected) || (byte == b'_' && expected == b'-')
-        })
-    }
-    [KnownField::ContentLength, KnownField::TransferEncoding]
-        .into_iter()
-        .any(|framing| name.len() == framing.name().len() && compare(name, framing))
 }

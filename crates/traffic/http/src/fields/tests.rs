@@ -7,7 +7,7 @@ use crate::HttpError;
 fn parsed(lines: &str) -> Fields {
     let section = format!("\r\n{lines}\r\n");
     let mut fields = Fields::new();
-    crate::head::parse_field_lines(section.as_bytes(), &mut fields).unwrap();
+    parse_field_lines(section.as_bytes(), &mut fields).unwrap();
     fields.check_invariants();
     fields
 }
@@ -95,6 +95,65 @@ fn names_that_were_looked_at_do_what_names_do() {
 }
 
 #[test]
+fn what_is_read_as_the_same_name_goes_too() {
+    let lines = "X_Internal: 1\r\nX-Tier: gold\r\nx-internal: 2\r\nX_REQUEST-id: 3\r\nX-Request-Id: 4\r\nX_Tier_: 5\r\n";
+    for remove in [
+        |fields: &mut Fields| fields.remove("x-internal"),
+        |fields: &mut Fields| fields.remove("X_INTERNAL"),
+        |fields: &mut Fields| fields.remove_named(&FieldName::new("x_internal").unwrap()),
+        |fields: &mut Fields| fields.remove_named(&FieldName::new("x-internal").unwrap()),
+    ] {
+        let mut fields = parsed(lines);
+        assert!(remove(&mut fields) && !remove(&mut fields));
+        assert_eq!(encoded(&fields), "X-Tier: gold\r\nX_REQUEST-id: 3\r\nX-Request-Id: 4\r\nX_Tier_: 5\r\n");
+    }
+    let others = "X_Internal: 1\r\nX-Tier: gold\r\nx-internal: 2\r\nX_Tier_: 5\r\n";
+    for remove in [
+        |fields: &mut Fields| fields.remove_known(KnownField::XRequestId),
+        |fields: &mut Fields| fields.remove("x_request_id"),
+    ] {
+        let mut fields = parsed(lines);
+        assert!(remove(&mut fields) && !remove(&mut fields));
+        assert_eq!(encoded(&fields), others);
+    }
+    let mut fields = parsed(lines);
+    fields.set("x-internal", b"own");
+    fields.set_known(KnownField::XRequestId, b"own");
+    fields.set_named(&FieldName::new("x-tier-").unwrap(), b"own");
+    fields.append("x_tier", b"another");
+    assert_eq!(
+        encoded(&fields),
+        "X-Tier: gold\r\nx-internal: own\r\nx-request-id: own\r\nx-tier-: own\r\nx_tier: another\r\n"
+    );
+    fields.set("X_Request_Id", b"last");
+    assert!(!fields.has(KnownField::XRequestId));
+    fields.check_invariants();
+}
+
+#[test]
+fn look_alikes_that_were_written_here_are_known_as_such() {
+    for write in [
+        |fields: &mut Fields| fields.append("x_real_ip", b"1"),
+        |fields: &mut Fields| fields.append_named(&FieldName::new("x_real_ip").unwrap(), b"1"),
+        |fields: &mut Fields| fields.set("x_real_ip", b"1"),
+    ] {
+        let mut fields = parsed("Host: a\r\n");
+        write(&mut fields);
+        fields.check_invariants();
+        assert!(fields.remove_known(KnownField::XRealIp));
+        assert_eq!(encoded(&fields), "Host: a\r\n");
+    }
+}
+
+#[test]
+fn the_framing_does_not_go_by_a_look_alike() {
+    let mut fields = parsed("content-length: 5\r\n");
+    assert!(!fields.remove("content_length"));
+    fields.set("content_length", b"6");
+    assert_eq!(fields.get(KnownField::ContentLength), Some(b"5".as_slice()));
+}
+
+#[test]
 fn a_value_kept_from_the_head_can_be_composed_with_others() {
     let mut fields = parsed(LINES);
     fields.compose("via").push_values(KnownField::Via).push(b"1.1 aya").replace();
@@ -123,7 +182,7 @@ fn a_name_cannot_bring_a_line() {
 fn lines_that_end_otherwise_than_with_crlf_are_refused() {
     for lines in ["\r\na: 1\n\r\n", "\r\na: 1\r\nb: 2\n\r\n", "\r\na: 1\r\n\n"] {
         let mut fields = Fields::new();
-        let outcome = crate::head::parse_field_lines(lines.as_bytes(), &mut fields);
+        let outcome = parse_field_lines(lines.as_bytes(), &mut fields);
         assert_eq!(outcome, Err(HttpError::InvalidLineEnd), "{lines:?}");
     }
 }
@@ -143,8 +202,7 @@ fn what_is_well_formed_is_read_the_quick_way() {
 fn names_that_look_like_framing_are_refused() {
     for name in ["Content_Length", "transfer_ENCODING"] {
         let mut fields = Fields::new();
-        let outcome =
-            crate::head::parse_field_lines(format!("\r\n{name}: 5\r\n\r\n").as_bytes(), &mut fields);
+        let outcome = parse_field_lines(format!("\r\n{name}: 5\r\n\r\n").as_bytes(), &mut fields);
         assert_eq!(outcome, Err(HttpError::AmbiguousFieldName), "{name}");
     }
     parsed("content_lengths: 5\r\nc0ntent-length: 5\r\n");
@@ -159,8 +217,19 @@ enum Edit {
 }
 
 fn edits() -> impl Strategy<Value = Vec<Edit>> {
-    let name =
-        prop::sample::select(vec!["host", "Host", "via", "VIA", "x-tier", "X-Tier", "x-other", "date"]);
+    let name = prop::sample::select(vec![
+        "host",
+        "Host",
+        "via",
+        "VIA",
+        "x-tier",
+        "X-Tier",
+        "x_tier",
+        "x-other",
+        "date",
+        "x-real-ip",
+        "X_Real_IP",
+    ]);
     let edit = (0..3, name, "[a-z]{0,5}").prop_map(|(kind, name, value)| match kind {
         0 => Edit::Set(name, value),
         1 => Edit::Append(name, value),
@@ -172,6 +241,12 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
 /// What an edit does to a plain list of lines.
 fn edit_plainly(list: &mut Vec<(String, String)>, edit: &Edit) {
     let is = |entry: &(String, String), name: &str| entry.0.eq_ignore_ascii_case(name);
+    let is_alike = |entry: &(String, String), name: &str| {
+        entry.0.replace('_', "-").eq_ignore_ascii_case(&name.replace('_', "-")) && !is(entry, name)
+    };
+    if let Edit::Set(name, _) | Edit::Remove(name) = edit {
+        list.retain(|entry| !is_alike(entry, name));
+    }
     match edit {
         Edit::Append(name, value) => list.push(((*name).to_owned(), value.clone())),
         Edit::Remove(name) => list.retain(|entry| !is(entry, name)),
@@ -191,6 +266,7 @@ fn sections() -> impl Strategy<Value = Vec<u8>> {
         "VIA",
         "content_length",
         "content-length",
+        "x_a",
         "a b",
         "",
         ":",
@@ -230,7 +306,7 @@ proptest! {
         if let Some(length) = quick.read(&window, 2, 100) {
             quick.check_invariants();
             let mut careful = Fields::new();
-            prop_assert_eq!(crate::head::parse_field_lines(&window[..length], &mut careful), Ok(()));
+            prop_assert_eq!(parse_field_lines(&window[..length], &mut careful), Ok(()));
             prop_assert_eq!(format!("{:?}", quick), format!("{:?}", careful));
             let mut limited = Fields::new();
             prop_assert_eq!(limited.read(&window, 2, quick.len()), Some(length));

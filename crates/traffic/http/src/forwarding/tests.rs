@@ -80,6 +80,26 @@ fn nothing_is_told_in_mode_drop() {
 }
 
 #[test]
+fn what_is_taken_for_a_claim_goes_whoever_sent_it() {
+    let alike = "X_Forwarded_For: 192.0.2.1\r\nX_Real_IP: 192.0.2.2\r\nx_forwarded-PROTO: ftp\r\nX-Forwarded_Host: a\r\n\
+                 X_Forwarded_User: b\r\nX_Forwarded_Port: 1\r\nX_Tier: gold\r\nX-Forwarded: c\r\n";
+    let kept = ["X_Tier: gold", "X-Forwarded: c"];
+    let told =
+        ["x-forwarded-for: 203.0.113.9", "x-forwarded-proto: https", "x-forwarded-host: shop.example:8080"];
+    for is_trusted in [false, true] {
+        for mode in [ForwardedMode::Append, ForwardedMode::Replace] {
+            let lines = applied(alike, mode, ForwardedStyle::XForwarded, V4, is_trusted);
+            assert_eq!(lines, [kept.as_slice(), told.as_slice()].concat());
+        }
+        assert_eq!(applied(alike, ForwardedMode::Drop, ForwardedStyle::Both, V4, is_trusted), kept);
+    }
+    let mixed = format!("{alike}{CLAIMED}");
+    let lines = applied(&mixed, ForwardedMode::Append, ForwardedStyle::XForwarded, V4, true);
+    assert!(lines.contains(&"X-Forwarded-Prefix: /p".to_owned()), "{lines:?}");
+    assert!(!lines.iter().any(|line| line.contains("_F") || line.contains("_R")), "{lines:?}");
+}
+
+#[test]
 fn addresses_are_written_and_quoted_as_their_place_wants() {
     let v6: IpAddr = "2001:db8::1".parse().unwrap();
     assert_eq!(

@@ -14,8 +14,8 @@ use httparse::Header;
 
 use super::HeadLimits;
 use crate::HttpError;
-use crate::fields::{Fields, is_token};
-use crate::limits::{MAX_TRAILER_FIELDS, STACK_FIELDS};
+use crate::fields::{field_error, is_token};
+use crate::limits::STACK_FIELDS;
 
 /// What httparse writes field lines into.
 pub(super) type Slots<'input> = [MaybeUninit<Header<'input>>];
@@ -141,17 +141,6 @@ fn version_error(version: &[u8]) -> HttpError {
     }
 }
 
-fn field_error(error: httparse::Error) -> HttpError {
-    match error {
-        httparse::Error::HeaderName => HttpError::InvalidFieldName,
-        httparse::Error::HeaderValue => HttpError::InvalidFieldValue,
-        httparse::Error::NewLine => HttpError::InvalidLineEnd,
-        httparse::Error::Status => HttpError::InvalidStatus,
-        httparse::Error::TooManyHeaders => HttpError::TooManyFields,
-        httparse::Error::Token | httparse::Error::Version => HttpError::InvalidStartLine,
-    }
-}
-
 /// Whether the target, complete or not, is longer than the limit, so that the answer can say so.
 #[cold]
 pub(super) fn has_long_target(head: &[u8], limits: &HeadLimits) -> bool {
@@ -165,17 +154,4 @@ fn split_at_blank(line: &[u8]) -> (&[u8], &[u8]) {
     let length = line.iter().position(|&byte| byte == b' ').unwrap_or(line.len());
     let (before, after) = line.split_at(length);
     (before, after.get(1..).unwrap_or_default())
-}
-
-/// Parses a complete trailer section. `section` begins with the CRLF of the line before it.
-pub(crate) fn parse_field_lines(section: &[u8], fields: &mut Fields) -> Result<(), HttpError> {
-    let mut slots = [httparse::EMPTY_HEADER; MAX_TRAILER_FIELDS];
-    match httparse::parse_headers(section.get(2..).unwrap_or_default(), &mut slots) {
-        Ok(httparse::Status::Complete((length, headers))) if length + 2 == section.len() => {
-            fields.load(section, headers)
-        }
-        Ok(_) => Err(HttpError::InvalidLineEnd),
-        Err(httparse::Error::TooManyHeaders) => Err(HttpError::TrailersTooLarge),
-        Err(error) => Err(field_error(error)),
-    }
 }

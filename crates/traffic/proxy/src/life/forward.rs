@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use base_signal::Reason;
 use traffic_balance::{Feedback, Outcome, RequestFacts};
-use traffic_http::{Framing, hygiene};
+use traffic_http::{Framing, Method, hygiene};
 
 use crate::answer;
 use crate::client::Ending;
@@ -28,6 +28,7 @@ impl Life<'_> {
         if let Some(host) = &local.settings.host {
             self.exchange.request.set_host(host.as_bytes());
         }
+        self.unnamed = self.exchange.request.host().is_empty();
         self.exchange.replay.start(local.settings.replay_bytes, self.method.is_idempotent());
         let mut last: Option<Failure> = None;
         let mut left = route.route.attempts;
@@ -44,7 +45,7 @@ impl Life<'_> {
                 Ok(connection) => return self.relay(connection, &turn, local, route).await,
                 Err(broken) => {
                     self.note_failure(&broken, &turn, local);
-                    if broken.fault == Fault::Client || !self.may_send_again() {
+                    if !broken.fault.is_the_endpoints() || !self.may_send_again() {
                         return Err(broken.failure);
                     }
                     // Nobody was asked anything where no connection came about: that costs no attempt, only an endpoint.
@@ -78,12 +79,12 @@ impl Life<'_> {
     /// Sends the request to one endpoint until the head of its final answer, or of a switch of protocols, has come.
     async fn attempt(&mut self, turn: &Turn, local: &LocalPool) -> Result<Connection, Broken> {
         self.exchange.record.attempts += 1;
-        if self.exchange.request.host().is_empty() {
+        if self.unnamed {
             // HTTP/1.0 may leave the host out; the HTTP/1.1 that is spoken to endpoints may not.
             self.exchange.request.set_host(turn.state.name().as_bytes());
         }
         loop {
-            let mut connection = match turn.take_idle() {
+            let mut connection = match turn.take_idle(self.exchange.record.started) {
                 Some(connection) => {
                     local.meters.reused.increment();
                     connection
@@ -125,8 +126,14 @@ impl Life<'_> {
                 local.meters.opened.increment();
                 Ok(connection)
             }
-            Ok(Err(error)) => Err(failed(Failure::connect(&error))),
-            Err(Expired) if self.deadline < limit => Err(failed(Reason::RequestTimeout.into())),
+            Ok(Err(error)) => {
+                let failure = Failure::connect(&error);
+                let is_ours = failure.reason == Reason::Overloaded;
+                Err(Broken { fault: if is_ours { Fault::Neither } else { Fault::Endpoint }, failure })
+            }
+            Err(Expired) if self.deadline < limit => {
+                Err(Broken { fault: Fault::Neither, failure: Reason::RequestTimeout.into() })
+            }
             Err(Expired) => Err(failed(Reason::ConnectTimeout.into())),
         }
     }
@@ -182,11 +189,12 @@ impl Life<'_> {
         }
         if wanted {
             hygiene::strip_hop_by_hop(self.exchange.response.fields_mut());
+            hygiene::strip_forbidden_framing(self.exchange.response.fields_mut(), status);
             self.exchange.to_client.clear();
             self.exchange.response.encode(&mut self.exchange.to_client);
             self.exchange.record.bytes_sent += self.exchange.to_client.len() as u64;
             let deadline = self.worker.now() + self.client.listener.settings.timeouts.send_progress;
-            let sent = self.client.send(&self.exchange.to_client, deadline).await;
+            let sent = self.client.send(&self.exchange.to_client, deadline.min(self.deadline)).await;
             let gone = |error| Failure::with(Reason::ClientClosed, error);
             sent.map_err(|error| Broken { fault: Fault::Client, failure: gone(error) })?;
         }
@@ -236,6 +244,7 @@ impl Life<'_> {
         }
         if persists && connection.input.is_empty() {
             let now = self.exchange.record.started + self.exchange.record.first_byte.unwrap_or_default();
+            connection.is_suspect = self.method == Method::Head;
             turn.keep(connection, local.settings.connections.max_idle, now);
         }
         Ok(if self.closes { Ending::Close } else { Ending::KeepAlive })
@@ -307,7 +316,7 @@ impl Life<'_> {
     fn note_failure(&mut self, broken: &Broken, turn: &Turn, local: &LocalPool) {
         self.exchange.record.endpoint = Some(turn.reach());
         turn.meters.failed();
-        if broken.fault == Fault::Client {
+        if !broken.fault.is_the_endpoints() {
             return;
         }
         let now = self.worker.now();

@@ -53,6 +53,7 @@ impl Life<'_> {
                 self.client.input.consume(used);
                 // The answer may take its time; meanwhile another request can use the storage.
                 self.client.input.release();
+                self.exchange.largest_head = used as u64;
                 self.exchange.record.bytes_received += used as u64;
                 Ok(true)
             }

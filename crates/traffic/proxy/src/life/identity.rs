@@ -59,20 +59,25 @@ impl Life<'_> {
     /// The same for a 101, which keeps what names the new protocol.
     pub(super) fn identify_switch(&mut self) {
         hygiene::strip_keeping_upgrade(self.exchange.response.fields_mut());
+        hygiene::strip_forbidden_framing(self.exchange.response.fields_mut(), 101);
         self.put_own_request_id();
     }
 
     fn put_own_request_id(&mut self) {
-        let mut response = std::mem::take(&mut self.exchange.response);
-        self.put_request_id(&mut response);
-        self.exchange.response = response;
+        let header = self.client.listener.settings.request_id.header.as_deref();
+        put_request_id(&mut self.exchange.response, header, self.exchange.record.request_id.as_ref());
     }
 
-    /// Tells the client the request's id, so that it can ask about it.
+    /// Tells the client the request's id with an answer of Aya's own.
     pub(super) fn put_request_id(&self, head: &mut ResponseHead) {
-        let header = self.client.listener.settings.request_id.header.as_ref();
-        if let (Some(header), Some(id)) = (header, &self.exchange.record.request_id) {
-            id.put(head.fields_mut(), header);
-        }
+        let header = self.client.listener.settings.request_id.header.as_deref();
+        put_request_id(head, header, self.exchange.record.request_id.as_ref());
+    }
+}
+
+/// Tells the client the request's id, so that it can ask about it.
+fn put_request_id(head: &mut ResponseHead, header: Option<&str>, id: Option<&RequestId>) {
+    if let (Some(header), Some(id)) = (header, id) {
+        id.put(head.fields_mut(), header);
     }
 }

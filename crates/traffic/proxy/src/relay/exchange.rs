@@ -13,8 +13,10 @@ use traffic_http::{Fields, Framing, RequestHead, ResponseHead};
 use crate::relay::pump::{Pump, Replay};
 use crate::upstream::Reach;
 
-/// Scratch that has grown above this is given back to the allocator.
-const KEPT_BYTES: usize = 128 << 10;
+/// Scratch that has grown above this is given back to the allocator: many of them are kept.
+const KEPT_BYTES: usize = 32 << 10;
+/// Heads above this make their store grow, which is then not kept either.
+const KEPT_HEAD_BYTES: u64 = 8 << 10;
 
 /// Scratch memory for one request and its answer. All of it is used again, so that a request allocates nothing.
 #[derive(Default)]
@@ -34,6 +36,8 @@ pub(crate) struct Exchange {
     /// Endpoints tried for this request.
     pub(crate) tried: Vec<EndpointId>,
     pub(crate) asked: Asked,
+    /// Bytes of the largest head that was read into it.
+    pub(crate) largest_head: u64,
     pub(crate) record: Record,
 }
 
@@ -151,8 +155,9 @@ impl Exchange {
         self.tried.clear();
         self.asked.clear();
         self.record = Record::default();
+        let largest_head = std::mem::take(&mut self.largest_head);
         let held = self.to_endpoint.capacity() + self.to_client.capacity() + self.replay.capacity();
-        held <= KEPT_BYTES
+        held <= KEPT_BYTES && largest_head <= KEPT_HEAD_BYTES
     }
 }
 

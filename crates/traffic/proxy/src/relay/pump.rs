@@ -16,6 +16,9 @@ const COPY_BYTES: usize = 4 << 10;
 /// Bodies with more than this to come are read in large pieces: fewer system calls, and still in the second-level cache.
 const BULK_BYTES: u64 = 64 << 10;
 
+/// Sent in one go before other connections of the worker get their turn.
+const TURN_BYTES: usize = 512 << 10;
+
 /// Which of the two connections a pump waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -192,12 +195,17 @@ impl Pump {
 
     /// Moves what can be moved. Ready when the body is complete at the sink.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<(), PumpError>> {
+        let mut moved = 0;
         loop {
             let hungry = !self.ended && self.gather(ends)?;
-            ready!(self.poll_flush(cx, ends))?;
+            ready!(self.poll_flush(cx, ends, &mut moved))?;
             if self.ended {
                 self.finished = true;
                 return Poll::Ready(Ok(()));
+            }
+            if moved >= TURN_BYTES {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             if hungry {
                 ready!(self.poll_fill(cx, ends))?;
@@ -209,11 +217,18 @@ impl Pump {
     /// send more before there is anything else to decode.
     fn gather(&mut self, ends: &mut Ends<'_>) -> Result<bool, PumpError> {
         while self.direct == 0 && ends.out.len() < GATHER_BYTES && !self.ended {
-            let (used, event) = self.reader.read(ends.input.filled()).map_err(PumpError::Malformed)?;
+            let filled = ends.input.filled();
+            // What is copied is bounded by what `out` may hold; the rest stays where it is.
+            let window = if self.reframes { GATHER_BYTES - ends.out.len() } else { filled.len() };
+            let input = filled.get(..window).unwrap_or(filled);
+            let is_all = input.len() == filled.len();
+            let (used, event) = self.reader.read(input).map_err(PumpError::Malformed)?;
             match event {
                 BodyEvent::NeedMore => {
                     ends.input.consume(used);
-                    return Ok(true);
+                    if is_all {
+                        return Ok(true);
+                    }
                 }
                 BodyEvent::End => {
                     ends.input.consume(used);
@@ -255,7 +270,12 @@ impl Pump {
         self.writer.finish(trailers, out)
     }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<(), PumpError>> {
+    fn poll_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        ends: &mut Ends<'_>,
+        moved: &mut usize,
+    ) -> Poll<Result<(), PumpError>> {
         while self.out_sent < ends.out.len() || self.direct > 0 {
             let head = ends.out.get(self.out_sent..).unwrap_or_default();
             let direct = ends.input.filled().get(..self.direct).unwrap_or_default();
@@ -265,12 +285,17 @@ impl Pump {
                 (true, _) => ends.sink.poll_send(cx, &[IoSlice::new(direct)]),
                 (_, true) => ends.sink.poll_send(cx, &[IoSlice::new(head)]),
             };
+            if polled.is_pending() {
+                // What was copied into `out` needs no storage of its own while a slow sink is waited for.
+                ends.input.release();
+            }
             let sent = ready!(polled).map_err(PumpError::Sink)?;
             if sent == 0 {
                 return Poll::Ready(Err(PumpError::Sink(io::ErrorKind::WriteZero.into())));
             }
             self.sent = true;
             self.progress += 1;
+            *moved += sent;
             let of_head = sent.min(head.len());
             self.out_sent += of_head;
             if let Some(replay) = ends.replay.as_mut().filter(|_| sent > of_head) {

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use base_kit::{Clock, Moment, MonotonicClock};
 use base_model::model::Pool;
 use base_signal::Reason;
-use traffic_http::HeadLimits;
+use traffic_http::{HeadLimits, HttpError};
 use traffic_net::Peek;
 
 use crate::client::Client;
@@ -27,6 +28,15 @@ pub(crate) enum Fault {
     Endpoint,
     /// The endpoint closed the connection without answering a byte, as it may with one that was idle.
     EndpointSilent,
+    /// Nobody's, or nobody can tell: time that both had to share ran out, Aya is draining or short of something.
+    Neither,
+}
+
+impl Fault {
+    /// Whether another endpoint may do better, and this one is to be held to account.
+    pub(crate) const fn is_the_endpoints(self) -> bool {
+        matches!(self, Self::Endpoint | Self::EndpointSilent)
+    }
 }
 
 /// A transfer that broke.
@@ -44,6 +54,14 @@ impl Broken {
     fn endpoint(failure: impl Into<Failure>) -> Self {
         Self { fault: Fault::Endpoint, failure: failure.into() }
     }
+
+    /// An answer whose head cannot be used. One that is too large may be what the client brought about, by having its own
+    /// request mirrored.
+    fn bad_head(error: &HttpError) -> Self {
+        let failure = Failure::bad_response(error);
+        let is_large = failure.reason == Reason::ResponseHeadTooLarge;
+        Self { fault: if is_large { Fault::Neither } else { Fault::Endpoint }, failure }
+    }
 }
 
 /// What the deadline depends on; when none of it has changed, the deadline stands.
@@ -52,6 +70,14 @@ struct Progress {
     up: u64,
     up_finished: bool,
     down: u64,
+    client_ended: bool,
+}
+
+/// Who owes the next progress, what it is called if it does not come, and how long it may take.
+struct Owed {
+    span: Duration,
+    reason: Reason,
+    by: Fault,
 }
 
 /// How far an exchange is.
@@ -76,9 +102,13 @@ pub(crate) struct Transfer<'a> {
     pub(crate) awaits_continue: bool,
     /// Whether the endpoint no longer takes the request; its answer may still come.
     pub(crate) up_broken: Option<io::Error>,
-    client_seen: bool,
+    /// The client has sent something that is not part of this request: there is no use in looking on.
+    client_has_more: bool,
+    /// The client has stopped sending: it wants its answer, or it is gone.
+    client_ended: bool,
     armed: Option<Progress>,
     reason: Reason,
+    fault: Fault,
     /// When the request was last seen to make progress upwards: the first byte is timed from there.
     pub(crate) sent: Moment,
 }
@@ -100,9 +130,11 @@ impl<'a> Transfer<'a> {
             request_deadline: Moment::NEVER,
             awaits_continue: false,
             up_broken: None,
-            client_seen: false,
+            client_has_more: false,
+            client_ended: false,
             armed: None,
             reason: Reason::FirstByteTimeout,
+            fault: Fault::Neither,
             sent: Moment::ZERO,
         }
     }
@@ -118,8 +150,9 @@ impl<'a> Transfer<'a> {
         loop {
             if !self.connection.input.is_empty() {
                 let parsed = self.exchange.response.parse(self.connection.input.filled(), &limits);
-                match parsed.map_err(|error| Broken::endpoint(Failure::bad_response(&error)))? {
+                match parsed.map_err(|error| Broken::bad_head(&error))? {
                     Some(used) => {
+                        self.exchange.largest_head = self.exchange.largest_head.max(used as u64);
                         self.connection.input.consume(used);
                         return Poll::Ready(Ok(()));
                     }
@@ -168,7 +201,12 @@ impl<'a> Transfer<'a> {
             Poll::Ready(Err(PumpError::Malformed(error))) => {
                 Poll::Ready(Err(Broken::endpoint(Failure::with(Reason::ResponseBroken, error))))
             }
-            Poll::Pending => self.poll_deadline(cx, Phase::Answer),
+            Poll::Pending => {
+                if self.exchange.down.waits_for() == Side::Source {
+                    self.poll_client_gone(cx)?;
+                }
+                self.poll_deadline(cx, Phase::Answer)
+            }
         }
     }
 
@@ -199,19 +237,20 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    /// Notices a client that is gone for good while its answer is awaited. One that only sends no more still wants it.
+    /// Notices a client that is gone, or has stopped sending, which looks the same at first.
     fn poll_client_gone(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
-        if self.client_seen || !self.exchange.up.is_finished() {
+        if self.client_has_more || self.client_ended || !self.exchange.up.is_finished() {
             return Ok(());
         }
         match self.client.stream.poll_peek(cx) {
-            Poll::Pending => Ok(()),
-            Poll::Ready(Ok(Peek::Bytes | Peek::End)) => {
-                self.client_seen = true;
-                Ok(())
+            Poll::Pending => {}
+            Poll::Ready(Ok(Peek::Bytes)) => self.client_has_more = true,
+            Poll::Ready(Ok(Peek::End)) => self.client_ended = true,
+            Poll::Ready(Err(error)) => {
+                return Err(Broken::client(Failure::with(Reason::ClientClosed, error)));
             }
-            Poll::Ready(Err(error)) => Err(Broken::client(Failure::with(Reason::ClientClosed, error))),
         }
+        Ok(())
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>, phase: Phase) -> Poll<Result<(), Broken>> {
@@ -220,42 +259,63 @@ impl<'a> Transfer<'a> {
             up: up.progress,
             up_finished: up.is_finished() || self.up_broken.is_some(),
             down: down.progress,
+            client_ended: self.client_ended,
         };
         if self.armed != Some(progress) {
             self.arm(progress, phase);
         }
         ready!(self.client.timer.poll_expired(cx));
-        let fault = match self.reason {
-            Reason::RequestBodyTimeout | Reason::ClientSendTimeout => Fault::Client,
-            _ => Fault::Endpoint,
+        let (fault, reason) = if self.client.timer.is_doomed() {
+            (Fault::Neither, Reason::ShuttingDown)
+        } else {
+            (self.fault, self.reason)
         };
-        Poll::Ready(Err(Broken { fault, failure: self.reason.into() }))
+        Poll::Ready(Err(Broken { fault, failure: reason.into() }))
     }
 
     /// Sets the deadline for the next progress, whoever owes it.
     fn arm(&mut self, progress: Progress, phase: Phase) {
         let now = self.clock.now();
-        let (up, down) = (&self.exchange.up, &self.exchange.down);
-        let (pool, client) = (&self.pool.timeouts, &self.client.listener.settings.timeouts);
-        let (span, reason) = match phase {
-            Phase::Answer => match down.waits_for() {
-                Side::Source => (pool.response_progress, Reason::ResponseTimeout),
-                Side::Sink => (client.send_progress, Reason::ClientSendTimeout),
-            },
-            Phase::Head => match (progress.up_finished, up.waits_for()) {
-                (false, Side::Sink) => (pool.send_progress, Reason::UpstreamSendTimeout),
-                (false, Side::Source) if !self.awaits_continue || up.body_bytes > 0 => {
-                    (client.body_progress, Reason::RequestBodyTimeout)
-                }
-                _ => (pool.first_byte, Reason::FirstByteTimeout),
-            },
-        };
         if phase == Phase::Head {
             self.sent = now;
         }
-        let deadline = now + span;
-        self.reason = if self.request_deadline < deadline { Reason::RequestTimeout } else { reason };
+        let mut owed = self.owed(progress, phase);
+        let half_close = self.client.listener.settings.timeouts.half_close;
+        if self.client_ended && half_close < owed.span {
+            owed = Owed { span: half_close, reason: Reason::ClientClosed, by: Fault::Client };
+        }
+        let deadline = now + owed.span;
+        // The whole request's time is shared: who used it up cannot be told, and there is none left to try again.
+        (self.reason, self.fault) = if self.request_deadline < deadline {
+            (Reason::RequestTimeout, Fault::Neither)
+        } else {
+            (owed.reason, owed.by)
+        };
         self.client.timer.set(deadline.min(self.request_deadline));
         self.armed = Some(progress);
+    }
+
+    fn owed(&self, progress: Progress, phase: Phase) -> Owed {
+        let (up, down) = (&self.exchange.up, &self.exchange.down);
+        let (pool, client) = (&self.pool.timeouts, &self.client.listener.settings.timeouts);
+        let client_owes_body = !progress.up_finished && up.waits_for() == Side::Source;
+        let owed = |span, reason, by| Owed { span, reason, by };
+        match (phase, down.waits_for()) {
+            (Phase::Answer, Side::Sink) => {
+                owed(client.send_progress, Reason::ClientSendTimeout, Fault::Client)
+            }
+            // Neither has said a word since the head: the endpoint need not ask for the body, nor the client send it unasked.
+            (Phase::Head, _) if client_owes_body && self.awaits_continue && up.body_bytes == 0 => {
+                owed(pool.first_byte, Reason::FirstByteTimeout, Fault::Neither)
+            }
+            _ if client_owes_body => owed(client.body_progress, Reason::RequestBodyTimeout, Fault::Client),
+            (Phase::Answer, Side::Source) => {
+                owed(pool.response_progress, Reason::ResponseTimeout, Fault::Endpoint)
+            }
+            (Phase::Head, _) if !progress.up_finished => {
+                owed(pool.send_progress, Reason::UpstreamSendTimeout, Fault::Endpoint)
+            }
+            (Phase::Head, _) => owed(pool.first_byte, Reason::FirstByteTimeout, Fault::Endpoint),
+        }
     }
 }

@@ -87,7 +87,6 @@ pub(crate) async fn tunnel(
         if progress != armed {
             armed = progress;
             let deadline: Moment = clock.now() + idle;
-            // A drain may cut a silent tunnel short, as it does an idle connection.
             client.timer.set(deadline);
         }
         client.timer.poll_expired(cx)

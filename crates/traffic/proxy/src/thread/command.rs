@@ -35,6 +35,8 @@ pub enum Command {
     AccessLog(Option<AccessWriter>),
     /// Take no more connections, let those that are there finish, then end.
     Drain,
+    /// After [`Command::Drain`]: its time is over, what is left is cut.
+    Cut,
 }
 
 impl fmt::Debug for Command {
@@ -45,6 +47,7 @@ impl fmt::Debug for Command {
             Self::Unlisten(..) => "Unlisten",
             Self::AccessLog(_) => "AccessLog",
             Self::Drain => "Drain",
+            Self::Cut => "Cut",
         })
     }
 }

@@ -72,8 +72,24 @@ async fn obey(worker: &Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
                 for (_, acceptor) in acceptors.drain() {
                     acceptor.stop().await;
                 }
-                worker.drain().await;
+                drain(worker, &mut commands).await;
                 return;
+            }
+            Command::Cut => worker.cut_all(),
+        }
+    }
+}
+
+/// Lets requests finish until the control side has no more patience.
+async fn drain(worker: &Rc<Worker>, commands: &mut UnboundedReceiver<Command>) {
+    let mut draining = std::pin::pin!(worker.drain());
+    loop {
+        tokio::select! {
+            () = &mut draining => return,
+            command = commands.recv() => match command {
+                Some(Command::Cut) => worker.cut_all(),
+                Some(_) => {}
+                None => return,
             }
         }
     }

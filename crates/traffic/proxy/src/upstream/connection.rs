@@ -14,6 +14,9 @@ pub(crate) struct Connection {
     pub(crate) input: Buffer,
     /// Whether a request has been answered on it before.
     pub(crate) reused: bool,
+    /// Whether it has just answered HEAD. If the endpoint wrongly sends a body, it comes late, and must not be taken for the next
+    /// request's answer.
+    pub(crate) is_suspect: bool,
     /// When it became idle.
     pub(crate) idle_since: Moment,
     open: Gauge,
@@ -33,6 +36,7 @@ impl Connection {
             stream: Box::new(TcpSocket::new(stream)),
             input: Buffer::new(buffers.clone(), BufferSize::Large),
             reused: false,
+            is_suspect: false,
             idle_since: Moment::ZERO,
             open: open.clone(),
         })

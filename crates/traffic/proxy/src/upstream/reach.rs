@@ -14,6 +14,9 @@ use traffic_net::BufferSize;
 use crate::upstream::connection::Connection;
 use crate::upstream::meters::EndpointMeters;
 
+/// How long a connection rests after an answer to HEAD: by then a body that should not be there has come.
+const SUSPECT_FOR: Duration = Duration::from_millis(10);
+
 /// One worker's reach to one endpoint. Outlives the configuration that made it, as the endpoint's state does.
 pub(crate) struct Reach {
     pub(crate) state: Arc<EndpointState>,
@@ -29,10 +32,14 @@ impl Reach {
 
     /// The connection that became idle last, if it is still open and silent as far as is known. The last one, so that surplus
     /// connections grow old and are closed.
-    pub(crate) fn take_idle(&self) -> Option<Connection> {
+    pub(crate) fn take_idle(&self, now: Moment) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         loop {
-            let mut connection = idle.pop()?;
+            let is_settled = |connection: &Connection| {
+                !connection.is_suspect || now.since(connection.idle_since) >= SUSPECT_FOR
+            };
+            let place = idle.iter().rposition(is_settled)?;
+            let mut connection = idle.remove(place);
             if connection.stream.is_quiet() {
                 return Some(connection);
             }

@@ -276,6 +276,28 @@ fn no_way_around_a_guarded_path() {
     }
 }
 
+/// What the guide advises where an endpoint reads `%2F` and `;` in its own way.
+#[test]
+fn an_expression_keeps_other_spellings_of_a_guarded_path_out() {
+    let routes = [route("h", "~ .*(;|%2F).*"), route("h", "/admin/**"), route("h", ""), route("", "")];
+    let router = Router::compile(&routes).unwrap();
+    for (raw, expected) in [
+        ("/admin;/x", 0),
+        ("/admin%2fx", 0),
+        ("/admin;a=1", 0),
+        ("/ad%2Fmin/x", 0),
+        ("//admin;/x", 0),
+        ("/admin/x", 1),
+        // The segments fit, so the expression is not asked: it is guarded in any reading.
+        ("/admin/x;y", 1),
+        ("/x", 2),
+    ] {
+        let path = normalise(raw.as_bytes()).unwrap();
+        let ask = Ask::of("h", "");
+        assert_eq!(router.find(&RequestView { path: &path, ..ask.view() }), Some(expected), "{raw}");
+    }
+}
+
 #[test]
 fn explanations_name_the_failed_condition() {
     let mut elsewhere = route("h", "/a");

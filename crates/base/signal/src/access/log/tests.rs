@@ -251,3 +251,18 @@ fn buffers_are_used_again() {
         spare.as_ptr() == buffer
     });
 }
+
+#[test]
+fn a_new_file_is_not_for_everybody_and_one_that_cannot_be_opened_has_a_way_out() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = std::env::temp_dir().join(format!("aya-access-mode-{}.log", std::process::id()));
+    let start = |path: &std::path::Path| {
+        let layout = AccessLayout::standard(AccessFormat::Json);
+        AccessLog::start(&AccessTarget::File(path.to_owned()), layout, &Registry::new())
+    };
+    assert!(start(&path).unwrap().close(PATIENCE));
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777 & !FILE_MODE, 0);
+    std::fs::remove_file(&path).unwrap();
+    let error = start(&path.join("below")).unwrap_err().to_string();
+    assert!(error.contains("logs.access.to"), "{error}");
+}

@@ -1,0 +1,62 @@
+//! How many files the process may have open: each connection is one.
+
+use base_model::Model;
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+/// Files that are no connections: listeners, logs, the admin port, health checks.
+const OTHER_FILES: u64 = 256;
+/// A request takes a connection from the client and one to an endpoint.
+const FILES_PER_CONNECTION: u64 = 2;
+
+/// Raises the soft limit of open files to the hard one. The low soft limit that systems set is for programs that use `select`.
+pub fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(target: "aya::node", %error, "the limit of open files cannot be raised");
+    }
+}
+
+/// Says so when the listeners take more connections than there can be files for.
+pub(crate) fn warn_if_too_few(model: &Model) {
+    let connections = model.listeners.iter().map(|listener| u64::from(listener.max_connections)).sum();
+    // No limit, no warning.
+    let Some(files) = getrlimit(Resource::Nofile).current else { return };
+    if let Some(possible) = shortage(connections, files) {
+        tracing::warn!(
+            target: "aya::node",
+            connections,
+            possible,
+            "listeners take up to {connections} connections (`max-connections`), but the limit of {files} open files is \
+             enough for {possible}; raise it (`LimitNOFILE=`, `ulimit -n`) or lower `max-connections`"
+        );
+    }
+}
+
+/// How many connections so many files are enough for, if that is fewer than wanted.
+const fn shortage(connections: u64, files: u64) -> Option<u64> {
+    let possible = files.saturating_sub(OTHER_FILES) / FILES_PER_CONNECTION;
+    if connections > possible { Some(possible) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_files_a_connection_and_some_for_the_rest() {
+        assert_eq!(shortage(384, 1_024), None);
+        assert_eq!(shortage(385, 1_024), Some(384));
+        assert_eq!(shortage(1, 100), Some(0));
+    }
+
+    #[test]
+    fn the_limit_is_raised_as_far_as_it_may_be() {
+        raise_file_limit();
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(limit.current, limit.maximum);
+    }
+}

@@ -1,0 +1,198 @@
+//! Words that other programs use for what is called something else here.
+
+/// One or more words from elsewhere.
+struct Synonym {
+    /// A word that is known where this one stands: tells pools from routes.
+    beside: &'static str,
+    /// In lower case, without signs.
+    words: &'static [&'static str],
+    meant: Meant,
+}
+
+enum Meant {
+    /// A word that is known there.
+    Word(&'static str),
+    /// Something else: what to do.
+    Help(&'static str),
+}
+
+use Meant::{Help, Word};
+
+const fn of(beside: &'static str, words: &'static [&'static str], meant: Meant) -> Synonym {
+    Synonym { beside, words, meant }
+}
+
+const NO_TLS: Meant = Help("TLS is not there yet: end it in front of Aya, and remove this");
+const NO_TLS_TO_ENDPOINTS: Meant =
+    Help("TLS to endpoints is not there yet: they are asked over plain HTTP; remove this");
+const NO_OTHER_PROTOCOL: Meant = Help("it is not there yet: the only protocol so far is `http`");
+
+/// Key of the document, a listener, a route, a match, a pool, an endpoint, a check, the admin port, a list of filters.
+const KEYS: &[Synonym] = &[
+    of(
+        "listeners",
+        &["upstream", "upstreams", "backend", "backends", "cluster", "clusters", "service", "services"],
+        Word("pools"),
+    ),
+    of(
+        "listeners",
+        &["server", "servers", "frontend", "frontends", "entrypoint", "entrypoints", "bind", "listen", "http"],
+        Word("listeners"),
+    ),
+    of("listeners", &["location", "locations", "rule", "rules", "router", "routers"], Word("routes")),
+    of("listeners", &["logging", "accesslog", "accesslogs"], Help("write it under `logs`: `logs: {access: json}`")),
+    of(
+        "listeners",
+        &["api", "dashboard", "metrics", "stats"],
+        Help("it is on the admin port: `admin: {bind: 127.0.0.1:9900}`"),
+    ),
+    of("listeners", &["tls", "ssl", "certificate", "certificates", "certs"], NO_TLS),
+    of("trusted-proxies", &["listen", "address", "addresses", "port", "ports"], Word("bind")),
+    of("trusted-proxies", &["tls", "ssl", "certificate", "certificates", "cert", "key"], NO_TLS),
+    of(
+        "trusted-proxies",
+        &["host", "hosts", "servername", "hostname", "hostnames", "domains"],
+        Help("hosts are conditions of routes: `match: {host: shop.example.com}`"),
+    ),
+    of(
+        "trusted-proxies",
+        &["location", "locations", "route", "routes", "rules"],
+        Help("routes stand beside `listeners`; `listeners: [NAME]` in a route ties it to this one"),
+    ),
+    of("match", &["path", "uri", "prefix", "location"], Help("write it under `match`: `match: {path: /a/**}`")),
+    of(
+        "match",
+        &["host", "hosts", "hostname", "hostnames", "domain", "domains"],
+        Help("write it under `match`: `match: {host: shop.example.com}`"),
+    ),
+    of("match", &["method", "methods"], Help("write it under `match`: `match: {method: [GET]}`")),
+    of("match", &["header", "headers"], Help("write it under `match`: `match: {header: {x-tier: gold}}`")),
+    of("match", &["query", "cookie", "client"], Help("write it under `match`, with the other conditions")),
+    of("match", &["matches", "condition", "conditions", "when", "rule", "if"], Word("match")),
+    of(
+        "match",
+        &[
+            "backend", "service", "proxypass", "proxyto", "reverseproxy", "upstream", "cluster", "target", "to",
+            "forward", "forwardto", "usebackend", "defaultbackend",
+        ],
+        Word("pool"),
+    ),
+    of(
+        "match",
+        &["backends", "services", "weightedclusters", "backendrefs", "canary", "pools"],
+        Word("split"),
+    ),
+    of("match", &["middleware", "middlewares", "plugins"], Word("filters")),
+    of("match", &["return"], Help("write `respond: {status: 200}` or `redirect: {to: /new}`")),
+    of("cookie", &["uri", "prefix", "paths", "pathprefix", "location"], Word("path")),
+    of("cookie", &["hosts", "hostname", "hostnames", "domain", "domains", "servername"], Word("host")),
+    of("cookie", &["ip", "ips", "clientip", "source", "sourceip", "remoteaddr", "cidr"], Word("client")),
+    of("cookie", &["params", "queryparams", "queryparam", "args", "querystring"], Word("query")),
+    of(
+        "endpoints",
+        &[
+            "server", "servers", "target", "targets", "member", "members", "backend", "backends", "upstream",
+            "upstreams", "hosts", "nodes", "address", "addresses", "loadassignment",
+        ],
+        Word("endpoints"),
+    ),
+    of(
+        "endpoints",
+        &["healthcheck", "healthchecks", "check", "checks", "probe", "probes", "option"],
+        Word("health"),
+    ),
+    of(
+        "endpoints",
+        &["algorithm", "lbpolicy", "loadbalancing", "loadbalancer", "policy", "strategy", "balancer", "scheduler"],
+        Word("balance"),
+    ),
+    of("endpoints", &["outlierdetection", "circuitbreaker", "passive", "maxfails"], Word("ejection")),
+    of("endpoints", &["keepalive", "maxconn", "maxconns", "maxconnections", "circuitbreakers"], Word("connections")),
+    of("endpoints", &["tls", "ssl", "https", "scheme"], NO_TLS_TO_ENDPOINTS),
+    of("weight", &["host", "url", "ip", "server", "target", "addr"], Word("address")),
+    of("weight", &["port"], Help("write it in `address`: `10.0.0.1:8080`")),
+    of("rise", &["path", "uri", "url"], Word("http")),
+    of("rise", &["healthythreshold", "successes"], Word("rise")),
+    of("rise", &["unhealthythreshold", "failures", "fails"], Word("fall")),
+    of("rise", &["expect", "expectedstatus", "statuses", "codes"], Word("status")),
+    of("token", &["auth", "password", "secret", "bearer"], Word("token")),
+    of("token", &["listen", "address", "port"], Word("bind")),
+    of("set-header", &["redirect", "respond"], Help("it is no filter: write it as a key of the route")),
+];
+
+/// Balancers, protocols, checks.
+const WORDS: &[Synonym] = &[
+    of("least-connections", &["leastconn", "leastconns", "leastrequest", "leastrequests", "lc"], Word("least-connections")),
+    of("source-hash", &["iphash", "source", "sourceip", "clientip", "src", "sh"], Word("source-hash")),
+    of("weighted-round-robin", &["wrr", "swrr"], Word("weighted-round-robin")),
+    of("round-robin", &["rr", "roundrobin", "wrr"], Word("round-robin")),
+    of(
+        "http",
+        &["https", "tls", "ssl", "tcp", "udp", "h2", "h2c", "http2", "h3", "http3", "quic", "grpc", "ws"],
+        NO_OTHER_PROTOCOL,
+    ),
+    of("http", &["http1", "http11"], Word("http")),
+    of("tcp", &["http"], Help("name the path that is asked: `{http: /healthz}`")),
+    of("tcp", &["https"], Help("checks with TLS are not there yet; over plain HTTP: `{http: /healthz}`")),
+    of("tcp", &["connect", "true", "on", "yes"], Word("tcp")),
+];
+
+fn find(table: &'static [Synonym], word: &str, known: &[&str]) -> Option<&'static Meant> {
+    let word: String =
+        word.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    let fits = |synonym: &&Synonym| {
+        synonym.words.contains(&word.as_str())
+            && known.contains(&synonym.beside)
+            && !matches!(synonym.meant, Word(meant) if !known.contains(&meant))
+    };
+    table.iter().find(fits).map(|synonym| &synonym.meant)
+}
+
+fn help(meant: &Meant) -> String {
+    match meant {
+        Word(word) => format!("did you mean `{word}`?"),
+        Help(help) => (*help).to_owned(),
+    }
+}
+
+/// What to do about a key that has another name here.
+pub(super) fn of_key(key: &str, known: &[&str]) -> Option<String> {
+    find(KEYS, key, known).map(help)
+}
+
+/// Whether another name of a key was written.
+pub(super) fn is_key(written: &str, meant: &str, known: &[&str]) -> bool {
+    matches!(find(KEYS, written, known), Some(Word(word)) if *word == meant)
+}
+
+/// What to do about a word that is called something else here.
+pub(super) fn of_word(word: &str, known: &[&str]) -> Option<String> {
+    if known.contains(&"tcp") && word.starts_with('/') {
+        return Some(format!("write `{{http: {word}}}`"));
+    }
+    find(WORDS, word, known).map(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_written_as_they_are_compared() {
+        for synonym in KEYS.iter().chain(WORDS) {
+            let plain = |word: &&&str| word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+            assert_eq!(synonym.words.iter().find(|word| !plain(word)), None);
+        }
+    }
+
+    #[test]
+    fn spelling_does_not_matter_but_the_place_does() {
+        let pool = ["endpoints", "health"];
+        assert_eq!(of_key("Health_Check", &pool).unwrap(), "did you mean `health`?");
+        assert_eq!(of_key("servers", &pool).unwrap(), "did you mean `endpoints`?");
+        assert_eq!(of_key("servers", &["listeners", "pools"]).unwrap(), "did you mean `listeners`?");
+        assert_eq!(of_key("servers", &["status"]), None);
+        assert!(is_key("server", "endpoints", &pool) && !is_key("server", "health", &pool));
+        assert_eq!(of_word("wrr", &["round-robin"]).unwrap(), "did you mean `round-robin`?");
+    }
+}
