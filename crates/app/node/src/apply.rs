@@ -182,7 +182,9 @@ impl Node {
             Some(admin) if old.admin.as_ref() != Some(admin) => self.reuse_admin_socket(admin)?,
             _ => None,
         };
-        files::warn_if_too_few(next);
+        if files::connections(before) != files::connections(next) {
+            files::warn_if_too_few(next);
+        }
         if old.workers != new.workers {
             tracing::warn!(target: "aya::config", "the number of workers changes with the next start");
         }

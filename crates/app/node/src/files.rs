@@ -22,18 +22,21 @@ pub fn raise_file_limit() {
 
 /// Says so when the listeners take more connections than there can be files for.
 pub(crate) fn warn_if_too_few(model: &Model) {
-    let connections = model.listeners.iter().map(|listener| u64::from(listener.max_connections)).sum();
+    let connections = connections(model);
     // No limit, no warning.
     let Some(files) = getrlimit(Resource::Nofile).current else { return };
     if let Some(possible) = shortage(connections, files) {
         tracing::warn!(
             target: "aya::node",
-            connections,
-            possible,
             "listeners take up to {connections} connections (`max-connections`), but the limit of {files} open files is \
              enough for {possible}; raise it (`LimitNOFILE=`, `ulimit -n`) or lower `max-connections`"
         );
     }
+}
+
+/// Connections that the listeners take at most.
+pub(crate) fn connections(model: &Model) -> u64 {
+    model.listeners.iter().map(|listener| u64::from(listener.max_connections)).sum()
 }
 
 /// How many connections so many files are enough for, if that is fewer than wanted.

@@ -142,7 +142,6 @@ impl Node {
         let mut loaded = loaded;
         overrides.apply(&mut loaded);
         let model = Arc::new(loaded.model.clone());
-        files::warn_if_too_few(&model);
         let metrics = base_signal::Registry::new();
         let causes = transitions::Causes::default();
         let counting = transitions::counting(&metrics, &causes);
@@ -187,6 +186,7 @@ impl Node {
             },
         );
         node.note_applied(Origin::File);
+        files::warn_if_too_few(&model);
         if let Some((settings, socket)) = admin {
             node.serve_admin(settings, socket);
         }

@@ -1,5 +1,10 @@
 //! When a node takes traffic.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests, too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the helpers of tests are tests, too"
+)]
 
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 //! they find; what the first one refuses, the second does not see.
 
 mod checker;
+mod extent;
 mod formats;
 mod listeners;
 mod meaning;

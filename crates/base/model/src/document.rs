@@ -51,7 +51,8 @@ pub struct Document {
     pub admin: Option<Admin>,
     /// What is written down about requests and about Aya itself.
     pub logs: Logs,
-    /// Keeps earlier configurations, so that one can go back.
+    /// Keeps earlier configurations on disk, so that one can go back even after a restart. Without it the last 20 are kept in
+    /// memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history: Option<History>,
 }

@@ -19,6 +19,6 @@ mod text;
 pub use check::{BadEndpoint, parse_endpoint};
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::{KindCatalog, KindEntry, SettingsProblem, schema};
-pub use load::{Loaded, check_file, load, load_bytes, load_file};
+pub use load::{Loaded, check_bytes, check_file, load, load_bytes, load_file};
 pub use model::{Model, Snapshot};
 pub use output::{Change, ChangeKind, FormatError, diff, format, reference_markdown, render_full};

@@ -33,6 +33,15 @@ pub const MAX_ENDPOINT_WEIGHT: u32 = 65_535;
 /// Weight of one pool in a split: fine enough for one request in a million.
 pub const MAX_SHARE_WEIGHT: u32 = 1_000_000;
 
+/// Segments of one path: a look-up goes one level down for each.
+pub const MAX_PATH_SEGMENTS: usize = 256;
+
+/// Segments of all routes together, counted once for each host of a route: that many nodes the routing tables may need.
+pub const MAX_ROUTED_SEGMENTS: u64 = 4_000_000;
+
+/// Different regular expressions in the conditions of routes: each takes memory of its own on every worker.
+pub const MAX_REGEXES: usize = 1_000;
+
 /// Bytes of a compiled regular expression.
 pub const MAX_REGEX_BYTES: usize = 1 << 20;
 

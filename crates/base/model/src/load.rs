@@ -145,6 +145,19 @@ pub fn check_file(
     file(path, Reading { environment, kinds, secrets: Secrets::Wanted })
 }
 
+/// Like [`check_file`], for bytes that come from elsewhere.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn check_bytes(
+    bytes: &[u8],
+    file_name: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+    kinds: &KindCatalog,
+) -> Result<Loaded, Diagnostics> {
+    bytes_of(bytes, file_name, Reading { environment, kinds, secrets: Secrets::Wanted })
+}
+
 fn file(path: &Path, reading: Reading<'_>) -> Result<Loaded, Diagnostics> {
     let name = path.display().to_string();
     let mut bytes = Vec::new();

@@ -104,3 +104,69 @@ fn another_order_of_routes_is_told() {
         Change { path: "routes".to_owned(), kind: ChangeKind::Reordered, before: None, after: None };
     assert_eq!(changes, [expected]);
 }
+
+#[test]
+fn values_of_variables_are_compared_but_not_shown() {
+    let source = |listener: &str| {
+        format!(
+            "listeners: {{web: {{bind: '${{BIND}}', via: '${{VIA}}', max-connections: '${{MAX}}', {listener}}}}}\n\
+             routes: [{{match: {{host: '${{VIA}}.com'}}, pool: api}}]\n\
+             pools: {{api: {{endpoints: ['${{BIND}}', 10.0.0.7], timeouts: {{connect: '${{TIME}}'}}, health: '${{CHECK}}'}}}}"
+        )
+    };
+    let with = |listener: &str, bind: &str, via: &str, number: &str| {
+        let environment = |name: &str| {
+            let value = match name {
+                "BIND" => bind,
+                "VIA" => via,
+                "TIME" => return Some(format!("{number}s")),
+                "CHECK" => "tcp",
+                _ => number,
+            };
+            Some(value.to_owned())
+        };
+        load(&source(listener), "test.yaml", &environment, &catalog::catalog()).unwrap()
+    };
+    let before = with("limits: {fields: 7}", "127.0.0.1:81", "hush", "7");
+    assert_eq!(diff(&before, &with("limits: {fields: 7}", "127.0.0.1:81", "hush", "7")), []);
+    let changes = diff(&before, &with("limits: {fields: 8}", "127.0.0.1:82", "quiet", "8"));
+    let shown: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        shown,
+        [
+            "~ listeners.web.bind: [\"${BIND}\"] → [\"${BIND}\"]",
+            "~ listeners.web.via: \"${VIA}\" → \"${VIA}\"",
+            "~ listeners.web.max-connections: \"${MAX}\" → \"${MAX}\"",
+            "~ listeners.web.limits.fields: 7 → 8",
+            "- routes[{host: [\"${VIA}.com\"]}]: {match: {host: [\"${VIA}.com\"]}, filters: [], pool: api, timeouts: {request: off}, retry: \
+             {attempts: 3}}",
+            "+ routes[{host: [\"${VIA}.com\"]}]: {match: {host: [\"${VIA}.com\"]}, filters: [], pool: api, timeouts: {request: off}, retry: \
+             {attempts: 3}}",
+            "- pools.api.endpoints[${BIND}]: {address: \"${BIND}\", weight: 1}",
+            "+ pools.api.endpoints[${BIND}]: {address: \"${BIND}\", weight: 1}",
+            "~ pools.api.timeouts.connect: \"${TIME}\" → \"${TIME}\"",
+        ]
+    );
+    let literal = load(
+        &source("limits: {fields: 7}")
+            .replace("${VIA}", "aya")
+            .replace("${CHECK}", "{http: /}")
+            .replace("'{http: /}'", "{http: /}"),
+        "test.yaml",
+        &|name| {
+            Some(
+                match name {
+                    "BIND" => "127.0.0.1:81",
+                    "TIME" => "7s",
+                    _ => "7",
+                }
+                .to_owned(),
+            )
+        },
+        &catalog::catalog(),
+    )
+    .unwrap();
+    let changes = diff(&before, &literal);
+    let text = serde_json::to_string(&changes.iter().map(Change::to_json).collect::<Vec<_>>()).unwrap();
+    assert!(!text.contains("hush") && text.contains("${VIA}") && text.contains("${CHECK}"), "{text}");
+}

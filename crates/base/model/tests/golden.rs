@@ -120,3 +120,52 @@ fn colours_are_only_where_they_are_wanted_and_programs_get_json() {
     assert_eq!(json[0]["place"]["column"], 32);
     assert_eq!(json[0]["help"], "did you mean `bind`?");
 }
+
+/// A configuration with these routes.
+fn with_routes(routes: impl Iterator<Item = String>) -> String {
+    let mut text =
+        "listeners: {web: {bind: \"127.0.0.1:0\"}}\npools: {a: {endpoints: [10.0.0.1]}}\nroutes:\n"
+            .to_owned();
+    routes.for_each(|matches| text.push_str(&format!("  - {{match: {{{matches}}}, pool: a}}\n")));
+    text
+}
+
+#[test]
+fn routes_that_the_router_cannot_take_are_refused() {
+    let deep = |segments: usize, end: &str| format!("path: \"{}{end}\"", "/s".repeat(segments));
+    let fits = [deep(256, ""), deep(255, "/"), deep(256, "/**"), deep(255, "/{id}")];
+    assert_eq!(messages("fits.yaml", with_routes(fits.into_iter()).as_bytes()).items(), []);
+    let mut faults = Vec::new();
+    let paths = [deep(257, ""), deep(256, "/"), deep(257, "/**"), deep(256, "/{id}")];
+    let mut found = messages("deep-paths.yaml", with_routes(paths.into_iter()).as_bytes()).to_json();
+    // Without the excerpts, which are very long.
+    found.as_array_mut().unwrap().iter_mut().for_each(|item| *item = item["message"].take());
+    compare("deep-paths", &format!("{found:#}\n"), &mut faults);
+
+    let regexes = |count: usize| {
+        let header = (0..count / 2).map(|index| format!("header: {{x-{index}: \"~ ^{index}$\"}}"));
+        header.chain((0..count - count / 2).map(|index| format!("path: \"~ ^/{index}$\"")))
+    };
+    assert_eq!(messages("fits.yaml", with_routes(regexes(1_000)).as_bytes()).items(), []);
+    let text = messages("many-regexes.yaml", with_routes(regexes(1_002)).as_bytes()).render(Colour::Plain);
+    compare("many-regexes", &text, &mut faults);
+
+    // 250 hosts, 200 segments: 50,000 a route.
+    let hosts: Vec<String> = (0..250).map(|index| format!("h{index}")).collect();
+    let hosts = hosts.join(", ");
+    let routes = |count: usize| {
+        let hosts = hosts.clone();
+        (0..count).map(move |index| format!("host: [{hosts}], path: /{index}{}", "/s".repeat(199)))
+    };
+    assert_eq!(messages("fits.yaml", with_routes(routes(80)).as_bytes()).items(), []);
+    let found = messages("many-segments.yaml", with_routes(routes(82)).as_bytes());
+    let shown: Vec<_> = found.items().iter().map(|item| (&*item.path, &*item.message)).collect();
+    assert_eq!(
+        shown,
+        [(
+            "routes[80].match.path",
+            "up to this path, the routes have over 4000000 segments, counted once for each host"
+        )]
+    );
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}

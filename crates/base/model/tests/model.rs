@@ -11,7 +11,7 @@ use base_model::model::{
     Action, BodyMatch, CheckKind, Host, HostPattern, LogTarget, PathPattern, RequestId, StatusRange,
     ValuePattern,
 };
-use base_model::{Loaded, Snapshot, load, load_file};
+use base_model::{Loaded, Snapshot, check_file, load, load_file, parse_endpoint};
 
 fn loaded(source: &str) -> Loaded {
     let environment = |name: &str| match name {
@@ -63,7 +63,7 @@ fn addresses_of_all_forms() {
     assert_eq!(model.listeners[0].bind, expected);
 
     let model = with_pool(
-        "endpoints: ['[::1]:82', '::2', App.Internal, 'app.internal:81', {address: 10.0.0.1, weight: 0}]",
+        "endpoints: ['[::1]:82', '[::2]', App.Internal, 'app.internal:81', {address: 10.0.0.1, weight: 0}]",
     )
     .model;
     let endpoints: Vec<String> = model.pools[0].endpoints.iter().map(ToString::to_string).collect();
@@ -225,4 +225,82 @@ fn very_many_diagnostics_are_cut_but_counted() {
     // Five hundred keys and the listeners that are not there.
     assert_eq!(error.items().len() + error.omitted(), 501);
     assert!(error.to_string().ends_with("and 401 more\n"));
+}
+
+/// A configuration whose admin port has its token in this file.
+fn with_token_in(file: &str) -> String {
+    format!(
+        "listeners: {{web: {{bind: '127.0.0.1:0'}}}}\nroutes: [{{respond: {{status: 200}}}}]\nadmin: {{bind: 0.0.0.0:0, token: {file}}}"
+    )
+}
+
+#[test]
+fn secrets_come_from_regular_files_only() {
+    let told = |file: &str| {
+        let source = with_token_in(&format!("{{file: {file}}}"));
+        let error = load(&source, "/etc/aya/aya.yaml", &|_| None, &catalog::catalog()).unwrap_err();
+        error.items().iter().map(|item| item.message.clone()).collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(told("/dev/zero"), "the secret in /dev/zero is not in a regular file");
+    let folder = std::env::temp_dir().join(format!("aya-secrets-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let pipe = folder.join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+        .unwrap();
+    let large = folder.join("large");
+    std::fs::write(&large, "x".repeat((64 << 10) + 1)).unwrap();
+    // Were the pipe waited for, this would never end.
+    let (pipe, large) = (told(&pipe.display().to_string()), told(&large.display().to_string()));
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(pipe.ends_with("/pipe is not in a regular file"), "{pipe}");
+    assert!(large.ends_with("/large is over 65536 bytes"), "{large}");
+}
+
+#[test]
+fn a_check_does_not_need_secrets() {
+    let folder = std::env::temp_dir().join(format!("aya-check-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("aya.yaml");
+    for source in ["{file: token}", "{env: TOKEN}"] {
+        std::fs::write(&path, with_token_in(source)).unwrap();
+        assert!(load_file(&path, &|_| None, &catalog::catalog()).is_err());
+        let checked = check_file(&path, &|_| None, &catalog::catalog()).unwrap();
+        assert_eq!(checked.warnings.items().len(), 1);
+        assert_eq!(checked.warnings.items()[0].code, "secret");
+        // Still an admin port with a token, though one that nobody can send.
+        let token = checked.model.operation.admin.unwrap().token.unwrap();
+        assert!(!token.expose().is_empty() && !token.expose().bytes().any(|byte| byte.is_ascii_graphic()));
+    }
+    // What is there has to be right.
+    std::fs::write(&path, with_token_in("{env: TOKEN}")).unwrap();
+    assert!(check_file(&path, &|_| Some("two words".to_owned()), &catalog::catalog()).is_err());
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn addresses_from_elsewhere_follow_the_rules_of_the_file() {
+    for good in ["10.0.0.1", "10.0.0.1:8080", "[::1]", "[::1]:8080", "App_1.internal.", "a:1"] {
+        assert!(parse_endpoint(good).is_ok(), "{good}");
+    }
+    assert_eq!(parse_endpoint("[::1]").unwrap().port, 80);
+    let bad = [
+        "http://x:1",
+        "a b",
+        "a$",
+        "{a}",
+        "-a",
+        "a-",
+        "a/b",
+        "::1",
+        "::1:80",
+        "unix:/a",
+        "a:0",
+        "",
+        ":80",
+        "[a]:1",
+    ];
+    for bad in bad {
+        assert!(parse_endpoint(bad).is_err(), "{bad}");
+    }
+    assert_eq!(parse_endpoint("::1:80").unwrap_err().help, "write `[::1]:80`, quoted in YAML");
 }

@@ -45,6 +45,9 @@ back, in the reverse order. A handler answers by itself, instead of a pool.
 
 No filter changes the headers that frame a message or belong to one connection (`content-length`, `transfer-encoding`,
 `connection`, `keep-alive`, `te`, `trailer`, `upgrade`, `expect`); `host` is changed by `rewrite`.
+
+Programs behind CGI, FastCGI, WSGI and PHP cannot tell `X_User` from `X-User`. So `set-header` and `remove-header` take both:
+what they set or remove under one name is gone under the other.
 ";
 
 const PLACEHOLDER_SECTION: &str = "

@@ -1,6 +1,7 @@
 //! Field lines: one byte store, and spans into it.
 
 mod alike;
+mod compose;
 mod edit;
 mod known;
 mod load;

@@ -48,7 +48,7 @@ static ALLOCATOR: Counting = Counting;
 
 const REQUEST: &[u8] =
     b"POST http://shop.example:8080/cart?item=1 HTTP/1.1\r\nHost: other\r\nUser-Agent: test/1.0\r\n\
-    Accept: */*\r\nX-Forwarded-For: 192.0.2.1, 192.0.2.2\r\nX-Forwarded-Other: 1\r\nTE: trailers\r\n\
+    Accept: */*\r\nX-Forwarded-For: 192.0.2.1, 192.0.2.2\r\nX-Forwarded-Other: 1\r\nX_Real_IP: 2\r\nX_Tier: 3\r\nTE: trailers\r\n\
     Connection: keep-alive, x-private\r\nX-Private: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
 const CHUNKS: &[u8] = b"5;e=1\r\nhello\r\n6\r\n world\r\n0\r\n\r\n";
 const RESPONSE: &[u8] =

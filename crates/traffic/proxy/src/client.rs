@@ -31,6 +31,8 @@ pub(crate) struct Client {
     pub(crate) listener: Rc<ListenerView>,
     /// Requests that have begun.
     pub(crate) requests: u64,
+    /// When the connection was made, or its last request was over.
+    pub(crate) idle_since: Moment,
 }
 
 /// What becomes of a connection after a request.
@@ -51,10 +53,11 @@ impl Client {
         stream: Box<dyn Stream>,
         peer: SocketAddr,
         listener: Rc<ListenerView>,
+        now: Moment,
     ) -> Self {
         let timer = timers.timer(Arc::clone(&listener.settings.name));
         let input = Buffer::new(buffers.clone(), BufferSize::Medium);
-        Self { stream, input, peer, timer, listener, requests: 0 }
+        Self { stream, input, peer, timer, listener, requests: 0, idle_since: now }
     }
 
     /// Follows a reload. False if the listener is gone.

@@ -36,7 +36,7 @@ async fn next_request(client: &mut Client, worker: &Worker) -> bool {
         (_, true) => timeouts.idle,
         (_, false) => DRAIN_GRACE,
     };
-    client.timer.set_idle(worker.now() + patience);
+    client.timer.set_idle(client.idle_since + patience);
     client.input.resize(BufferSize::Medium);
     poll_fn(|cx| match client.stream.poll_receive(cx, &mut client.input) {
         Poll::Ready(Ok(count)) => Poll::Ready(count > 0),

@@ -15,20 +15,16 @@ use crate::output;
 /// Stands for standard input.
 const STDIN: &str = "-";
 
-fn load(file: &Path) -> Result<Loaded, Diagnostics> {
+fn load(file: &Path) -> anyhow::Result<Result<Loaded, Diagnostics>> {
     let environment = |name: &str| std::env::var(name).ok();
     if file != Path::new(STDIN) {
-        return base_model::load_file(file, &environment, &catalog());
+        return Ok(base_model::load_file(file, &environment, &catalog()));
     }
     let mut source = Vec::new();
     // One byte more than allowed: what is too long is then refused with the message that says so.
     let read = std::io::stdin().take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut source);
-    if let Err(error) = read {
-        // Half a configuration is not checked as if it were a whole one.
-        output::say(&format!("aya: standard input cannot be read: {error}\n"));
-        source.clear();
-    }
-    base_model::load_bytes(&source, "stdin", &environment, &catalog())
+    read.context("standard input cannot be read")?;
+    Ok(base_model::load_bytes(&source, "stdin", &environment, &catalog()))
 }
 
 /// Colours on a terminal only.
@@ -43,7 +39,7 @@ fn refuse(diagnostics: &Diagnostics) -> ExitCode {
 
 /// Says everything that is wrong with a configuration.
 pub(crate) fn check(file: &Path, json: bool) -> anyhow::Result<ExitCode> {
-    let result = load(file);
+    let result = load(file)?;
     let (found, code) = match &result {
         Ok(loaded) => (&loaded.warnings, ExitCode::SUCCESS),
         Err(diagnostics) => (diagnostics, ExitCode::from(2)),
@@ -70,7 +66,7 @@ pub(crate) fn fmt(file: &Path, full: bool, write: bool) -> anyhow::Result<ExitCo
         output::say("aya: standard input cannot be written to; leave out --write\n");
         return Ok(ExitCode::from(2));
     }
-    let loaded = match load(file) {
+    let loaded = match load(file)? {
         Ok(loaded) => loaded,
         Err(diagnostics) => return Ok(refuse(&diagnostics)),
     };
@@ -95,7 +91,7 @@ pub(crate) fn schema() -> anyhow::Result<ExitCode> {
 
 /// Says what differs between two configurations.
 pub(crate) fn diff(before: &Path, after: &Path, json: bool) -> anyhow::Result<ExitCode> {
-    let (before, after) = match (load(before), load(after)) {
+    let (before, after) = match (load(before)?, load(after)?) {
         (Ok(before), Ok(after)) => (before, after),
         (Err(diagnostics), _) | (_, Err(diagnostics)) => return Ok(refuse(&diagnostics)),
     };

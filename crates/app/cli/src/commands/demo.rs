@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use app_node::{AdminState, Node, Overrides, catalog};
+use app_node::{AdminState, Health, Node, Overrides, catalog};
 use base_model::model::LogLevel;
 
 use crate::demo::{self, DemoNode, DemoOptions, EndpointView};
@@ -51,15 +51,14 @@ impl DemoNode for Shown {
 }
 
 fn view(endpoint: app_node::EndpointView) -> EndpointView {
-    let state = match (endpoint.state, endpoint.ejected_until_ms) {
-        (AdminState::Ready, None) => match endpoint.health {
-            app_node::Health::Up => "up",
-            app_node::Health::Down => "down",
-            app_node::Health::Unchecked => "unchecked",
-        },
-        (AdminState::Ready, Some(_)) => "ejected",
-        (AdminState::Drain, _) => "drain",
-        (AdminState::Maintenance, _) => "maintenance",
+    // Checks outweigh an ejection: whatever becomes of it, an endpoint that is down stays out.
+    let state = match (endpoint.state, endpoint.health, endpoint.ejected_until_ms) {
+        (AdminState::Drain, ..) => "drain",
+        (AdminState::Maintenance, ..) => "maintenance",
+        (AdminState::Ready, Health::Down, _) => "down",
+        (AdminState::Ready, Health::Unchecked, _) => "unchecked",
+        (AdminState::Ready, Health::Up, Some(_)) => "ejected",
+        (AdminState::Ready, Health::Up, None) => "up",
     };
     EndpointView {
         name: endpoint.address,

@@ -96,7 +96,12 @@ async fn serve(node: &Node, file: &Path, mut signals: Signals) -> anyhow::Result
     loop {
         tokio::select! {
             () = &mut following => break,
-            _ = signals.hangup.recv() => app_node::apply_file(node, file).await,
+            // A configuration that is slow to take up does not put off the end.
+            _ = signals.hangup.recv() => tokio::select! {
+                () = app_node::apply_file(node, file) => {}
+                _ = signals.terminate.recv() => break,
+                _ = signals.interrupt.recv() => break,
+            },
             _ = signals.reopen.recv() => node.reopen_logs(),
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,

@@ -117,7 +117,10 @@ fn not_an_address(text: &str) -> Result<(), Fault> {
     if let Some((scheme, rest)) = text.split_once("://") {
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let host = host.rsplit('@').next().unwrap_or_default();
-        return fault(&format!("it begins with `{scheme}://`"), format!("write host and port only: `{host}`"));
+        return fault(
+            &format!("it begins with `{scheme}://`"),
+            format!("write host and port only: `{host}`"),
+        );
     }
     if text.contains('%') {
         let help = "write the address without a zone: `[fe80::1]:8080`, quoted in YAML";

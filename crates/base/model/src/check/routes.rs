@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use serde_json::Value as Json;
 
 use super::checker::{Checker, Names, ReadRoute};
+use super::extent::Extent;
 use super::listeners::networks;
 use super::parse;
 use crate::diagnostic::{Span, did_you_mean, listed};
@@ -26,6 +27,7 @@ pub(super) fn check(
 ) -> (Vec<document::Route>, Vec<Route>) {
     let top = Place::ROOT.key("routes");
     let mut seen = Seen::default();
+    let mut extent = Extent::default();
     let (mut complete, mut routes) = (Vec::new(), Vec::new());
     for (index, document) in documents.into_iter().enumerate() {
         let place = top.index(index);
@@ -36,6 +38,7 @@ pub(super) fn check(
         if let Some(route) = route {
             // Conditions that were refused are not there to tell routes apart.
             let whole = read.clean && checker.errors() == before;
+            extent.add(checker, &route, &place);
             seen.add(checker, &route, (document.name.is_some(), whole), &place);
             routes.push(route);
         }

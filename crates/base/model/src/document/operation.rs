@@ -156,7 +156,7 @@ impl From<AccessForm> for Access {
     }
 }
 
-/// Keeps earlier configurations.
+/// Keeps earlier configurations on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct History {

@@ -48,7 +48,9 @@ fn unquoted_star(line: &str, start: Position, info: &str) -> Option<Diagnostic> 
     let (message, help) = if !name.is_empty() && name.chars().all(is_name) {
         (
             format!("there is no anchor `&{name}` in front of the alias `{text}`"),
-            format!("quote it if it is a text: `\"{text}\"`; else put `&{name}` before the value it stands for"),
+            format!(
+                "quote it if it is a text: `\"{text}\"`; else put `&{name}` before the value it stands for"
+            ),
         )
     } else {
         (

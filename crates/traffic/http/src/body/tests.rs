@@ -119,7 +119,7 @@ fn chunked_bodies_are_decoded_up_to_their_last_byte() {
 #[test]
 fn trailers_are_kept_without_those_that_must_not_be() {
     let input = "0\r\nX-Checksum: 1\r\nContent-Length: 5\r\nHost: b\r\nETag: e\r\nAuthorization: x\r\n\
-                 Transfer-Encoding: chunked\r\nX-Forwarded-User: root\r\nProxy-X: y\r\nX-Empty:\r\n\r\n";
+                 Transfer-Encoding: chunked\r\nX-Forwarded-User: root\r\nX_Forwarded_User: root\r\nX_Real_IP: z\r\nProxy_Y: y\r\nProxy-X: y\r\nX-Empty:\r\n\r\n";
     let (_, taken, trailers) = decode(Framing::Chunked, input.as_bytes()).unwrap();
     assert_eq!(taken, input.len());
     let expected = [("X-Checksum", "1"), ("ETag", "e"), ("X-Empty", "")];

@@ -81,10 +81,15 @@ impl Fields {
     }
 
     /// Drops the lines that are only taken for one of this set, or for a field whose name begins so.
+    #[inline]
     pub(crate) fn remove_alike_to_any(&mut self, set: u64, prefix: &[u8]) {
-        if !self.has_underscores() {
-            return;
+        if self.has_underscores() {
+            self.remove_some_alike(set, prefix);
         }
+    }
+
+    #[cold]
+    fn remove_some_alike(&mut self, set: u64, prefix: &[u8]) {
         self.retain(|known, name| {
             let is_alike = || {
                 known_alike(name).is_some_and(|alike| alike.bit() & set != 0)

@@ -93,7 +93,7 @@ impl Fields {
 
     /// Whether this is the name of an unknown field, and can mean nothing else. Gateways to CGI-like interfaces read `_` as
     /// `-`, and so take `Content_Length` for a framing field.
-    #[inline]
+    #[inline(never)]
     fn allows_unknown(&mut self, name: &[u8]) -> bool {
         match examine(name) {
             Some(Letters::Plain) => true,

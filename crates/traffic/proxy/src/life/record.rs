@@ -12,7 +12,9 @@ impl Life<'_> {
         let exchange = &mut *self.exchange;
         let record = &mut exchange.record;
         record.bytes_received += exchange.up.body_bytes;
-        let duration = self.worker.now() - record.started;
+        let now = self.worker.now();
+        self.client.idle_since = now;
+        let duration = now - record.started;
         let meters = self.view.route_meters(record.route, &self.worker.shard);
         meters.answered(record.status);
         meters.duration.record(duration);

@@ -125,6 +125,7 @@ impl Door {
             Box::new(TcpSocket::new(stream)),
             peer,
             Rc::clone(listener),
+            self.worker.now(),
         );
         spawn_local(async move { serve_connection(&counted.worker, client).await });
     }

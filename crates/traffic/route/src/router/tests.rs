@@ -279,7 +279,14 @@ fn no_way_around_a_guarded_path() {
 /// What the guide advises where an endpoint reads `%2F` and `;` in its own way.
 #[test]
 fn an_expression_keeps_other_spellings_of_a_guarded_path_out() {
-    let routes = [route("h", "~ .*(;|%2F).*"), route("h", "/admin/**"), route("h", ""), route("", "")];
+    let routes = [
+        route("h", "~ .*(;|%2F).*"),
+        route("h", "/admin/**"),
+        route("h", "/files/admin/**"),
+        route("h", "~ /files(/.*)?"),
+        route("h", ""),
+        route("", ""),
+    ];
     let router = Router::compile(&routes).unwrap();
     for (raw, expected) in [
         ("/admin;/x", 0),
@@ -290,7 +297,10 @@ fn an_expression_keeps_other_spellings_of_a_guarded_path_out() {
         ("/admin/x", 1),
         // The segments fit, so the expression is not asked: it is guarded in any reading.
         ("/admin/x;y", 1),
-        ("/x", 2),
+        ("/files/admin/x", 2),
+        ("/files/admin;/x", 0),
+        ("/files/x", 3),
+        ("/x", 4),
     ] {
         let path = normalise(raw.as_bytes()).unwrap();
         let ask = Ask::of("h", "");
