@@ -113,12 +113,7 @@ impl Workers {
         for worker in &self.commands {
             let _ = worker.send(Command::Drain);
         }
-        let ended = async {
-            while !self.have_ended() {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        };
-        tokio::time::timeout(patience, ended).await.is_ok() || self.cut().await
+        self.end_within(patience).await || self.cut().await
     }
 
     /// Ends what is left, so that it is logged. Always false: not all could finish.
@@ -126,13 +121,17 @@ impl Workers {
         for worker in &self.commands {
             let _ = worker.send(Command::Cut);
         }
+        self.end_within(CUT_PATIENCE).await;
+        false
+    }
+
+    async fn end_within(&self, patience: Duration) -> bool {
         let ended = async {
             while !self.have_ended() {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
-        let _ = tokio::time::timeout(CUT_PATIENCE, ended).await;
-        false
+        tokio::time::timeout(patience, ended).await.is_ok()
     }
 
     fn have_ended(&self) -> bool {

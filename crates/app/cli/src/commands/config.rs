@@ -18,13 +18,13 @@ const STDIN: &str = "-";
 fn load(file: &Path) -> anyhow::Result<Result<Loaded, Diagnostics>> {
     let environment = |name: &str| std::env::var(name).ok();
     if file != Path::new(STDIN) {
-        return Ok(base_model::load_file(file, &environment, &catalog()));
+        return Ok(base_model::check_file(file, &environment, &catalog()));
     }
     let mut source = Vec::new();
     // One byte more than allowed: what is too long is then refused with the message that says so.
     let read = std::io::stdin().take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut source);
     read.context("standard input cannot be read")?;
-    Ok(base_model::load_bytes(&source, "stdin", &environment, &catalog()))
+    Ok(base_model::check_bytes(&source, "stdin", &environment, &catalog()))
 }
 
 /// Colours on a terminal only.
