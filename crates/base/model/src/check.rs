@@ -13,6 +13,7 @@ mod routes;
 mod shape;
 mod synonyms;
 mod union;
+mod variables;
 
 pub(crate) use checker::{Secrets, Surroundings};
 pub(crate) use meaning::{Checked, check};

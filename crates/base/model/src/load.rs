@@ -12,7 +12,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Position, Problems, Span};
 use crate::document::{Document, KindCatalog};
 use crate::limits::MAX_SOURCE_BYTES;
 use crate::model::Model;
-use crate::{output, text};
+use crate::text;
 
 /// A configuration that can be used.
 #[derive(Clone, Debug)]
@@ -84,9 +84,9 @@ fn source_text(source: &str, file_name: &str, reading: Reading<'_>) -> Result<Lo
     };
     let failed = problems.errors() > 0;
     let diagnostics = problems.finish(file_name, source);
-    match (checked, root) {
-        (Some(Checked { document, model }), Some(root)) if !failed => {
-            let shown = output::without_variables(&root, &document).map(Arc::new);
+    match checked {
+        Some(Checked { document, shown, model }) if !failed => {
+            let shown = shown.map(Arc::new);
             Ok(Loaded { document, model, warnings: diagnostics, source: source.into(), shown })
         }
         _ => Err(diagnostics),

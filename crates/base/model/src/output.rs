@@ -4,10 +4,8 @@ mod comments;
 mod diff;
 mod format;
 mod reference;
-mod variables;
 mod writer;
 
 pub use diff::{Change, ChangeKind, diff};
 pub use format::{FormatError, format, render_full};
 pub use reference::reference_markdown;
-pub(crate) use variables::without_variables;

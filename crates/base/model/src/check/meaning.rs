@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 
 use super::checker::{Checker, Names, ReadRoute, Surroundings};
 use super::shape::{Shape, item_span};
+use super::variables::without_variables;
 use super::{listeners, operation, pools, routes};
 use crate::diagnostic::{Diagnostic, Problems, Span};
 use crate::document::{Document, schema};
@@ -14,6 +15,8 @@ use crate::text::{Node, Place};
 /// What came out.
 pub(crate) struct Checked {
     pub(crate) document: Document,
+    /// The document with references to variables in place of their values; `None` if there are none.
+    pub(crate) shown: Option<Json>,
     pub(crate) model: Model,
 }
 
@@ -38,8 +41,11 @@ pub(crate) fn check(
     document.routes = route_documents;
     let operation = operation::check(&mut checker, &document);
     let operation = operation?;
-    (problems.errors() == 0)
-        .then(|| Checked { document, model: Model { listeners, routes, pools, operation } })
+    (problems.errors() == 0).then(|| Checked {
+        shown: without_variables(root, &document),
+        document,
+        model: Model { listeners, routes, pools, operation },
+    })
 }
 
 /// Everything but the routes, as far as it has the right shape.

@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span as ParserSpan, StrInput};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span as ParserSpan, StrInput};
 
 use super::node::{Entry, Node, Scalar, Value};
-use super::syntax::{bracketed_address, syntax_diagnostic, unquoted_address};
+use super::syntax::{bracketed_address, position, syntax_diagnostic, too_deep, unquoted_address};
 use super::{Environment, substitute};
 use crate::diagnostic::{Diagnostic, Position, Problems, Span};
 use crate::limits::{MAX_ALIAS_BYTES, MAX_ALIAS_NODES, MAX_DEPTH, MAX_NODES};
@@ -317,12 +317,6 @@ impl<'s> CharacterIndex<'s> {
     }
 }
 
-pub(super) fn too_deep(span: Span) -> Diagnostic {
-    Diagnostic::error("too-deep", format!("lists and maps are nested deeper than {MAX_DEPTH}"))
-        .at(span)
-        .help("no setting needs that depth; is a bracket missing?")
-}
-
 fn too_large(span: ParserSpan, what: &str) -> Diagnostic {
     Diagnostic::error("too-large", format!("the document holds {what}")).at(convert(span)).help(
         "nothing that big is needed to balance traffic; write it without aliases of aliases, or split it",
@@ -331,12 +325,4 @@ fn too_large(span: ParserSpan, what: &str) -> Diagnostic {
 
 fn convert(span: ParserSpan) -> Span {
     Span { start: position(span.start), end: position(span.end) }
-}
-
-/// The parser counts lines from 1 and columns from 0.
-pub(super) fn position(marker: Marker) -> Position {
-    Position {
-        line: u32::try_from(marker.line().max(1)).unwrap_or(u32::MAX),
-        column: u32::try_from(marker.col()).unwrap_or(u32::MAX).saturating_add(1),
-    }
 }

@@ -1,9 +1,9 @@
 //! What is wrong with a text that is not YAML, in terms of what was probably meant.
 
-use saphyr_parser::ScanError;
+use saphyr_parser::{Marker, ScanError};
 
-use super::reader::{position, too_deep};
 use crate::diagnostic::{Diagnostic, Position, Span, lines};
+use crate::limits::MAX_DEPTH;
 
 /// Says what is wrong with the syntax in terms of the text where that can be told.
 pub(super) fn syntax_diagnostic(source: &str, error: &ScanError) -> Diagnostic {
@@ -104,4 +104,18 @@ fn beginnings(line: &str) -> impl Iterator<Item = (usize, &str)> {
 fn on_line(line: u32, column: usize, width: usize) -> Span {
     let start = Position { line, column: u32::try_from(column).unwrap_or(u32::MAX) };
     Span { start, end: start }.part(0, width)
+}
+
+pub(super) fn too_deep(span: Span) -> Diagnostic {
+    Diagnostic::error("too-deep", format!("lists and maps are nested deeper than {MAX_DEPTH}"))
+        .at(span)
+        .help("no setting needs that depth; is a bracket missing?")
+}
+
+/// The parser counts lines from 1 and columns from 0.
+pub(super) fn position(marker: Marker) -> Position {
+    Position {
+        line: u32::try_from(marker.line().max(1)).unwrap_or(u32::MAX),
+        column: u32::try_from(marker.col()).unwrap_or(u32::MAX).saturating_add(1),
+    }
 }

@@ -188,8 +188,7 @@ impl Life<'_> {
             self.awaits_continue = false;
         }
         if wanted {
-            hygiene::strip_hop_by_hop(self.exchange.response.fields_mut());
-            hygiene::strip_forbidden_framing(self.exchange.response.fields_mut(), status);
+            hygiene::strip_interim(self.exchange.response.fields_mut(), status);
             self.exchange.to_client.clear();
             self.exchange.response.encode(&mut self.exchange.to_client);
             self.exchange.record.bytes_sent += self.exchange.to_client.len() as u64;

@@ -58,8 +58,7 @@ impl Life<'_> {
 
     /// The same for a 101, which keeps what names the new protocol.
     pub(super) fn identify_switch(&mut self) {
-        hygiene::strip_keeping_upgrade(self.exchange.response.fields_mut());
-        hygiene::strip_forbidden_framing(self.exchange.response.fields_mut(), 101);
+        hygiene::strip_interim(self.exchange.response.fields_mut(), 101);
         self.put_own_request_id();
     }
 

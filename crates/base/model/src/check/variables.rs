@@ -6,7 +6,7 @@ use crate::document::Document;
 use crate::text::{Node, Scalar, Value};
 
 /// The document as JSON with `${NAME}` for every value that was put in; `None` if there was none.
-pub(crate) fn without_variables(root: &Node, document: &Document) -> Option<Json> {
+pub(super) fn without_variables(root: &Node, document: &Document) -> Option<Json> {
     if !has_variables(root) {
         return None;
     }
