@@ -8,7 +8,7 @@ use anyhow::Context;
 use app_node::catalog;
 use base_model::diagnostic::Colour;
 use base_model::limits::MAX_SOURCE_BYTES;
-use base_model::{Diagnostics, Loaded};
+use base_model::{Diagnostics, FormatError, Loaded};
 
 use crate::output;
 
@@ -20,11 +20,16 @@ fn load(file: &Path) -> anyhow::Result<Result<Loaded, Diagnostics>> {
     if file != Path::new(STDIN) {
         return Ok(base_model::check_file(file, &environment, &catalog()));
     }
+    Ok(base_model::check_bytes(&read(std::io::stdin())?, "stdin", &environment, &catalog()))
+}
+
+fn read(from: impl std::io::Read) -> anyhow::Result<Vec<u8>> {
     let mut source = Vec::new();
     // One byte more than allowed: what is too long is then refused with the message that says so.
-    let read = std::io::stdin().take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut source);
-    read.context("standard input cannot be read")?;
-    Ok(base_model::check_bytes(&source, "stdin", &environment, &catalog()))
+    from.take(MAX_SOURCE_BYTES as u64 + 1)
+        .read_to_end(&mut source)
+        .context("the configuration cannot be read")?;
+    Ok(source)
 }
 
 /// Colours on a terminal only.
@@ -66,14 +71,9 @@ pub(crate) fn fmt(file: &Path, full: bool, write: bool) -> anyhow::Result<ExitCo
         output::say("aya: standard input cannot be written to; leave out --write\n");
         return Ok(ExitCode::from(2));
     }
-    let loaded = match load(file)? {
-        Ok(loaded) => loaded,
+    let text = match if full { spell_out(file)? } else { lay_out(file)? } {
+        Ok(text) => text,
         Err(diagnostics) => return Ok(refuse(&diagnostics)),
-    };
-    let text = if full {
-        base_model::render_full(&loaded.document)
-    } else {
-        base_model::format(&loaded.source, loaded.warnings.file())?
     };
     if write {
         std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
@@ -81,6 +81,32 @@ pub(crate) fn fmt(file: &Path, full: bool, write: bool) -> anyhow::Result<ExitCo
         output::print(&text)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The full form, which needs a configuration that is valid.
+fn spell_out(file: &Path) -> anyhow::Result<Result<String, Diagnostics>> {
+    Ok(load(file)?.map(|loaded| base_model::render_full(&loaded.document)))
+}
+
+/// The canonical form, which needs YAML only: neither secrets nor variables, nor a configuration that is complete.
+fn lay_out(file: &Path) -> anyhow::Result<Result<String, Diagnostics>> {
+    let source = if file == Path::new(STDIN) {
+        read(std::io::stdin())?
+    } else {
+        match std::fs::File::open(file) {
+            Ok(file) => read(file)?,
+            Err(_) => return spell_out(file),
+        }
+    };
+    let Ok(source) = std::str::from_utf8(&source) else {
+        return Ok(base_model::check_bytes(&source, &file.display().to_string(), &|_| None, &catalog())
+            .map(|loaded| loaded.source.to_string()));
+    };
+    match base_model::format(source, &file.display().to_string()) {
+        Ok(text) => Ok(Ok(text)),
+        Err(FormatError::Unreadable(diagnostics)) => Ok(Err(diagnostics)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Prints the JSON Schema.

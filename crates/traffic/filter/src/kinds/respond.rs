@@ -70,7 +70,8 @@ impl HandlerKind for Respond {
         }
         // RFC 9110 §15.3.5, §15.3.6, §15.4.5.
         if matches!(status, 204 | 205 | 304) && !body.is_empty() {
-            return Err(SettingsError::at(["body"], format!("an answer with status {status} has no body")));
+            return Err(SettingsError::at(["body"], format!("an answer with status {status} has no body"))
+                .suggest("leave out the body"));
         }
         if headers.keys().any(|name| name.eq_ignore_ascii_case(CONTENT_TYPE)) {
             return Err(SettingsError::at(["headers"], "`content-type` has a place of its own")
