@@ -100,6 +100,11 @@ impl Fields {
         Self { bytes: Vec::new(), lines: Vec::new(), present: 0, repeated: 0 }
     }
 
+    /// Bytes of memory held.
+    pub fn capacity_bytes(&self) -> usize {
+        self.bytes.capacity() + self.lines.capacity() * size_of::<Line>()
+    }
+
     /// Forgets all fields and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();

@@ -9,18 +9,15 @@ pub const FRESH_LENGTH: usize = 32;
 /// Longest id that is taken over: room for the ids of the large load balancers and for a path of two UUIDs.
 pub const MAX_LENGTH: usize = 128;
 
-/// The id of a request, without a heap allocation.
-#[derive(Clone, Copy, Debug)]
+/// The id of a request. One that is made needs no heap allocation.
+#[derive(Clone, Debug)]
 pub struct RequestId(Text);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Text {
     Fresh([u8; FRESH_LENGTH]),
-    Sent { bytes: [u8; MAX_LENGTH], length: u8 },
+    Sent(Box<[u8]>),
 }
-
-// Its length fits.
-const _: () = assert!(MAX_LENGTH <= u8::MAX as usize);
 
 impl RequestId {
     /// A fresh id.
@@ -30,12 +27,7 @@ impl RequestId {
 
     /// The id that somebody sent, if it is acceptable: see [`is_acceptable`].
     pub fn accept(id: &[u8]) -> Option<Self> {
-        if !is_acceptable(id) {
-            return None;
-        }
-        let mut bytes = [0; MAX_LENGTH];
-        bytes.get_mut(..id.len())?.copy_from_slice(id);
-        Some(Self(Text::Sent { bytes, length: u8::try_from(id.len()).ok()? }))
+        is_acceptable(id).then(|| Self(Text::Sent(id.into())))
     }
 
     /// The id of a request: that in the field `header` if it `is_trusted` and acceptable, else a fresh one. The field
@@ -69,7 +61,7 @@ impl RequestId {
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Text::Fresh(bytes) => bytes,
-            Text::Sent { bytes, length } => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Text::Sent(bytes) => bytes,
         }
     }
 

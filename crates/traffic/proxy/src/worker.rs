@@ -13,12 +13,12 @@ use traffic_balance::{EndpointId, EndpointState, Transition};
 use traffic_net::BufferPool;
 
 use crate::plan::{Plan, PlanError};
-use crate::relay::Exchange;
+use crate::relay::{Exchange, Shelves};
 use crate::timers::Timers;
 use crate::upstream::Reach;
 use crate::view::View;
 
-/// Scratch memory kept for requests to come: for as many as a busy worker has under way at once. Some 4 KiB each.
+/// Exchanges kept for requests to come: as many as a busy worker has under way at once. Some 1 KiB each.
 const KEPT_EXCHANGES: usize = 1024;
 /// How long a connection without a request may linger when the worker drains: long enough for a request that is already on
 /// its way.
@@ -57,6 +57,7 @@ pub(crate) struct Worker {
         reason = "they are moved in and out with every request, so they move as pointers"
     )]
     exchanges: RefCell<Vec<Box<Exchange>>>,
+    shelves: Shelves,
     connections: Cell<usize>,
     draining: Cell<bool>,
     drained: Notify,
@@ -81,6 +82,7 @@ impl Worker {
             failures,
             reaches: RefCell::default(),
             exchanges: RefCell::default(),
+            shelves: Shelves::default(),
             connections: Cell::new(0),
             draining: Cell::new(false),
             drained: Notify::new(),
@@ -127,12 +129,18 @@ impl Worker {
         }
     }
 
-    /// Scratch memory for a request.
-    pub(crate) fn borrow_exchange(&self) -> Box<Exchange> {
-        self.exchanges.borrow_mut().pop().unwrap_or_default()
+    /// Whether requests are logged.
+    pub(crate) fn logs(&self) -> bool {
+        self.access.borrow().is_some()
     }
 
-    /// Takes scratch memory back, unless it has grown out of proportion.
+    /// Memory for a request.
+    pub(crate) fn borrow_exchange(&self) -> Box<Exchange> {
+        let kept = self.exchanges.borrow_mut().pop();
+        kept.unwrap_or_else(|| Box::new(Exchange::new(&self.shelves)))
+    }
+
+    /// Takes memory back, unless it has grown out of proportion.
     pub(crate) fn return_exchange(&self, mut exchange: Box<Exchange>) {
         let mut kept = self.exchanges.borrow_mut();
         if kept.len() < KEPT_EXCHANGES && exchange.reset() {

@@ -166,7 +166,7 @@ impl BodyReader {
     }
 
     /// The trailers, once the body is done; without those that must not be trailers.
-    pub const fn trailers(&self) -> &Fields {
+    pub fn trailers(&self) -> &Fields {
         self.trailers.fields()
     }
 }

@@ -6,28 +6,43 @@ use crate::limits::MAX_TRAILER_BYTES;
 
 /// Collects the trailer section, which may be split anywhere, and then its fields.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Trailers {
+pub(super) struct Trailers(Option<Box<Collected>>);
+
+/// What there is of them. In a box of its own, because few bodies have any.
+#[derive(Clone, Debug, Default)]
+struct Collected {
     /// The section, with the CRLF before it; empty while nothing but a whole final line was seen.
     section: Vec<u8>,
     fields: Fields,
 }
 
+static NONE: Fields = Fields::new();
+
 impl Trailers {
-    pub(super) const fn fields(&self) -> &Fields {
-        &self.fields
+    pub(super) fn fields(&self) -> &Fields {
+        self.0.as_ref().map_or(&NONE, |collected| &collected.fields)
     }
 
     pub(super) fn clear(&mut self) {
-        self.section.clear();
-        self.fields.clear();
+        if let Some(collected) = &mut self.0 {
+            collected.section.clear();
+            collected.fields.clear();
+        }
     }
 
     /// Takes bytes from the front of `input`; gives how many, and whether the section is complete.
     pub(super) fn read(&mut self, input: &[u8]) -> Result<(usize, bool), HttpError> {
+        let has_begun = self.0.as_ref().is_some_and(|collected| !collected.section.is_empty());
         // The common case: no trailers, in one piece.
-        if self.section.is_empty() && input.starts_with(b"\r\n") {
+        if !has_begun && input.starts_with(b"\r\n") {
             return Ok((2, true));
         }
+        self.0.get_or_insert_default().read(input)
+    }
+}
+
+impl Collected {
+    fn read(&mut self, input: &[u8]) -> Result<(usize, bool), HttpError> {
         if self.section.is_empty() {
             self.section.extend_from_slice(b"\r\n");
         }

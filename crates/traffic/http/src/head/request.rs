@@ -32,6 +32,11 @@ impl RequestHead {
         Self::default()
     }
 
+    /// Bytes of memory held.
+    pub fn capacity_bytes(&self) -> usize {
+        self.fields.capacity_bytes()
+    }
+
     /// Forgets the message and keeps the memory.
     pub fn clear(&mut self) {
         self.forget();

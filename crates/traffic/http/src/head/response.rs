@@ -47,6 +47,11 @@ impl ResponseHead {
         self.line = Some(line);
     }
 
+    /// Bytes of memory held.
+    pub fn capacity_bytes(&self) -> usize {
+        self.fields.capacity_bytes()
+    }
+
     /// Forgets the message and keeps the memory.
     pub fn clear(&mut self) {
         self.forget();

@@ -77,7 +77,7 @@ impl Life<'_> {
     }
 
     /// Sends the request to one endpoint until the head of its final answer, or of a switch of protocols, has come.
-    async fn attempt(&mut self, turn: &Turn, local: &LocalPool) -> Result<Connection, Broken> {
+    async fn attempt(&mut self, turn: &Turn, local: &LocalPool) -> Result<Box<Connection>, Broken> {
         self.exchange.record.attempts += 1;
         if self.unnamed {
             // HTTP/1.0 may leave the host out; the HTTP/1.1 that is spoken to endpoints may not.
@@ -109,7 +109,7 @@ impl Life<'_> {
         }
     }
 
-    async fn connect(&mut self, turn: &Turn, local: &LocalPool) -> Result<Connection, Broken> {
+    async fn connect(&mut self, turn: &Turn, local: &LocalPool) -> Result<Box<Connection>, Broken> {
         let failed = |failure: Failure| Broken { fault: Fault::Endpoint, failure };
         let address: SocketAddr = turn
             .state
@@ -141,9 +141,16 @@ impl Life<'_> {
     /// Writes out the head, and what is kept of the body if it was sent before.
     fn prepare_request(&mut self) -> Result<(), Broken> {
         let exchange = &mut *self.exchange;
-        exchange.to_endpoint.clear();
-        exchange.response.clear();
-        exchange.request.encode(&mut exchange.to_endpoint);
+        exchange.reply.give_back();
+        exchange.to_endpoint.truncate(exchange.up.head_bytes());
+        if exchange.to_endpoint.is_empty() || self.unnamed {
+            exchange.to_endpoint.clear();
+            exchange.request.encode(&mut exchange.to_endpoint);
+            exchange.up.keep_head(exchange.to_endpoint.len());
+        }
+        if !self.unnamed {
+            exchange.request.give_back();
+        }
         if exchange.up.has_begun() {
             let rewound = exchange.up.rewind(&mut exchange.to_endpoint, &exchange.replay);
             rewound
@@ -160,8 +167,8 @@ impl Life<'_> {
                 (transfer.sent, result)
             };
             result?;
-            let status = self.exchange.response.status();
-            if !self.exchange.response.is_interim() {
+            let status = self.exchange.reply.head.status();
+            if !self.exchange.reply.head.is_interim() {
                 let latency = self.worker.now().since(sent);
                 self.exchange.record.first_byte = Some(latency);
                 local.meters.first_byte.record(latency);
@@ -188,32 +195,32 @@ impl Life<'_> {
             self.awaits_continue = false;
         }
         if wanted {
-            hygiene::strip_interim(self.exchange.response.fields_mut(), status);
-            self.exchange.to_client.clear();
-            self.exchange.response.encode(&mut self.exchange.to_client);
-            self.exchange.record.bytes_sent += self.exchange.to_client.len() as u64;
+            let reply = &mut *self.exchange.reply;
+            hygiene::strip_interim(reply.head.fields_mut(), status);
+            reply.head.encode(&mut reply.out);
+            self.exchange.record.bytes_sent += reply.out.len() as u64;
             let deadline = self.worker.now() + self.client.listener.settings.timeouts.send_progress;
-            let sent = self.client.send(&self.exchange.to_client, deadline.min(self.deadline)).await;
+            let sent = self.client.send(&self.exchange.reply.out, deadline.min(self.deadline)).await;
             let gone = |error| Failure::with(Reason::ClientClosed, error);
             sent.map_err(|error| Broken { fault: Fault::Client, failure: gone(error) })?;
         }
-        self.exchange.response.clear();
+        self.exchange.reply.give_back();
         Ok(())
     }
 
     /// Relays the final answer, then decides what becomes of the two connections.
     async fn relay(
         &mut self,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         turn: &Turn,
         local: &LocalPool,
         route: &RoutePlan,
     ) -> Result<Ending, Failure> {
         self.exchange.record.endpoint = Some(turn.reach());
-        if self.exchange.response.is_switching() {
+        if self.exchange.reply.head.is_switching() {
             return self.switch(connection, turn, local, route).await;
         }
-        let framing = match self.exchange.response.framing(self.method) {
+        let framing = match self.exchange.reply.head.framing(self.method) {
             Ok(framing) => framing,
             Err(error) => {
                 let broken = Broken { fault: Fault::Endpoint, failure: Failure::bad_response(&error) };
@@ -221,19 +228,19 @@ impl Life<'_> {
                 return Err(broken.failure);
             }
         };
-        let persists = self.exchange.response.persists() && framing != Framing::UntilClose;
-        self.exchange.down.reset(framing, answer::client_framing(framing, self.version));
+        let persists = self.exchange.reply.head.persists() && framing != Framing::UntilClose;
+        self.exchange.reply.body.reset(framing, answer::client_framing(framing, self.version));
         self.prepare_response(persists, framing, route);
-        let head_bytes = self.exchange.to_client.len() as u64;
+        let head_bytes = self.exchange.reply.out.len() as u64;
         let result = {
             let mut transfer = self.transfer(&mut connection, local);
             poll_fn(|cx| transfer.poll_answer(cx)).await
         };
-        self.exchange.record.bytes_sent += head_bytes + self.exchange.down.body_bytes;
+        self.exchange.record.bytes_sent += head_bytes + self.exchange.reply.body.body_bytes;
         if let Err(broken) = result {
             self.note_failure(&broken, turn, local);
             // What breaks before anything of it was sent can still be answered properly.
-            self.begun = self.exchange.down.has_sent();
+            self.begun = self.exchange.reply.body.has_sent();
             return Err(broken.failure);
         }
         self.note_success(turn, local);
@@ -258,21 +265,20 @@ impl Life<'_> {
         if !route.filters.is_empty() {
             self.filter_response(route);
         }
-        let exchange = &mut *self.exchange;
+        let reply = &mut *self.exchange.reply;
         if answer::client_framing(framing, self.version) == Framing::Chunked {
-            exchange.response.fields_mut().set("transfer-encoding", b"chunked");
+            reply.head.fields_mut().set("transfer-encoding", b"chunked");
         }
-        answer::put_connection(&mut exchange.response, self.version, self.closes);
-        exchange.to_client.clear();
-        exchange.response.encode(&mut exchange.to_client);
-        exchange.record.status = exchange.response.status();
+        answer::put_connection(&mut reply.head, self.version, self.closes);
+        reply.head.encode(&mut reply.out);
+        self.exchange.record.status = reply.head.status();
         self.begun = true;
     }
 
     /// Follows the endpoint into another protocol, if the client asked for it.
     async fn switch(
         &mut self,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         turn: &Turn,
         local: &LocalPool,
         route: &RoutePlan,
@@ -287,11 +293,10 @@ impl Life<'_> {
         }
         self.identify_switch();
         self.filter_response(route);
-        let exchange = &mut *self.exchange;
-        exchange.to_client.clear();
-        exchange.response.encode(&mut exchange.to_client);
-        exchange.record.status = exchange.response.status();
-        exchange.record.bytes_sent += exchange.to_client.len() as u64;
+        let (reply, record) = (&mut *self.exchange.reply, &mut self.exchange.record);
+        reply.head.encode(&mut reply.out);
+        record.status = reply.head.status();
+        record.bytes_sent += reply.out.len() as u64;
         self.begun = true;
         self.note_success(turn, local);
         let (up, down) = tunnel(self.client, &mut connection, self.exchange, self.worker.clock).await;

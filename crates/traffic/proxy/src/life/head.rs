@@ -53,7 +53,6 @@ impl Life<'_> {
                 self.client.input.consume(used);
                 // The answer may take its time; meanwhile another request can use the storage.
                 self.client.input.release();
-                self.exchange.largest_head = used as u64;
                 self.exchange.record.bytes_received += used as u64;
                 Ok(true)
             }
@@ -65,6 +64,9 @@ impl Life<'_> {
         let exchange = &mut *self.exchange;
         let request = &exchange.request;
         exchange.asked.note(request);
+        if self.worker.logs() {
+            exchange.asked.note_client(request.fields());
+        }
         (self.method, self.version) = (request.method(), request.version());
         let framing = request.framing().map_err(|error| Failure::bad_request(&error))?;
         exchange.up.reset(framing, framing);

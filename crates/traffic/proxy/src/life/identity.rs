@@ -41,12 +41,15 @@ impl Life<'_> {
             }
             None => RequestId::fresh(rng),
         });
-        TraceContext::ensure(request.fields_mut(), SAMPLES_NEW_TRACES, rng);
+        let trace = TraceContext::ensure(request.fields_mut(), SAMPLES_NEW_TRACES, rng);
+        if self.worker.logs() {
+            self.exchange.asked.note_trace(&trace);
+        }
     }
 
     /// Rewrites the head of an endpoint's final answer for the client.
     pub(super) fn identify_response(&mut self) {
-        let response = &mut self.exchange.response;
+        let response = &mut self.exchange.reply.head;
         let (status, version) = (response.status(), response.version());
         hygiene::strip_hop_by_hop(response.fields_mut());
         hygiene::strip_forbidden_framing(response.fields_mut(), status);
@@ -58,13 +61,14 @@ impl Life<'_> {
 
     /// The same for a 101, which keeps what names the new protocol.
     pub(super) fn identify_switch(&mut self) {
-        hygiene::strip_interim(self.exchange.response.fields_mut(), 101);
+        hygiene::strip_interim(self.exchange.reply.head.fields_mut(), 101);
         self.put_own_request_id();
     }
 
     fn put_own_request_id(&mut self) {
         let header = self.client.listener.settings.request_id.header.as_deref();
-        put_request_id(&mut self.exchange.response, header, self.exchange.record.request_id.as_ref());
+        let exchange = &mut *self.exchange;
+        put_request_id(&mut exchange.reply.head, header, exchange.record.request_id.as_ref());
     }
 
     /// Tells the client the request's id with an answer of Aya's own.

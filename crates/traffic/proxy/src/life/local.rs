@@ -68,7 +68,7 @@ impl Life<'_> {
     pub(super) fn filter_response(&mut self, route: &RoutePlan) {
         let context = context!(self, route);
         for filter in route.filters.iter().rev() {
-            filter.response_head(&context, &mut self.exchange.response);
+            filter.response_head(&context, &mut self.exchange.reply.head);
         }
     }
 
@@ -94,13 +94,13 @@ impl Life<'_> {
         self.closes |= unread || self.worker.is_draining();
         self.worker.date.put(&mut answer.head);
         self.put_request_id(&mut answer.head);
-        self.exchange.to_client.clear();
-        answer::encode(&mut answer, self.method, self.version, self.closes, &mut self.exchange.to_client);
+        self.exchange.reply.out.clear();
+        answer::encode(&mut answer, self.method, self.version, self.closes, &mut self.exchange.reply.out);
         self.begun = true;
         self.exchange.record.status = answer.head.status();
-        self.exchange.record.bytes_sent += self.exchange.to_client.len() as u64;
+        self.exchange.record.bytes_sent += self.exchange.reply.out.len() as u64;
         let deadline = self.worker.now() + self.client.listener.settings.timeouts.send_progress;
-        let sent = self.client.send(&self.exchange.to_client, deadline).await;
+        let sent = self.client.send(&self.exchange.reply.out, deadline).await;
         sent.map_err(|error| match error.kind() {
             std::io::ErrorKind::TimedOut => Reason::ClientSendTimeout.into(),
             _ => Failure::with(Reason::ClientClosed, error),

@@ -2,7 +2,7 @@
 
 use base_kit::WallClock;
 use base_signal::AccessRecord;
-use traffic_http::{KnownField, Version};
+use traffic_http::Version;
 
 use crate::life::Life;
 
@@ -24,13 +24,13 @@ impl Life<'_> {
         if let Some(reason) = record.reason {
             self.worker.count_failure(reason);
         }
-        if self.worker.access.borrow().is_some() {
+        if self.worker.logs() {
             self.log(duration);
         }
     }
 
     fn log(&self, duration: std::time::Duration) {
-        let (record, asked, request) = (&self.exchange.record, &self.exchange.asked, &self.exchange.request);
+        let (record, asked) = (&self.exchange.record, &self.exchange.asked);
         let plan = &self.view.plan;
         let pool = record.pool.and_then(|index| plan.pools.get(index)).map(|pool| &*pool.settings.name);
         let line = AccessRecord {
@@ -38,7 +38,7 @@ impl Life<'_> {
             request_id: record.id(),
             client: record.client,
             listener: &self.client.listener.settings.name,
-            method: request.method_bytes(),
+            method: asked.method(),
             host: asked.host(),
             path: asked.path(),
             query: asked.query(),
@@ -54,9 +54,9 @@ impl Life<'_> {
             duration,
             connect: record.connect,
             first_byte: record.first_byte,
-            user_agent: request.fields().get(KnownField::UserAgent),
-            referer: request.fields().find("referer"),
-            trace_id: request.fields().get(KnownField::Traceparent).and_then(|value| value.get(3..35)),
+            user_agent: asked.user_agent(),
+            referer: asked.referer(),
+            trace_id: asked.trace_id(),
         };
         if let Some(access) = &mut *self.worker.access.borrow_mut() {
             access.record(&line);

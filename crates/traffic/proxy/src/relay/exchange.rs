@@ -1,4 +1,4 @@
-//! Scratch memory for one request and its answer, lent by the worker.
+//! What a request under way holds.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
@@ -8,89 +8,151 @@ use base_kit::Moment;
 use base_signal::Reason;
 use traffic_balance::EndpointId;
 use traffic_http::request_id::RequestId;
-use traffic_http::{Fields, Framing, RequestHead, ResponseHead};
+use traffic_http::trace_context::TraceContext;
+use traffic_http::{Fields, Framing, KnownField, RequestHead, ResponseHead};
 
+use crate::relay::lent::{Lent, Reuse, Shelf};
 use crate::relay::pump::{Pump, Replay};
 use crate::upstream::Reach;
 
-/// Scratch that has grown above this is given back to the allocator: many of them are kept.
-const KEPT_BYTES: usize = 32 << 10;
-/// Heads above this make their store grow, which is then not kept either.
-const KEPT_HEAD_BYTES: u64 = 8 << 10;
+/// Memory that has grown above this is given back to the allocator: many of each kind are kept.
+const KEPT_BYTES: usize = 16 << 10;
 
-/// Scratch memory for one request and its answer. All of it is used again, so that a request allocates nothing.
+/// What requests borrow from their worker.
 #[derive(Default)]
+pub(crate) struct Shelves {
+    requests: Shelf<RequestHead>,
+    replies: Shelf<Reply>,
+}
+
+/// A request and its answer. All of its memory is used again, so that a request allocates nothing.
 pub(crate) struct Exchange {
-    pub(crate) request: RequestHead,
-    pub(crate) response: ResponseHead,
+    /// Until it is written out; or longer, if it may have to be written differently.
+    pub(crate) request: Lent<RequestHead>,
+    /// From the first byte of the answer on.
+    pub(crate) reply: Lent<Reply>,
     /// The request's body on its way up.
     pub(crate) up: Pump,
-    /// The answer's body on its way down.
-    pub(crate) down: Pump,
-    /// Bytes on their way to the endpoint: the head, then re-framed body.
+    /// Bytes for the endpoint: the head, then re-framed body.
     pub(crate) to_endpoint: Vec<u8>,
-    /// Bytes on their way to the client.
-    pub(crate) to_client: Vec<u8>,
     /// The beginning of the request body, in case it has to be sent again.
     pub(crate) replay: Replay,
     /// Endpoints tried for this request.
     pub(crate) tried: Vec<EndpointId>,
     pub(crate) asked: Asked,
-    /// Bytes of the largest head that was read into it.
-    pub(crate) largest_head: u64,
     pub(crate) record: Record,
+}
+
+/// An answer on its way.
+#[derive(Default)]
+pub(crate) struct Reply {
+    pub(crate) head: ResponseHead,
+    pub(crate) body: Pump,
+    /// Bytes on their way to the client: the head, then re-framed body.
+    pub(crate) out: Vec<u8>,
 }
 
 /// What the client asked for, whatever filters make of it.
 #[derive(Default)]
 pub(crate) struct Asked {
-    /// Host, then path and query, as received.
+    /// What is kept, one after the other.
     bytes: Vec<u8>,
-    host_end: usize,
-    path_end: usize,
+    method: Place,
+    host: Place,
+    path: Place,
+    query: Option<Place>,
+    user_agent: Option<Place>,
+    referer: Option<Place>,
+    trace_id: Option<Place>,
     /// The normal form of the path, where it differs from the one received.
-    normal: Vec<u8>,
+    normal: Option<Place>,
 }
+
+/// A part of what is kept: where it begins and ends. Heads have limits far below 4 GiB.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place(u32, u32);
 
 impl Asked {
     /// Keeps what the head asks for.
     pub(crate) fn note(&mut self, request: &RequestHead) {
         self.clear();
-        self.bytes.extend_from_slice(request.host());
-        self.host_end = self.bytes.len();
-        self.bytes.extend_from_slice(request.path_and_query());
-        self.path_end = self.host_end + request.path().len();
+        self.method = self.keep(request.method_bytes());
+        self.host = self.keep(request.host());
+        self.path = self.keep(request.path());
+        self.query = request.query().map(|query| self.keep(query));
+    }
+
+    /// Keeps what the log tells of the client.
+    pub(crate) fn note_client(&mut self, fields: &Fields) {
+        self.user_agent = fields.get(KnownField::UserAgent).map(|value| self.keep(value));
+        self.referer = fields.find("referer").map(|value| self.keep(value));
+    }
+
+    /// Keeps the trace that the request belongs to.
+    pub(crate) fn note_trace(&mut self, trace: &TraceContext) {
+        self.trace_id = Some(self.keep(trace.trace_id().as_bytes()));
     }
 
     /// Keeps the normal form of the path.
     pub(crate) fn note_normal(&mut self, path: &[u8]) {
-        self.normal.extend_from_slice(path);
+        self.normal = Some(self.keep(path));
+    }
+
+    /// The method; empty if there was no request line.
+    pub(crate) fn method(&self) -> &[u8] {
+        self.at(self.method)
     }
 
     /// The authority, port included; empty if there was none.
     pub(crate) fn host(&self) -> &[u8] {
-        self.bytes.get(..self.host_end).unwrap_or_default()
+        self.at(self.host)
     }
 
     /// The path as received, without query.
     pub(crate) fn path(&self) -> &[u8] {
-        self.bytes.get(self.host_end..self.path_end).unwrap_or_default()
+        self.at(self.path)
     }
 
     /// The path as it was matched.
     pub(crate) fn matched_path(&self) -> &[u8] {
-        if self.normal.is_empty() { self.path() } else { &self.normal }
+        self.at(self.normal.unwrap_or(self.path))
     }
 
     /// Behind the question mark.
     pub(crate) fn query(&self) -> Option<&[u8]> {
-        self.bytes.get(self.path_end + 1..)
+        self.query.map(|place| self.at(place))
+    }
+
+    /// The client's software, as it says.
+    pub(crate) fn user_agent(&self) -> Option<&[u8]> {
+        self.user_agent.map(|place| self.at(place))
+    }
+
+    /// Where the client came from, as it says.
+    pub(crate) fn referer(&self) -> Option<&[u8]> {
+        self.referer.map(|place| self.at(place))
+    }
+
+    /// The trace that the request belongs to.
+    pub(crate) fn trace_id(&self) -> Option<&[u8]> {
+        self.trace_id.map(|place| self.at(place))
+    }
+
+    fn keep(&mut self, value: &[u8]) -> Place {
+        let end = |bytes: &Vec<u8>| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let start = end(&self.bytes);
+        self.bytes.extend_from_slice(value);
+        Place(start, end(&self.bytes))
+    }
+
+    fn at(&self, Place(start, end): Place) -> &[u8] {
+        self.bytes.get(start as usize..end as usize).unwrap_or_default()
     }
 
     fn clear(&mut self) {
-        self.bytes.clear();
-        self.normal.clear();
-        (self.host_end, self.path_end) = (0, 0);
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        *self = Self { bytes, ..Self::default() };
     }
 }
 
@@ -143,21 +205,47 @@ impl Record {
 }
 
 impl Exchange {
+    /// One that borrows from these shelves.
+    pub(crate) fn new(shelves: &Shelves) -> Self {
+        Self {
+            request: shelves.requests.lend(),
+            reply: shelves.replies.lend(),
+            up: Pump::default(),
+            to_endpoint: Vec::new(),
+            replay: Replay::default(),
+            tried: Vec::new(),
+            asked: Asked::default(),
+            record: Record::default(),
+        }
+    }
+
     /// Makes it as new, with its memory kept. False if it has grown so much that it should not be kept.
     pub(crate) fn reset(&mut self) -> bool {
-        self.request.clear();
-        self.response.clear();
+        self.request.give_back();
+        self.reply.give_back();
         self.up.reset(Framing::Empty, Framing::Empty);
-        self.down.reset(Framing::Empty, Framing::Empty);
         self.to_endpoint.clear();
-        self.to_client.clear();
         self.replay.start(0, false);
         self.tried.clear();
         self.asked.clear();
         self.record = Record::default();
-        let largest_head = std::mem::take(&mut self.largest_head);
-        let held = self.to_endpoint.capacity() + self.to_client.capacity() + self.replay.capacity();
-        held <= KEPT_BYTES && largest_head <= KEPT_HEAD_BYTES
+        self.to_endpoint.capacity() + self.replay.capacity() + self.asked.bytes.capacity() <= KEPT_BYTES
+    }
+}
+
+impl Reuse for RequestHead {
+    fn renew(&mut self) -> bool {
+        self.clear();
+        self.capacity_bytes() <= KEPT_BYTES
+    }
+}
+
+impl Reuse for Reply {
+    fn renew(&mut self) -> bool {
+        self.head.clear();
+        self.body.reset(Framing::Empty, Framing::Empty);
+        self.out.clear();
+        self.head.capacity_bytes() + self.out.capacity() <= KEPT_BYTES
     }
 }
 

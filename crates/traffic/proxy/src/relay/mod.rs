@@ -1,10 +1,11 @@
 //! Moving bytes between a client and an endpoint.
 
 mod exchange;
+mod lent;
 mod pump;
 mod transfer;
 mod tunnel;
 
-pub(crate) use exchange::{Exchange, Lookup};
+pub(crate) use exchange::{Exchange, Lookup, Shelves};
 pub(crate) use transfer::{Broken, Fault, Transfer};
 pub(crate) use tunnel::tunnel;

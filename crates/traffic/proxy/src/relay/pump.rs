@@ -93,6 +93,8 @@ pub(crate) struct Pump {
     reframes: bool,
     /// Bytes of `out` that were sent.
     out_sent: usize,
+    /// Bytes at the front of `out` that stay when they are sent.
+    head_bytes: usize,
     /// Bytes at the front of the source's buffer that go out as they are, after `out`.
     direct: usize,
     /// The source's body is complete, and `out` and `direct` hold the rest of it.
@@ -119,7 +121,7 @@ pub(crate) struct Ends<'a> {
     pub(crate) source: &'a mut dyn Stream,
     pub(crate) input: &'a mut Buffer,
     pub(crate) sink: &'a mut dyn Stream,
-    /// What is to be sent first: the head, then re-framed bytes. Empty when all is sent.
+    /// What is to be sent first: the head, then re-framed bytes. When all is sent, what [`Pump::keep_head`] keeps is left.
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) replay: Option<&'a mut Replay>,
 }
@@ -133,6 +135,7 @@ impl Pump {
             to,
             reframes: matches!(from, Framing::Chunked) || matches!(to, Framing::Chunked),
             out_sent: 0,
+            head_bytes: 0,
             direct: 0,
             ended: false,
             finished: false,
@@ -154,7 +157,8 @@ impl Pump {
         self.writer = BodyWriter::new(to);
         self.to = to;
         self.reframes = matches!(from, Framing::Chunked) || matches!(to, Framing::Chunked);
-        (self.out_sent, self.direct, self.body_bytes, self.progress) = (0, 0, 0, 0);
+        (self.out_sent, self.head_bytes, self.direct) = (0, 0, 0);
+        (self.body_bytes, self.progress) = (0, 0);
         (self.ended, self.finished, self.sent) = (false, false, false);
         self.waits_for = Side::Source;
     }
@@ -162,6 +166,16 @@ impl Pump {
     /// How the sink gets the body.
     pub(crate) const fn framing(&self) -> Framing {
         self.to
+    }
+
+    /// Has so many bytes at the front of `out` stay there when they are sent, in case they must be sent again.
+    pub(crate) const fn keep_head(&mut self, bytes: usize) {
+        self.head_bytes = bytes;
+    }
+
+    /// Bytes at the front of `out` that stay.
+    pub(crate) const fn head_bytes(&self) -> usize {
+        self.head_bytes
     }
 
     /// Whether anything was done with it yet.
@@ -216,10 +230,10 @@ impl Pump {
     /// Decodes what lies in the source's buffer into `out`, or marks it to be sent directly. True if the source has to
     /// send more before there is anything else to decode.
     fn gather(&mut self, ends: &mut Ends<'_>) -> Result<bool, PumpError> {
-        while self.direct == 0 && ends.out.len() < GATHER_BYTES && !self.ended {
+        while self.direct == 0 && self.gathered(ends) < GATHER_BYTES && !self.ended {
             let filled = ends.input.filled();
             // What is copied is bounded by what `out` may hold; the rest stays where it is.
-            let window = if self.reframes { GATHER_BYTES - ends.out.len() } else { filled.len() };
+            let window = if self.reframes { GATHER_BYTES - self.gathered(ends) } else { filled.len() };
             let input = filled.get(..window).unwrap_or(filled);
             let is_all = input.len() == filled.len();
             let (used, event) = self.reader.read(input).map_err(PumpError::Malformed)?;
@@ -239,7 +253,7 @@ impl Pump {
                     self.body_bytes += length as u64;
                     self.progress += 1;
                     let frame = self.writer.frame(length).map_err(PumpError::Malformed)?;
-                    if self.reframes || (length <= COPY_BYTES && !ends.out.is_empty()) {
+                    if self.reframes || (length <= COPY_BYTES && ends.out.len() > self.out_sent) {
                         if let Some(replay) = &mut ends.replay {
                             replay.keep(data);
                         }
@@ -268,6 +282,11 @@ impl Pump {
         let trailers = (!trailers.is_empty()).then_some(trailers);
         // Only a re-framed body has something to add, and it never has direct bytes in front of it.
         self.writer.finish(trailers, out)
+    }
+
+    /// Bytes behind the head in `out`.
+    fn gathered(&self, ends: &Ends<'_>) -> usize {
+        ends.out.len().saturating_sub(self.head_bytes)
     }
 
     fn poll_flush(
@@ -304,8 +323,8 @@ impl Pump {
             self.direct -= sent - of_head;
             ends.input.consume(sent - of_head);
         }
-        ends.out.clear();
-        self.out_sent = 0;
+        ends.out.truncate(self.head_bytes);
+        self.out_sent = ends.out.len();
         Poll::Ready(Ok(()))
     }
 

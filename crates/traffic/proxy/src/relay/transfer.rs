@@ -149,10 +149,9 @@ impl<'a> Transfer<'a> {
         };
         loop {
             if !self.connection.input.is_empty() {
-                let parsed = self.exchange.response.parse(self.connection.input.filled(), &limits);
+                let parsed = self.exchange.reply.head.parse(self.connection.input.filled(), &limits);
                 match parsed.map_err(|error| Broken::bad_head(&error))? {
                     Some(used) => {
-                        self.exchange.largest_head = self.exchange.largest_head.max(used as u64);
                         self.connection.input.consume(used);
                         return Poll::Ready(Ok(()));
                     }
@@ -183,14 +182,15 @@ impl<'a> Transfer<'a> {
     /// Relays the answer's body, and what is left of the request's, until the answer is complete.
     pub(crate) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         self.poll_up(cx)?;
+        let reply = &mut *self.exchange.reply;
         let mut ends = Ends {
             source: &mut *self.connection.stream,
             input: &mut self.connection.input,
             sink: &mut *self.client.stream,
-            out: &mut self.exchange.to_client,
+            out: &mut reply.out,
             replay: None,
         };
-        match self.exchange.down.poll(cx, &mut ends) {
+        match reply.body.poll(cx, &mut ends) {
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
             Poll::Ready(Err(PumpError::Sink(error))) => {
                 Poll::Ready(Err(Broken::client(Failure::with(Reason::ClientClosed, error))))
@@ -202,7 +202,7 @@ impl<'a> Transfer<'a> {
                 Poll::Ready(Err(Broken::endpoint(Failure::with(Reason::ResponseBroken, error))))
             }
             Poll::Pending => {
-                if self.exchange.down.waits_for() == Side::Source {
+                if self.exchange.reply.body.waits_for() == Side::Source {
                     self.poll_client_gone(cx)?;
                 }
                 self.poll_deadline(cx, Phase::Answer)
@@ -254,7 +254,7 @@ impl<'a> Transfer<'a> {
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>, phase: Phase) -> Poll<Result<(), Broken>> {
-        let (up, down) = (&self.exchange.up, &self.exchange.down);
+        let (up, down) = (&self.exchange.up, &self.exchange.reply.body);
         let progress = Progress {
             up: up.progress,
             up_finished: up.is_finished() || self.up_broken.is_some(),
@@ -296,7 +296,7 @@ impl<'a> Transfer<'a> {
     }
 
     fn owed(&self, progress: Progress, phase: Phase) -> Owed {
-        let (up, down) = (&self.exchange.up, &self.exchange.down);
+        let (up, down) = (&self.exchange.up, &self.exchange.reply.body);
         let (pool, client) = (&self.pool.timeouts, &self.client.listener.settings.timeouts);
         let client_owes_body = !progress.up_finished && up.waits_for() == Side::Source;
         let owed = |span, reason, by| Owed { span, reason, by };

@@ -52,7 +52,7 @@ impl Way {
 }
 
 /// Relays bytes both ways until both sides have ended, one breaks, or nothing has moved for the idle time. What lies in the
-/// buffers goes first, behind what `to_client` holds. Gives the bytes moved up and down.
+/// buffers goes first, behind what the reply's `out` holds. Gives the bytes moved up and down.
 pub(crate) async fn tunnel(
     client: &mut Client,
     connection: &mut Connection,
@@ -76,7 +76,7 @@ pub(crate) async fn tunnel(
             &mut *connection.stream,
             &mut connection.input,
             &mut *client.stream,
-            &mut exchange.to_client,
+            &mut exchange.reply.out,
         );
         match (upward, downward) {
             (Poll::Ready(Err(())), _) | (_, Poll::Ready(Err(()))) => return Poll::Ready(()),

@@ -7,7 +7,7 @@ use base_kit::Moment;
 use base_signal::Gauge;
 use traffic_net::{Buffer, BufferPool, BufferSize, Stream, TcpSocket};
 
-/// An open connection to an endpoint, busy or idle.
+/// An open connection to an endpoint, busy or idle. Boxed, because it is passed around with every request.
 pub(crate) struct Connection {
     pub(crate) stream: Box<dyn Stream>,
     /// What the endpoint has sent and was not yet used.
@@ -24,7 +24,11 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Connects. The caller limits the time.
-    pub(crate) async fn open(address: SocketAddr, buffers: &BufferPool, open: &Gauge) -> io::Result<Self> {
+    pub(crate) async fn open(
+        address: SocketAddr,
+        buffers: &BufferPool,
+        open: &Gauge,
+    ) -> io::Result<Box<Self>> {
         let socket = match address {
             SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4(),
             SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6(),
@@ -32,14 +36,14 @@ impl Connection {
         socket.set_nodelay(true)?;
         let stream = socket.connect(address).await?;
         open.add(1);
-        Ok(Self {
+        Ok(Box::new(Self {
             stream: Box::new(TcpSocket::new(stream)),
             input: Buffer::new(buffers.clone(), BufferSize::Large),
             reused: false,
             is_suspect: false,
             idle_since: Moment::ZERO,
             open: open.clone(),
-        })
+        }))
     }
 }
 

@@ -21,7 +21,8 @@ const SUSPECT_FOR: Duration = Duration::from_millis(10);
 pub(crate) struct Reach {
     pub(crate) state: Arc<EndpointState>,
     pub(crate) meters: EndpointMeters,
-    idle: RefCell<Vec<Connection>>,
+    #[expect(clippy::vec_box, reason = "they move in and out with every request, so they move as pointers")]
+    idle: RefCell<Vec<Box<Connection>>>,
 }
 
 impl Reach {
@@ -32,13 +33,13 @@ impl Reach {
 
     /// The connection that became idle last, if it is still open and silent as far as is known. The last one, so that surplus
     /// connections grow old and are closed.
-    pub(crate) fn take_idle(&self, now: Moment) -> Option<Connection> {
+    pub(crate) fn take_idle(&self, now: Moment) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
         loop {
             let is_settled = |connection: &Connection| {
                 !connection.is_suspect || now.since(connection.idle_since) >= SUSPECT_FOR
             };
-            let place = idle.iter().rposition(is_settled)?;
+            let place = idle.iter().rposition(|connection| is_settled(connection))?;
             let mut connection = idle.remove(place);
             if connection.stream.is_quiet() {
                 return Some(connection);
@@ -47,7 +48,7 @@ impl Reach {
     }
 
     /// Keeps a connection for the next request, unless there are enough.
-    pub(crate) fn keep(&self, mut connection: Connection, max_idle: u32, now: Moment) {
+    pub(crate) fn keep(&self, mut connection: Box<Connection>, max_idle: u32, now: Moment) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < usize::try_from(max_idle).unwrap_or(usize::MAX) {
             connection.input.release();
