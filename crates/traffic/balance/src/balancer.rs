@@ -8,6 +8,7 @@ use base_kit::{KindInfo, Moment, Rng};
 use serde::de::DeserializeOwned;
 
 use crate::endpoint::{EndpointId, EndpointState};
+use crate::hash;
 
 /// An endpoint that may take traffic.
 #[derive(Clone, Debug)]
@@ -25,13 +26,32 @@ pub struct Member {
 pub struct RequestFacts {
     /// The client's address, as trusted proxies report it.
     pub client: IpAddr,
+    /// A hash of what [`FactsNeeded::key`] names, made by [`hash_key`]; `None` if the request does not have it.
+    pub key: Option<u64>,
+}
+
+/// What in a request two requests must have in common to go to the same endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// The first line of this field.
+    Header(String),
+    /// This cookie.
+    Cookie(String),
+    /// This parameter of the query.
+    Query(String),
+    /// The path, without query.
+    Path,
+    /// The host, without port.
+    Host,
 }
 
 /// Which of the [`RequestFacts`] a balancer looks at. Others need not be worked out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FactsNeeded {
     /// [`RequestFacts::client`].
     pub client: bool,
+    /// What [`RequestFacts::key`] is made from.
+    pub key: Option<KeySource>,
 }
 
 /// What became of a request that a balancer placed.
@@ -39,23 +59,19 @@ pub struct FactsNeeded {
 pub enum Feedback {
     /// It is being sent.
     Started,
-    /// The answer began.
+    /// The head of the final answer has come.
     FirstByte {
-        /// Since `Started`.
-        latency: Duration,
-    },
-    /// The answer is complete.
-    Finished {
-        /// Since `Started`.
+        /// Since the request was sent.
         latency: Duration,
         /// Of the answer.
         status: u16,
+        /// How long the endpoint asks to be spared (`Retry-After` of a 429 or 503).
+        retry_after: Option<Duration>,
     },
+    /// The answer is complete.
+    Finished,
     /// There was no complete answer.
-    Failed {
-        /// Since `Started`.
-        latency: Duration,
-    },
+    Failed,
 }
 
 /// Chooses endpoints. One instance serves one pool on one worker.
@@ -79,7 +95,7 @@ pub trait Balancer {
     ) -> Option<usize>;
 
     /// Tells what became of a request. The endpoint may have left the members since.
-    fn feedback(&mut self, endpoint: EndpointId, event: Feedback, now: Moment) {
+    fn feedback(&mut self, endpoint: &EndpointState, event: Feedback, now: Moment) {
         let _ = (endpoint, event, now);
     }
 
@@ -100,6 +116,11 @@ pub trait BalancerKind: Sync {
     /// # Errors
     /// When the settings are not what the schema and the kind's own rules ask for.
     fn build(&self, settings: &serde_json::Value) -> Result<Box<dyn Balancer>, SettingsError>;
+}
+
+/// The hash of a key, for [`RequestFacts::key`]. The same in every process, so that all instances agree.
+pub fn hash_key(key: impl IntoIterator<Item = u8>) -> u64 {
+    hash::bytes(key)
 }
 
 /// Settings that a kind does not accept.

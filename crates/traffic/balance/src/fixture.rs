@@ -11,7 +11,8 @@ use crate::balancer::{Balancer, Member, RequestFacts};
 use crate::pool::PoolState;
 
 /// A request of some client.
-pub(crate) const CLIENT: RequestFacts = RequestFacts { client: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)) };
+pub(crate) const CLIENT: RequestFacts =
+    RequestFacts { client: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), key: None };
 
 /// The endpoint `10.0.x.y:80`.
 pub(crate) fn endpoint(number: usize, weight: u32) -> Endpoint {

@@ -19,6 +19,7 @@ mod balancer;
 mod endpoint;
 #[cfg(test)]
 mod fixture;
+mod hash;
 pub mod kinds;
 mod pool;
 mod reference;
@@ -26,7 +27,8 @@ mod registry;
 mod transition;
 
 pub use balancer::{
-    Balancer, BalancerKind, FactsNeeded, Feedback, Member, RequestFacts, SettingsError, read_settings,
+    Balancer, BalancerKind, FactsNeeded, Feedback, KeySource, Member, RequestFacts, SettingsError, hash_key,
+    read_settings,
 };
 pub use endpoint::{AdminState, EndpointId, EndpointState, Health, InFlight};
 pub use pool::{MAX_ENDPOINTS_PER_POOL, MAX_WEIGHT, PoolChangeError, PoolState};

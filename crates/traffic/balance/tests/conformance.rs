@@ -8,10 +8,9 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use base_kit::{Moment, Rng, SeededRng};
-use traffic_balance::{Balancer, BalancerKind, Feedback, InFlight, RequestFacts, kinds};
+use traffic_balance::{Balancer, BalancerKind, Feedback, InFlight, RequestFacts, hash_key, kinds};
 
 use play::{Play, endpoint, pool};
 
@@ -23,7 +22,8 @@ fn build(kind: &dyn BalancerKind) -> Box<dyn Balancer> {
 }
 
 fn client(number: u64) -> RequestFacts {
-    RequestFacts { client: IpAddr::from((number as u32).to_be_bytes()) }
+    let client = IpAddr::from((number as u32).to_be_bytes());
+    RequestFacts { client, key: Some(hash_key(number.to_be_bytes())) }
 }
 
 fn each_kind(test: impl Fn(&dyn BalancerKind, &str)) {
@@ -82,7 +82,7 @@ fn an_empty_pool_gives_nobody() {
             balancer.check_invariants();
         }
         assert_eq!(balancer.pick(&client(1), &[], Moment::ZERO, &mut rng), None, "{name} after all left");
-        balancer.feedback(members[0].id, Feedback::Failed { latency: Duration::ZERO }, Moment::ZERO);
+        balancer.feedback(&members[0].state, Feedback::Failed, Moment::ZERO);
         balancer.check_invariants();
     });
 }

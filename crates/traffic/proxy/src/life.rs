@@ -1,5 +1,6 @@
 //! The life of a request, from its head to its record. `docs/design/life-of-a-request.md` tells the same in prose.
 
+mod facts;
 mod forward;
 mod head;
 mod identity;

@@ -119,7 +119,7 @@ impl Condition {
                 request.query.is_some_and(|query| any_query_value(query, &condition.name, accept))
             }),
             Self::Cookie(condition) => {
-                condition.holds(|accept| any_cookie_value(request, &condition.name, accept))
+                condition.holds(|accept| any_cookie_value(request.fields, &condition.name, accept))
             }
         }
     }

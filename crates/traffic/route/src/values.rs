@@ -1,13 +1,13 @@
 //! Named values in a request: query parameters and cookies.
 
 use crate::normal::triplet;
-use crate::request::RequestView;
+use crate::request::FieldLookup;
 
 /// Decoded on the stack up to this size: longer than nearly every value, small enough for any stack.
 const STACK_BYTES: usize = 256;
 
 /// Offers the decoded values of a query parameter, until `accept` takes one. Names are decoded too; `+` is a space.
-pub(crate) fn any_query_value(query: &[u8], name: &str, accept: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+pub fn any_query_value(query: &[u8], name: &str, accept: &mut dyn FnMut(&[u8]) -> bool) -> bool {
     query.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).any(|pair| {
         let (own, value) = split_pair(pair);
         decoded(own).eq(name.bytes()) && with_decoded(value, accept)
@@ -15,12 +15,8 @@ pub(crate) fn any_query_value(query: &[u8], name: &str, accept: &mut dyn FnMut(&
 }
 
 /// Offers the values of a cookie, without quotes around them, until `accept` takes one (RFC 6265 §4.2.1).
-pub(crate) fn any_cookie_value(
-    request: &RequestView<'_>,
-    name: &str,
-    accept: &mut dyn FnMut(&[u8]) -> bool,
-) -> bool {
-    request.fields.any_value("cookie", &mut |line| {
+pub fn any_cookie_value(fields: &dyn FieldLookup, name: &str, accept: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    fields.any_value("cookie", &mut |line| {
         line.split(|&byte| byte == b';').any(|pair| {
             let (own, value) = split_pair(pair.trim_ascii());
             own.trim_ascii_end() == name.as_bytes() && accept(without_quotes(value.trim_ascii_start()))
@@ -79,7 +75,6 @@ pub(crate) fn with_merged_slashes<T>(path: &[u8], look: impl FnOnce(&[u8]) -> T)
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
 
     use super::*;
 
@@ -105,18 +100,9 @@ mod tests {
     #[test]
     fn cookies_are_found_in_every_line() {
         let fields = vec![("Cookie", "a=1; beta=\"true\" ;c"), ("cookie", "beta=2")];
-        let request = RequestView {
-            listener: 0,
-            host: b"",
-            method: b"GET",
-            path: b"/",
-            query: None,
-            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            fields: &fields,
-        };
         let values = |name: &str| {
             let mut values = Vec::new();
-            any_cookie_value(&request, name, &mut |value| {
+            any_cookie_value(&fields, name, &mut |value| {
                 values.push(String::from_utf8_lossy(value).into_owned());
                 false
             });

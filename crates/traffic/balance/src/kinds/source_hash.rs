@@ -15,6 +15,7 @@ use crate::balancer::{
     Balancer, BalancerKind, FactsNeeded, Member, RequestFacts, SettingsError, read_settings,
 };
 use crate::endpoint::EndpointId;
+use crate::hash::{self, mix};
 
 /// The kind.
 pub(super) struct SourceHashKind;
@@ -98,14 +99,14 @@ impl Balancer for SourceHash {
         self.entries.clear();
         let entry = |member: &Member| Entry {
             id: member.id,
-            name_hash: hash_name(member.state.name()),
+            name_hash: hash::bytes(member.state.name().bytes()),
             weight: f64::from(member.weight),
         };
         self.entries.extend(members.iter().map(entry));
     }
 
     fn needs(&self) -> FactsNeeded {
-        FactsNeeded { client: true }
+        FactsNeeded { client: true, key: None }
     }
 
     fn pick(
@@ -143,20 +144,6 @@ fn score(key: u64, entry: &Entry) -> f64 {
     -entry.weight / unit.ln()
 }
 
-/// FNV-1a, then mixed: names differ in few characters.
-fn hash_name(name: &str) -> u64 {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    mix(name.bytes().fold(0xcbf2_9ce4_8422_2325, step))
-}
-
-/// The finaliser of SplitMix64 (Steele, Lea and Flood 2014): every input bit changes every output bit half of the time.
-const fn mix(mut bits: u64) -> u64 {
-    bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,7 +158,7 @@ mod tests {
     }
 
     fn pick(balancer: &mut dyn Balancer, client: &str) -> usize {
-        let request = RequestFacts { client: client.parse().unwrap() };
+        let request = RequestFacts { client: client.parse().unwrap(), key: None };
         balancer.pick(&request, &[], Moment::ZERO, &mut SeededRng::new(0)).unwrap()
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use base_kit::{Moment, Rng, SeededRng};
 use base_model::model::{Connections, Endpoint, Host, KindSettings, PassiveCheck, Pool, PoolTimeouts};
 use traffic_balance::{
-    Balancer, EndpointId, EndpointState, Feedback, InFlight, Member, PoolState, RequestFacts,
+    Balancer, EndpointId, EndpointState, Feedback, InFlight, Member, PoolState, RequestFacts, hash_key,
 };
 
 /// The endpoint `10.0.x.y:80`.
@@ -112,25 +112,24 @@ impl Play {
         if self.running.len() >= self.at_once {
             self.finish_one();
         }
-        let client = IpAddr::from((self.rng.next_u64() as u32).to_be_bytes());
-        let request = RequestFacts { client };
+        let number = self.rng.next_u64();
+        let client = IpAddr::from((number as u32).to_be_bytes());
+        let request = RequestFacts { client, key: Some(hash_key(number.to_be_bytes())) };
         let picked = self.balancer.pick(&request, &[], self.now, &mut self.rng);
         assert_eq!(picked.is_none(), self.members.is_empty(), "somebody is picked if anybody is there");
         let member = &self.members[picked?];
         self.running.extend(InFlight::begin(&member.state, u32::MAX));
         self.seen.insert(member.id, Arc::clone(&member.state));
-        self.balancer.feedback(member.id, Feedback::Started, self.now);
+        self.balancer.feedback(&member.state, Feedback::Started, self.now);
         picked
     }
 
     fn finish_one(&mut self) {
         let ended = self.running.swap_remove(self.rng.below(self.running.len() as u64) as usize);
         let latency = Duration::from_millis(1 + self.rng.below(20));
-        let event = match self.rng.below(10) {
-            0 => Feedback::Failed { latency },
-            _ => Feedback::Finished { latency, status: 200 },
-        };
-        self.balancer.feedback(ended.id(), Feedback::FirstByte { latency }, self.now);
-        self.balancer.feedback(ended.id(), event, self.now);
+        let answered = Feedback::FirstByte { latency, status: 200, retry_after: None };
+        self.balancer.feedback(&ended, answered, self.now);
+        let event = if self.rng.below(10) == 0 { Feedback::Failed } else { Feedback::Finished };
+        self.balancer.feedback(&ended, event, self.now);
     }
 }

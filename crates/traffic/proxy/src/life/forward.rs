@@ -11,6 +11,7 @@ use crate::answer;
 use crate::client::Ending;
 use crate::failure::Failure;
 use crate::life::Life;
+use crate::life::facts::{balance_key, retry_after};
 use crate::plan::RoutePlan;
 use crate::relay::{Broken, Fault, Transfer, tunnel};
 use crate::timers::{Expired, within};
@@ -29,11 +30,12 @@ impl Life<'_> {
             self.exchange.request.set_host(host.as_bytes());
         }
         self.unnamed = self.exchange.request.host().is_empty();
+        let facts = self.facts(local);
         self.exchange.replay.start(local.settings.replay_bytes, self.method.is_idempotent());
         let mut last: Option<Failure> = None;
         let mut left = route.route.attempts;
         while left > 0 {
-            let turn = match self.next_turn(local) {
+            let turn = match self.next_turn(local, facts) {
                 Ok(turn) => turn,
                 // What the last endpoint did says more than that there is no other.
                 Err(reason) => return Err(last.unwrap_or(reason.into())),
@@ -57,11 +59,17 @@ impl Life<'_> {
         Err(last.unwrap_or(Reason::Internal.into()))
     }
 
+    /// What the balancer wants to know of the request. Of what the endpoint gets, after all filters.
+    fn facts(&self, local: &LocalPool) -> RequestFacts {
+        let key = local.key.as_ref().and_then(|source| balance_key(source, &self.exchange.request));
+        RequestFacts { client: self.exchange.record.client, key }
+    }
+
     /// The next endpoint in the balancer's order.
-    fn next_turn(&mut self, local: &LocalPool) -> Result<Turn, Reason> {
+    fn next_turn(&mut self, local: &LocalPool, facts: RequestFacts) -> Result<Turn, Reason> {
         let worker = self.worker;
         let context = PickContext {
-            facts: RequestFacts { client: self.exchange.record.client },
+            facts,
             now: self.exchange.record.started,
             rng: &mut *worker.rng.borrow_mut(),
             reach: &|endpoint| worker.reach(endpoint),
@@ -92,7 +100,7 @@ impl Life<'_> {
                 None => self.connect(turn, local).await?,
             };
             self.prepare_request()?;
-            match self.await_answer(&mut connection, local).await {
+            match self.await_answer(&mut connection, turn, local).await {
                 Ok(()) => return Ok(connection),
                 // The endpoint may close a connection that was idle at any time. That says nothing about its health.
                 Err(broken)
@@ -159,7 +167,12 @@ impl Life<'_> {
         Ok(())
     }
 
-    async fn await_answer(&mut self, connection: &mut Connection, local: &LocalPool) -> Result<(), Broken> {
+    async fn await_answer(
+        &mut self,
+        connection: &mut Connection,
+        turn: &Turn,
+        local: &LocalPool,
+    ) -> Result<(), Broken> {
         for _ in 0..MAX_INTERIM {
             let (sent, result) = {
                 let mut transfer = self.transfer(connection, local);
@@ -169,9 +182,12 @@ impl Life<'_> {
             result?;
             let status = self.exchange.reply.head.status();
             if !self.exchange.reply.head.is_interim() {
-                let latency = self.worker.now().since(sent);
+                let now = self.worker.now();
+                let latency = now.since(sent);
                 self.exchange.record.first_byte = Some(latency);
                 local.meters.first_byte.record(latency);
+                let retry_after = retry_after(&self.exchange.reply.head);
+                local.feedback(&turn.state, Feedback::FirstByte { latency, status, retry_after }, now);
                 return Ok(());
             }
             self.relay_interim(status).await?;
@@ -313,8 +329,7 @@ impl Life<'_> {
         if let Some(transition) = transition {
             (self.worker.transitions)(&transition);
         }
-        let latency = self.exchange.record.first_byte.unwrap_or_default();
-        local.feedback(turn.state.id(), Feedback::Finished { latency, status }, now);
+        local.feedback(&turn.state, Feedback::Finished, now);
     }
 
     fn note_failure(&mut self, broken: &Broken, turn: &Turn, local: &LocalPool) {
@@ -329,7 +344,6 @@ impl Life<'_> {
         if let Some(transition) = transition {
             (self.worker.transitions)(&transition);
         }
-        let latency = now.since(self.exchange.record.started);
-        local.feedback(turn.state.id(), Feedback::Failed { latency }, now);
+        local.feedback(&turn.state, Feedback::Failed, now);
     }
 }

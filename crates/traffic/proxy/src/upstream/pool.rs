@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base_kit::{Moment, Rng};
 use base_model::model::Pool;
 use base_signal::Reason;
-use traffic_balance::{Balancer, EndpointId, EndpointState, Feedback, PoolState, RequestFacts};
+use traffic_balance::{Balancer, EndpointId, EndpointState, Feedback, KeySource, PoolState, RequestFacts};
 
 use crate::upstream::{PoolMeters, Reach, Turn};
 
@@ -16,6 +16,8 @@ pub(crate) struct LocalPool {
     pub(crate) settings: Arc<Pool>,
     pub(crate) state: Arc<PoolState>,
     pub(crate) meters: PoolMeters,
+    /// What the balancer's key is made from, if it wants one.
+    pub(crate) key: Option<KeySource>,
     choice: RefCell<Choice>,
 }
 
@@ -43,8 +45,9 @@ impl LocalPool {
         balancer: Box<dyn Balancer>,
         meters: PoolMeters,
     ) -> Self {
+        let key = balancer.needs().key;
         let choice = Choice { epoch: None, reaches: Vec::new(), balancer };
-        Self { settings, state, meters, choice: RefCell::new(choice) }
+        Self { settings, state, meters, key, choice: RefCell::new(choice) }
     }
 
     /// The next candidate that is not in `tried` and has room; `tried` gets all that were looked at.
@@ -53,10 +56,13 @@ impl LocalPool {
         self.refresh(&mut choice, &context);
         let mut full = false;
         while let Some(index) = choice.balancer.pick(&context.facts, tried, context.now, context.rng) {
-            let Some(reach) = choice.reaches.get(index) else { break };
+            let Some(reach) = choice.reaches.get(index).map(Rc::clone) else { break };
             tried.push(reach.state.id());
-            match Turn::begin(reach, self.settings.connections.max) {
-                Some(turn) => return Ok(turn),
+            match Turn::begin(&reach, self.settings.connections.max) {
+                Some(turn) => {
+                    choice.balancer.feedback(&turn.state, Feedback::Started, context.now);
+                    return Ok(turn);
+                }
                 None => full = true,
             }
         }
@@ -76,7 +82,7 @@ impl LocalPool {
     }
 
     /// Tells the balancer what became of a request.
-    pub(crate) fn feedback(&self, endpoint: EndpointId, event: Feedback, now: Moment) {
+    pub(crate) fn feedback(&self, endpoint: &EndpointState, event: Feedback, now: Moment) {
         self.choice.borrow_mut().balancer.feedback(endpoint, event, now);
     }
 }

@@ -1,0 +1,43 @@
+//! What balancers want to know of requests and answers.
+
+use std::time::Duration;
+
+use traffic_balance::{KeySource, hash_key};
+use traffic_http::{RequestHead, ResponseHead};
+use traffic_route::{any_cookie_value, any_query_value};
+
+use crate::relay::Lookup;
+
+/// The hash of what requests must have in common to go to the same endpoint; `None` if this one does not have it.
+pub(super) fn balance_key(source: &KeySource, request: &RequestHead) -> Option<u64> {
+    let mut found = None;
+    let mut first = |value: &[u8]| {
+        found = Some(hash_key(value.iter().copied()));
+        true
+    };
+    match source {
+        KeySource::Path => return Some(hash_key(request.path().iter().copied())),
+        KeySource::Host => {
+            let host = request.host();
+            let name = host.iter().rposition(|&byte| byte == b':').filter(|_| !host.ends_with(b"]"));
+            return Some(hash_key(
+                host.get(..name.unwrap_or(host.len()))?.iter().map(u8::to_ascii_lowercase),
+            ));
+        }
+        KeySource::Header(name) => {
+            return request.fields().find(name).map(|value| hash_key(value.iter().copied()));
+        }
+        KeySource::Cookie(name) => any_cookie_value(&Lookup(request.fields()), name, &mut first),
+        KeySource::Query(name) => any_query_value(request.query().unwrap_or_default(), name, &mut first),
+    };
+    found
+}
+
+/// How long an overloaded endpoint asks to be spared. Dates are not looked at: clocks differ.
+pub(super) fn retry_after(answer: &ResponseHead) -> Option<Duration> {
+    if !matches!(answer.status(), 429 | 503) {
+        return None;
+    }
+    let seconds = std::str::from_utf8(answer.fields().find("retry-after")?).ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
