@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base_testkit::{Aya, Backend, Gate, answer, wait_until};
 
@@ -205,5 +206,82 @@ fn weight_zero_takes_nothing() {
     for kind in ["round-robin", "weighted-round-robin", "random", "least-connections", "source-hash"] {
         let aya = Aya::start(&config_of("", "", &format!("balance: {kind}"), &endpoints));
         assert_eq!(order(&aya, 10), "bbbbbbbbbb", "{kind}");
+    }
+}
+
+/// Requests with the same key go to the same endpoint, whatever the key is made from; those without it go anywhere.
+#[test]
+fn consistent_hash_keeps_a_key_together() {
+    let backends = echoes(4);
+    // What the key is made from, and the target and lines that carry it.
+    let keys = [
+        ("{header: x-user}", "/", "X-User: USER\r\n"),
+        ("{cookie: id}", "/", "Cookie: a=1; id=USER\r\n"),
+        ("{query: id}", "/?a=1&id=USER", ""),
+        ("path", "/USER", ""),
+    ];
+    for (key, target, lines) in keys {
+        let pool = format!("balance: {{kind: consistent-hash, key: {key}}}");
+        let aya = Aya::start(&config("", "", &pool, &backends.iter().collect::<Vec<_>>()));
+        let ask = |user: usize| {
+            let named = |text: &str| text.replace("USER", &format!("u{user}"));
+            let response = aya.client().get_with(&named(target), &named(lines));
+            response.header("x-backend").unwrap_or("?").to_owned()
+        };
+        let first: Vec<_> = (0..30).map(ask).collect();
+        assert!((0..3).all(|_| (0..30).map(ask).eq(first.iter().cloned())), "{key}: a key moved");
+        let used: std::collections::HashSet<_> = first.iter().collect();
+        assert!(used.len() >= 3, "{key}: {first:?}");
+    }
+    let pool = "balance: {kind: consistent-hash, key: {header: x-user}}";
+    let counts = counts(&order(&one_worker(pool, &backends), 200));
+    assert!(counts.len() == 4, "requests without the key: {counts:?}");
+}
+
+/// Of two, the busy one is left alone.
+#[test]
+fn power_of_two_avoids_the_busy() {
+    let gate = Arc::new(Gate::new());
+    let cue = Arc::clone(&gate);
+    let busy = Backend::answering(move |request| {
+        if request.target == "/hold" {
+            cue.pass();
+        }
+        answer(200, &["x-backend: b"], "")
+    });
+    let idle = Backend::answering(|_| answer(200, &["x-backend: i"], ""));
+    let aya =
+        Aya::start(&format!("workers: 1\n{}", config("", "", "balance: power-of-two", &[&busy, &idle])));
+    let mut held = hold_at(&aya, &busy);
+    // One after the other, so that nothing else is in flight.
+    assert_eq!(counts(&order(&aya, 30)), HashMap::from([('i', 30)]));
+    gate.open();
+    assert_eq!(held.response().status, 200);
+}
+
+/// What answers slowly gets little, and what refuses fast is not taken for fast.
+#[test]
+fn response_times_steer() {
+    let slow = || {
+        Backend::answering(|_| {
+            std::thread::sleep(Duration::from_millis(40));
+            answer(200, &["x-backend: s"], "")
+        })
+    };
+    let refusing = || Backend::answering(|_| answer(503, &["x-backend: r", "retry-after: 1"], ""));
+    let quick = || {
+        Backend::answering(|_| {
+            std::thread::sleep(Duration::from_millis(2));
+            answer(200, &["x-backend: q"], "")
+        })
+    };
+    for kind in ["peak-ewma", "least-response-time"] {
+        for other in [slow(), refusing()] {
+            let backends = [other, quick()];
+            let aya = one_worker(&format!("balance: {kind}"), &backends);
+            let order = order(&aya, 60);
+            let others = order.chars().filter(|name| *name != 'q').count();
+            assert!(others <= 6, "{kind}: {order}");
+        }
     }
 }

@@ -8,7 +8,6 @@ use base_kit::{KindInfo, Moment, Rng};
 use serde::de::DeserializeOwned;
 
 use crate::endpoint::{EndpointId, EndpointState};
-use crate::hash;
 
 /// An endpoint that may take traffic.
 #[derive(Clone, Debug)]
@@ -26,7 +25,7 @@ pub struct Member {
 pub struct RequestFacts {
     /// The client's address, as trusted proxies report it.
     pub client: IpAddr,
-    /// A hash of what [`FactsNeeded::key`] names, made by [`hash_key`]; `None` if the request does not have it.
+    /// A hash of what [`FactsNeeded::key`] names, made by [`hash_key`](crate::hash_key); `None` if the request does not have it.
     pub key: Option<u64>,
 }
 
@@ -116,11 +115,6 @@ pub trait BalancerKind: Sync {
     /// # Errors
     /// When the settings are not what the schema and the kind's own rules ask for.
     fn build(&self, settings: &serde_json::Value) -> Result<Box<dyn Balancer>, SettingsError>;
-}
-
-/// The hash of a key, for [`RequestFacts::key`]. The same in every process, so that all instances agree.
-pub fn hash_key(key: impl IntoIterator<Item = u8>) -> u64 {
-    hash::bytes(key)
 }
 
 /// Settings that a kind does not accept.

@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 use base_kit::Moment;
 use base_model::model::{Endpoint, Host, PassiveCheck};
 
+use crate::learned::Learned;
 use crate::transition::{CauseKind, Outcome, Transition};
 
 /// Names an endpoint's state: unique in the process, never used again.
@@ -134,6 +135,7 @@ pub struct EndpointState {
     admin: AtomicU8,
     failures_in_a_row: AtomicU32,
     ejected_until_nanos: AtomicU64,
+    learned: Padded<Learned>,
 }
 
 impl EndpointState {
@@ -159,6 +161,7 @@ impl EndpointState {
             admin: AtomicU8::new(AdminState::Ready as u8),
             failures_in_a_row: AtomicU32::new(0),
             ejected_until_nanos: AtomicU64::new(NOT_EJECTED),
+            learned: Padded::default(),
         }
     }
 
@@ -231,6 +234,11 @@ impl EndpointState {
             // One `end` too many must not leave the count wrapped and the endpoint closed for good.
             self.in_flight.0.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// What its answers have shown. Written by balancers that choose by it.
+    pub const fn learned(&self) -> &Learned {
+        &self.learned.0
     }
 
     /// Its share of traffic: as configured, or as changed through the API.

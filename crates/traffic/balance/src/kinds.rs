@@ -3,7 +3,11 @@
 //! To add one: a file beside the others with a settings struct, a type that implements [`Balancer`](crate::Balancer) and
 //! a unit struct that implements [`BalancerKind`]; a line in [`ALL`]. The conformance suite then covers it.
 
+mod consistent_hash;
 mod least_connections;
+mod least_response_time;
+mod peak_ewma;
+mod power_of_two;
 mod random;
 mod round_robin;
 mod source_hash;
@@ -20,7 +24,11 @@ pub static ALL: &[&dyn BalancerKind] = &[
     &weighted_round_robin::WeightedRoundRobinKind,
     &random::RandomKind,
     &least_connections::LeastConnectionsKind,
+    &power_of_two::PowerOfTwoKind,
+    &least_response_time::LeastResponseTimeKind,
+    &peak_ewma::PeakEwmaKind,
     &source_hash::SourceHashKind,
+    &consistent_hash::ConsistentHashKind,
 ];
 
 /// The kind of this name.

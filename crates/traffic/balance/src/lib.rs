@@ -19,18 +19,21 @@ mod balancer;
 mod endpoint;
 #[cfg(test)]
 mod fixture;
-mod hash;
 pub mod kinds;
+mod learned;
+mod methods;
 mod pool;
 mod reference;
 mod registry;
 mod transition;
 
 pub use balancer::{
-    Balancer, BalancerKind, FactsNeeded, Feedback, KeySource, Member, RequestFacts, SettingsError, hash_key,
+    Balancer, BalancerKind, FactsNeeded, Feedback, KeySource, Member, RequestFacts, SettingsError,
     read_settings,
 };
 pub use endpoint::{AdminState, EndpointId, EndpointState, Health, InFlight};
+pub use learned::{Average, Learned, Penalty};
+pub use methods::hash::hash_key;
 pub use pool::{MAX_ENDPOINTS_PER_POOL, MAX_WEIGHT, PoolChangeError, PoolState};
 pub use reference::reference_markdown;
 pub use registry::Registry;

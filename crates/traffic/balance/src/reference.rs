@@ -46,8 +46,10 @@ fn describe(kind: &dyn BalancerKind, page: &mut String) {
     for (name, setting) in settings {
         let text = |key: &str| setting.get(key).map(plain).unwrap_or_default();
         let (least, most, default) = (text("minimum"), text("maximum"), text("default"));
+        let range = if least.is_empty() { String::new() } else { format!("{least}–{most}") };
+        let default = if default == "null" { "none".to_owned() } else { default };
         let meaning = text("description").replace('\n', " ");
-        let _ = writeln!(page, "| `{name}` | {least}–{most} | {default} | {meaning} |");
+        let _ = writeln!(page, "| `{name}` | {range} | {default} | {meaning} |");
     }
 }
 

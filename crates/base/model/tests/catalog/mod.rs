@@ -87,6 +87,22 @@ enum Scalar {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct PeakEwma {
+    /// For how long an answer time counts.
+    decay: base_kit::TimeSpan,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct ConsistentHash {
+    /// What requests have in common.
+    key: Value,
+    /// Times the fair share.
+    load_factor: Option<f64>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct SourceHash {
     /// Leading bits of an IPv4 address that count.
     #[serde(default = "bits")]
@@ -106,8 +122,11 @@ pub(crate) fn catalog() -> KindCatalog {
             entry("round-robin", "One after the other.", nothing.clone()),
             entry("weighted-round-robin", "One after the other, by weight.", nothing.clone()),
             entry("random", "Any, by weight.", nothing.clone()),
-            entry("least-connections", "The one with the fewest requests in flight.", nothing),
+            entry("least-connections", "The one with the fewest requests in flight.", nothing.clone()),
             entry("source-hash", "The same one for the same client.", schema_for!(SourceHash).to_value()),
+            entry("power-of-two", "The idler of two.", nothing),
+            entry("peak-ewma", "The quicker of two.", schema_for!(PeakEwma).to_value()),
+            entry("consistent-hash", "The same one for a key.", schema_for!(ConsistentHash).to_value()),
         ],
         filters: vec![
             entry("set-header", "Sets header fields.", schema_for!(Write).to_value()),

@@ -1,9 +1,6 @@
 //! `source-hash`: one client, one endpoint, as long as the endpoint is there.
 //!
-//! Weighted rendezvous hashing (Thaler and Ravishankar 1998; weights after Schindelhauer and Schomaker 2005): each member
-//! gets a pseudo-random score from the client's address and its own name, and the highest wins. When a member leaves,
-//! only its clients move; when one comes, it takes its share from all. The order of the members does not matter, and all
-//! workers and instances agree.
+//! By rendezvous hashing of the address, so that all workers and instances agree.
 
 use std::net::IpAddr;
 
@@ -15,7 +12,8 @@ use crate::balancer::{
     Balancer, BalancerKind, FactsNeeded, Member, RequestFacts, SettingsError, read_settings,
 };
 use crate::endpoint::EndpointId;
-use crate::hash::{self, mix};
+use crate::methods::hash::mix;
+use crate::methods::rendezvous::Rendezvous;
 
 /// The kind.
 pub(super) struct SourceHashKind;
@@ -61,22 +59,14 @@ impl BalancerKind for SourceHashKind {
             let problem = "`ipv4-prefix` is 1 to 32, `ipv6-prefix` is 1 to 128".to_owned();
             return Err(SettingsError { kind: NAME, problem });
         }
-        Ok(Box::new(SourceHash { settings, entries: Vec::new() }))
+        Ok(Box::new(SourceHash { settings, scores: Rendezvous::default() }))
     }
-}
-
-#[derive(Debug)]
-struct Entry {
-    id: EndpointId,
-    /// Of its name, not of its id: other workers, instances and later lives must agree.
-    name_hash: u64,
-    weight: f64,
 }
 
 #[derive(Debug)]
 struct SourceHash {
     settings: Settings,
-    entries: Vec<Entry>,
+    scores: Rendezvous,
 }
 
 impl SourceHash {
@@ -96,13 +86,7 @@ impl SourceHash {
 
 impl Balancer for SourceHash {
     fn update(&mut self, members: &[Member]) {
-        self.entries.clear();
-        let entry = |member: &Member| Entry {
-            id: member.id,
-            name_hash: hash::bytes(member.state.name().bytes()),
-            weight: f64::from(member.weight),
-        };
-        self.entries.extend(members.iter().map(entry));
+        self.scores = Rendezvous::new(members);
     }
 
     fn needs(&self) -> FactsNeeded {
@@ -116,33 +100,16 @@ impl Balancer for SourceHash {
         _now: Moment,
         _rng: &mut dyn Rng,
     ) -> Option<usize> {
-        let key = self.key(request.client);
-        let mut best: Option<(f64, u64, usize)> = None;
-        for (index, entry) in self.entries.iter().enumerate() {
-            let score = score(key, entry);
-            // Equal scores are as good as impossible; the name decides, so that the order of members never does.
-            let better = best.is_none_or(|(best, name, _)| (score, entry.name_hash) > (best, name));
-            if better && !tried.contains(&entry.id) {
-                best = Some((score, entry.name_hash, index));
-            }
-        }
-        best.map(|(_, _, index)| index)
+        self.scores.pick(self.key(request.client), tried)
     }
 
     fn check_invariants(&self) {
-        assert!(self.entries.iter().all(|entry| entry.weight >= 1.0));
+        self.scores.check_invariants();
     }
 }
 
 /// Keeps IPv6 keys apart from IPv4 ones.
 const IPV6_SEED: u64 = 0x6a09_e667_f3bc_c908;
-
-/// The member's score for a key: `-weight / ln(u)` with `u` in (0, 1) from both hashes.
-fn score(key: u64, entry: &Entry) -> f64 {
-    let bits = mix(key ^ entry.name_hash) >> 11;
-    let unit = (bits as f64 + 0.5) / (1_u64 << 53) as f64;
-    -entry.weight / unit.ln()
-}
 
 #[cfg(test)]
 mod tests {

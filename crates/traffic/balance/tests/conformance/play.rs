@@ -50,6 +50,8 @@ pub(crate) struct Play {
     seen: HashMap<EndpointId, Arc<EndpointState>>,
     now: Moment,
     rng: SeededRng,
+    /// Of every answer, where it is not drawn.
+    latency: Option<Duration>,
 }
 
 impl Play {
@@ -64,7 +66,14 @@ impl Play {
             seen: HashMap::new(),
             now: Moment::ZERO,
             rng: SeededRng::new(seed),
+            latency: None,
         }
+    }
+
+    /// Has all answers take the same time, so that there is nothing to choose by it.
+    pub(crate) const fn with_latency(mut self, latency: Duration) -> Self {
+        self.latency = Some(latency);
+        self
     }
 
     /// So many requests.
@@ -126,7 +135,8 @@ impl Play {
 
     fn finish_one(&mut self) {
         let ended = self.running.swap_remove(self.rng.below(self.running.len() as u64) as usize);
-        let latency = Duration::from_millis(1 + self.rng.below(20));
+        let drawn = Duration::from_millis(1 + self.rng.below(20));
+        let latency = self.latency.unwrap_or(drawn);
         let answered = Feedback::FirstByte { latency, status: 200, retry_after: None };
         self.balancer.feedback(&ended, answered, self.now);
         let event = if self.rng.below(10) == 0 { Feedback::Failed } else { Feedback::Finished };

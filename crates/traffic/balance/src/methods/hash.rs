@@ -1,9 +1,9 @@
 //! Hashing that is the same in every process: other workers, instances and later lives must agree on who gets a key.
 
-/// FNV-1a, then mixed: names differ in few characters.
-pub(crate) fn bytes(bytes: impl IntoIterator<Item = u8>) -> u64 {
+/// The hash of a key or a name. FNV-1a, then mixed: names differ in few characters.
+pub fn hash_key(key: impl IntoIterator<Item = u8>) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    mix(bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, step))
+    mix(key.into_iter().fold(0xcbf2_9ce4_8422_2325, step))
 }
 
 /// The finaliser of SplitMix64 (Steele, Lea and Flood 2014): every input bit changes every output bit half of the time.

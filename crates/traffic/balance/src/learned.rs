@@ -1,0 +1,162 @@
+//! What an endpoint's answers have shown, for the kinds that choose by it.
+//!
+//! Shared by all workers and kept over reloads, as the rest of an endpoint's state. Workers write without a lock: where two
+//! write at once, one sample is lost, which an average does not mind.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use base_kit::Moment;
+
+/// What an endpoint's answers have shown.
+#[derive(Debug, Default)]
+pub struct Learned {
+    /// Time to the first byte of the answer.
+    pub latency: Average,
+    /// How much it is avoided, because it asked to be spared or failed.
+    pub penalty: Penalty,
+}
+
+/// A moving average of times: a sample counts the less the older it is.
+#[derive(Debug, Default)]
+pub struct Average {
+    /// The bits of an `f64`, in nanoseconds.
+    value: AtomicU64,
+    /// Nanoseconds of the last sample's moment; 0 before the first.
+    at: AtomicU64,
+}
+
+impl Average {
+    /// Takes in a sample. One that is as old as `decay` counts 1/e of a new one.
+    pub fn observe(&self, sample: Duration, decay: Duration, now: Moment) {
+        let sample = nanos(sample);
+        self.update(now, |value, age| sample + (value - sample) * (-age / nanos(decay)).exp());
+    }
+
+    /// The same, but a sample above the average becomes the average: what grows slow is noticed at once, what has grown
+    /// fast again is believed slowly.
+    pub fn observe_peak(&self, sample: Duration, decay: Duration, now: Moment) {
+        let sample = nanos(sample);
+        self.update(now, |value, age| {
+            if sample > value { sample } else { sample + (value - sample) * (-age / nanos(decay)).exp() }
+        });
+    }
+
+    fn update(&self, now: Moment, next: impl Fn(f64, f64) -> f64) {
+        let stamp = now.as_nanos().max(1);
+        let last = self.at.swap(stamp, Ordering::Relaxed);
+        let age = stamp.saturating_sub(last) as f64;
+        let value = f64::from_bits(self.value.load(Ordering::Relaxed));
+        // The first sample is all there is.
+        let value = if last == 0 { next(0.0, f64::INFINITY) } else { next(value, age) };
+        self.value.store(value.to_bits(), Ordering::Relaxed);
+    }
+
+    /// The average in nanoseconds, halved for each `half_life` without a sample, so that what is slow is tried again some
+    /// day; `None` before the first sample.
+    ///
+    /// Falls as 1/(1 + t) does, because that costs one division where an exponential costs twenty times as much.
+    pub fn value_nanos(&self, half_life: Duration, now: Moment) -> Option<f64> {
+        let at = self.at.load(Ordering::Relaxed);
+        let age = now.as_nanos().saturating_sub(at) as f64;
+        let half_life = nanos(half_life);
+        (at != 0).then(|| f64::from_bits(self.value.load(Ordering::Relaxed)) * half_life / (half_life + age))
+    }
+
+    /// The average without regard to its age; `None` before the first sample.
+    pub fn last(&self) -> Option<Duration> {
+        let seen = self.at.load(Ordering::Relaxed) != 0;
+        seen.then(|| Duration::from_nanos(f64::from_bits(self.value.load(Ordering::Relaxed)) as u64))
+    }
+}
+
+/// A time that is added to an endpoint's latency when it is compared, and that fades.
+#[derive(Debug, Default)]
+pub struct Penalty {
+    /// Nanoseconds.
+    size: AtomicU64,
+    /// From when on it fades, in nanoseconds.
+    fades_from: AtomicU64,
+}
+
+impl Penalty {
+    /// Sets it to `size`. It stays so for `hold`, then fades. A smaller one does not take the place of one that is held.
+    pub fn set(&self, size: Duration, hold: Duration, now: Moment) {
+        let from = (now + hold).as_nanos();
+        if from >= self.fades_from.load(Ordering::Relaxed) {
+            self.size.store(size.as_nanos() as u64, Ordering::Relaxed);
+            self.fades_from.store(from, Ordering::Relaxed);
+        }
+    }
+
+    /// What is left of it, in nanoseconds: 1/e after `decay`.
+    pub fn value_nanos(&self, decay: Duration, now: Moment) -> f64 {
+        let size = self.size.load(Ordering::Relaxed);
+        // The line stays shared between workers, and nothing is computed, while all goes well.
+        if size == 0 {
+            return 0.0;
+        }
+        let age = now.as_nanos().saturating_sub(self.fades_from.load(Ordering::Relaxed)) as f64;
+        size as f64 * (-age / nanos(decay)).exp()
+    }
+}
+
+/// A span as nanoseconds, never zero: it divides.
+fn nanos(span: Duration) -> f64 {
+    (span.as_nanos() as f64).max(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn at(seconds: u64) -> Moment {
+        Moment::ZERO + Duration::from_secs(100 + seconds)
+    }
+
+    fn millis(average: &Average, now: Moment) -> f64 {
+        average.value_nanos(Duration::from_secs(1_000_000), now).unwrap() / 1e6
+    }
+
+    #[test]
+    fn the_first_sample_is_the_average_and_old_ones_fade() {
+        let average = Average::default();
+        assert_eq!(average.value_nanos(SECOND, at(0)), None);
+        average.observe(Duration::from_millis(10), SECOND, at(0));
+        assert!((millis(&average, at(0)) - 10.0).abs() < 0.01);
+        average.observe(Duration::from_millis(20), SECOND, at(1));
+        let expected = 20.0 - 10.0 / std::f64::consts::E;
+        assert!((millis(&average, at(1)) - expected).abs() < 0.01);
+    }
+
+    #[test]
+    fn a_peak_is_taken_at_once_and_forgotten_slowly() {
+        let average = Average::default();
+        average.observe_peak(Duration::from_millis(10), SECOND, at(0));
+        average.observe_peak(Duration::from_millis(500), SECOND, at(0));
+        assert!((millis(&average, at(0)) - 500.0).abs() < 0.01);
+        average.observe_peak(Duration::from_millis(10), SECOND, at(1));
+        assert!((millis(&average, at(1)) - (10.0 + 490.0 / std::f64::consts::E)).abs() < 0.1);
+    }
+
+    #[test]
+    fn what_is_not_asked_is_forgiven() {
+        let average = Average::default();
+        average.observe(Duration::from_millis(100), SECOND, at(0));
+        let left = average.value_nanos(Duration::from_secs(10), at(10)).unwrap();
+        assert!((left / 1e6 - 50.0).abs() < 0.01, "half is left after the half-life: {left}");
+    }
+
+    #[test]
+    fn a_penalty_holds_then_fades() {
+        let penalty = Penalty::default();
+        assert_eq!(penalty.value_nanos(SECOND, at(0)), 0.0);
+        penalty.set(SECOND, Duration::from_secs(5), at(0));
+        assert_eq!(penalty.value_nanos(SECOND, at(5)), 1e9);
+        assert!((penalty.value_nanos(SECOND, at(6)) - 1e9 / std::f64::consts::E).abs() < 1.0);
+        penalty.set(Duration::from_millis(1), Duration::ZERO, at(3));
+        assert_eq!(penalty.value_nanos(SECOND, at(5)), 1e9, "a smaller one does not end it");
+    }
+}

@@ -1,0 +1,98 @@
+//! How long requests would take at an endpoint: what the kinds share that choose by answer times.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base_kit::{Moment, TimeSpan};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::balancer::{Feedback, Member};
+use crate::endpoint::EndpointState;
+use crate::learned::Average;
+
+/// Longest `Retry-After` that is honoured: an endpoint must not take itself out for good.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// How answer times are judged.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Settings {
+    /// For how long an answer time counts: one of this age weighs 1/e of a new one. An endpoint that was not asked for so long
+    /// is believed to be twice as fast as it was, and so is tried again.
+    decay: TimeSpan,
+    /// What an endpoint that failed, or answered 429 or 503, is believed to take longer. After a `Retry-After` (60 s at most) it
+    /// begins to fade.
+    penalty: TimeSpan,
+    /// How fast the penalty fades: to 1/e in this time.
+    penalty_decay: TimeSpan,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            decay: TimeSpan::from_secs(10),
+            penalty: TimeSpan::from_secs(1),
+            penalty_decay: TimeSpan::from_secs(5),
+        }
+    }
+}
+
+impl Settings {
+    /// What is wrong with them, if anything.
+    pub(crate) fn problem(&self) -> Option<String> {
+        (self.decay.is_zero() || self.penalty_decay.is_zero())
+            .then(|| "`decay` and `penalty-decay` are longer than zero".to_owned())
+    }
+
+    /// Takes in what became of a request, the time of its answer by `observe`.
+    pub(crate) fn learn(
+        &self,
+        endpoint: &EndpointState,
+        event: Feedback,
+        now: Moment,
+        observe: impl Fn(&Average, Duration, Duration, Moment),
+    ) {
+        let learned = endpoint.learned();
+        match event {
+            Feedback::Failed => learned.penalty.set(self.penalty.duration(), Duration::ZERO, now),
+            // Refusing is quick: that must not make an endpoint look fast.
+            Feedback::FirstByte { status: 429 | 503, retry_after, .. } => {
+                let hold = retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
+                learned.penalty.set(self.penalty.duration(), hold, now);
+            }
+            Feedback::FirstByte { status: ..=499, latency, .. } => {
+                observe(&learned.latency, latency, self.decay.duration(), now);
+            }
+            // So may other failures be.
+            Feedback::FirstByte { .. } | Feedback::Started | Feedback::Finished => {}
+        }
+    }
+}
+
+/// A member as these kinds see it.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) weight: u32,
+    pub(crate) state: Arc<EndpointState>,
+}
+
+impl From<&Member> for Entry {
+    fn from(member: &Member) -> Self {
+        Self { weight: member.weight, state: Arc::clone(&member.state) }
+    }
+}
+
+impl Entry {
+    /// The time of an answer there, in nanoseconds; `None` while there was none.
+    pub(crate) fn latency(&self, settings: &Settings, now: Moment) -> Option<f64> {
+        self.state.learned().latency.value_nanos(settings.decay.duration(), now)
+    }
+
+    /// What one more request would cost: the time of an answer, once for each that is in flight then, by weight.
+    pub(crate) fn cost(&self, latency: f64, settings: &Settings, now: Moment) -> f64 {
+        let penalty = self.state.learned().penalty.value_nanos(settings.penalty_decay.duration(), now);
+        // Endpoints that answer within the clock's grain still differ in what they have to do.
+        (latency.max(1.0) + penalty) * (f64::from(self.state.in_flight()) + 1.0) / f64::from(self.weight)
+    }
+}
