@@ -47,6 +47,18 @@ struct LeastResponseTime {
     entries: Vec<Entry>,
 }
 
+/// The best so far.
+struct Best {
+    cost: f64,
+    index: Option<usize>,
+}
+
+impl Default for Best {
+    fn default() -> Self {
+        Self { cost: f64::INFINITY, index: None }
+    }
+}
+
 impl LeastResponseTime {
     /// What is assumed of endpoints that have not answered yet: that they are like the others.
     fn usual_latency(&self, now: Moment) -> f64 {
@@ -75,19 +87,24 @@ impl Balancer for LeastResponseTime {
         now: Moment,
         rng: &mut dyn Rng,
     ) -> Option<usize> {
-        let usual = self.usual_latency(now);
         // From a random place on, so that those that cost the same share.
         let start = rng.below(self.entries.len().max(1) as u64) as usize;
-        let mut best: Option<(f64, usize)> = None;
-        let all = self.ids.iter().zip(&self.entries).enumerate();
-        for (index, (id, entry)) in all.clone().skip(start).chain(all.take(start)) {
-            let latency = entry.latency(&self.settings, now).unwrap_or(usual);
-            let cost = entry.cost(latency, &self.settings, now);
-            if best.is_none_or(|(least, _)| cost < least) && !tried.contains(id) {
-                best = Some((cost, index));
+        let mut best = Best::default();
+        let mut usual = None;
+        for range in [start..self.entries.len(), 0..start] {
+            for index in range {
+                let (Some(id), Some(entry)) = (self.ids.get(index), self.entries.get(index)) else {
+                    continue;
+                };
+                let known = entry.latency(&self.settings, now);
+                let latency = known.unwrap_or_else(|| *usual.get_or_insert_with(|| self.usual_latency(now)));
+                let cost = entry.cost(latency, &self.settings, now);
+                if cost < best.cost && !tried.contains(id) {
+                    best = Best { cost, index: Some(index) };
+                }
             }
         }
-        best.map(|(_, index)| index)
+        best.index
     }
 
     fn feedback(&mut self, endpoint: &EndpointState, event: Feedback, now: Moment) {

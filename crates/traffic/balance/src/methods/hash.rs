@@ -7,6 +7,7 @@ pub fn hash_key(key: impl IntoIterator<Item = u8>) -> u64 {
 }
 
 /// The finaliser of SplitMix64 (Steele, Lea and Flood 2014): every input bit changes every output bit half of the time.
+#[inline]
 pub(crate) const fn mix(mut bits: u64) -> u64 {
     bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

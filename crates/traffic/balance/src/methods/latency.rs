@@ -73,13 +73,14 @@ impl Settings {
 /// A member as these kinds see it.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) weight: u32,
-    pub(crate) state: Arc<EndpointState>,
+    /// One by its weight.
+    share: f64,
+    state: Arc<EndpointState>,
 }
 
 impl From<&Member> for Entry {
     fn from(member: &Member) -> Self {
-        Self { weight: member.weight, state: Arc::clone(&member.state) }
+        Self { share: 1.0 / f64::from(member.weight), state: Arc::clone(&member.state) }
     }
 }
 
@@ -93,6 +94,6 @@ impl Entry {
     pub(crate) fn cost(&self, latency: f64, settings: &Settings, now: Moment) -> f64 {
         let penalty = self.state.learned().penalty.value_nanos(settings.penalty_decay.duration(), now);
         // Endpoints that answer within the clock's grain still differ in what they have to do.
-        (latency.max(1.0) + penalty) * (f64::from(self.state.in_flight()) + 1.0) / f64::from(self.weight)
+        (latency.max(1.0) + penalty) * (f64::from(self.state.in_flight()) + 1.0) * self.share
     }
 }

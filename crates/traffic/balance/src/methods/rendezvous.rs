@@ -37,16 +37,20 @@ impl Rendezvous {
 
     /// The same, of those that are wanted.
     pub(crate) fn find_where(&self, key: u64, wanted: &mut dyn FnMut(usize) -> bool) -> Option<usize> {
-        let mut best: Option<(f64, u64, usize)> = None;
+        let mut best = Best { score: 0.0, name_hash: 0, index: None };
         for (index, entry) in self.0.iter().enumerate() {
-            let score = score(key, entry);
+            let unit = unit(key, entry);
+            // As -ln(u) is never less than 1 - u, most are out before anything is worked out exactly.
+            if entry.weight < best.score * (1.0 - unit) || !wanted(index) {
+                continue;
+            }
+            let score = -entry.weight / logarithm(unit);
             // Equal scores are as good as impossible; the name decides, so that the order of members never does.
-            let better = best.is_none_or(|(best, name, _)| (score, entry.name_hash) > (best, name));
-            if better && wanted(index) {
-                best = Some((score, entry.name_hash, index));
+            if (score, entry.name_hash) > (best.score, best.name_hash) {
+                best = Best { score, name_hash: entry.name_hash, index: Some(index) };
             }
         }
-        best.map(|(_, _, index)| index)
+        best.index
     }
 
     /// Asserts that the state is sound; for tests and simulations.
@@ -55,9 +59,51 @@ impl Rendezvous {
     }
 }
 
-/// The member's score for a key: `-weight / ln(u)` with `u` in (0, 1) from both hashes.
-fn score(key: u64, entry: &Entry) -> f64 {
+/// The best so far.
+struct Best {
+    score: f64,
+    name_hash: u64,
+    index: Option<usize>,
+}
+
+/// A pseudo-random number in (0, 1) from both hashes. The member's score is `-weight / ln` of it.
+#[inline]
+fn unit(key: u64, entry: &Entry) -> f64 {
     let bits = mix(key ^ entry.name_hash) >> 11;
-    let unit = (bits as f64 + 0.5) / (1_u64 << 53) as f64;
-    -entry.weight / unit.ln()
+    (bits as f64 + 0.5) / (1_u64 << 53) as f64
+}
+
+/// The natural logarithm of a number in (0, 1), to a few millionths: one of these per member and request, and the same bits on
+/// every machine, which the system's own does not promise.
+fn logarithm(number: f64) -> f64 {
+    const MANTISSA: u64 = (1 << 52) - 1;
+    const ONE: u64 = 1023 << 52;
+    let bits = number.to_bits();
+    let mut exponent = ((bits >> 52) as f64) - 1023.0;
+    let mut mantissa = f64::from_bits((bits & MANTISSA) | ONE);
+    // Around one, so that numbers just below one keep their precision.
+    if mantissa > std::f64::consts::SQRT_2 {
+        mantissa *= 0.5;
+        exponent += 1.0;
+    }
+    // 2 artanh(s), as a series; |s| is at most 0.172.
+    let s = (mantissa - 1.0) / (mantissa + 1.0);
+    let square = s * s;
+    let series = 1.0 + square * (1.0 / 3.0 + square * (1.0 / 5.0 + square * (1.0 / 7.0)));
+    exponent * std::f64::consts::LN_2 + 2.0 * s * series
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_logarithm_is_right_over_the_whole_range() {
+        let just_below_one = 1.0 - f64::EPSILON;
+        let numbers = (1..100_000).map(|step| f64::from(step) / 100_000.0);
+        for number in numbers.chain([just_below_one, 1e-16, 0.5, std::f64::consts::FRAC_1_SQRT_2]) {
+            let (ours, exact) = (logarithm(number), number.ln());
+            assert!((ours / exact - 1.0).abs() < 1e-5, "ln({number}) = {exact}, not {ours}");
+        }
+    }
 }

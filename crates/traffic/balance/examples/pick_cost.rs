@@ -1,0 +1,133 @@
+//! What a request costs in the balancer (a pick and its feedback), in instructions: stable where times are not.
+//!
+//! `cargo run --release -p traffic-balance --example pick_cost` runs itself in callgrind, once with N and once with 2N requests,
+//! for each kind and number of endpoints, and prints a table. Needs valgrind.
+
+#![expect(clippy::expect_used, reason = "a measurement that cannot be made has nothing to go on with")]
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::Command;
+use std::time::Duration;
+
+use base_kit::{Moment, Rng, SeededRng};
+use base_model::model::{Connections, Endpoint, Host, KindSettings, PassiveCheck, Pool, PoolTimeouts};
+use serde_json::{Value, json};
+use traffic_balance::{Feedback, PoolState, RequestFacts, hash_key, kinds};
+
+/// Endpoints in the pool.
+const SIZES: [u16; 3] = [10, 100, 1_000];
+/// Requests of the shorter run.
+const REQUESTS: u64 = 2_000;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [balance, size, requests] = arguments.as_slice() {
+        let balance = serde_json::from_str(balance).expect("settings");
+        return run(&balance, size.parse().expect("a size"), requests.parse().expect("a number"));
+    }
+    println!("| instructions per request, endpoints: | {} | {} | {} |", SIZES[0], SIZES[1], SIZES[2]);
+    println!("|---|--:|--:|--:|");
+    for balance in variants() {
+        let costs = SIZES.map(|size| {
+            let cost =
+                |requests| instructions(&[balance.to_string(), size.to_string(), format!("{requests}")]);
+            ((cost(2 * REQUESTS) - cost(REQUESTS)) / REQUESTS).to_string()
+        });
+        println!("| `{}` | {} |", title(&balance), costs.join(" | "));
+    }
+}
+
+/// Each kind with its defaults, and the settings that change the cost.
+fn variants() -> Vec<Value> {
+    let mut variants: Vec<Value> = kinds::ALL.iter().map(|kind| json!({"kind": kind.info().name})).collect();
+    for method in ["ring", "rendezvous"] {
+        variants.push(json!({"kind": "consistent-hash", "method": method}));
+    }
+    variants.push(json!({"kind": "consistent-hash", "load-factor": 1.25}));
+    variants
+}
+
+fn title(balance: &Value) -> String {
+    let settings = balance.as_object().into_iter().flatten();
+    let words = settings.map(|(name, value)| match value.as_str() {
+        Some(text) if name == "kind" => text.to_owned(),
+        Some(text) => format!("{name}: {text}"),
+        None => format!("{name}: {value}"),
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+fn instructions(arguments: &[String]) -> u64 {
+    let program = std::env::current_exe().expect("a path of its own");
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(program)
+        .args(arguments)
+        .output()
+        .expect("valgrind is installed");
+    let report = String::from_utf8_lossy(&output.stderr);
+    let line = report.lines().find(|line| line.contains("Collected")).expect("a count");
+    line.rsplit(' ').next().and_then(|number| number.parse().ok()).expect("a number")
+}
+
+/// Requests against a pool, half as many in flight as there are endpoints.
+fn run(balance: &Value, size: u16, requests: u64) {
+    let mut settings = balance.clone();
+    let name = settings.as_object_mut().and_then(|settings| settings.remove("kind")).expect("a kind");
+    let kind = kinds::find(name.as_str().unwrap_or_default()).expect("a kind that there is");
+    let mut balancer = kind.build(&settings).expect("settings that are right");
+    let pool = PoolState::new(&pool(size));
+    let members = pool.eligible(Moment::ZERO);
+    balancer.update(&members);
+    let mut rng = SeededRng::new(1);
+    let mut running = std::collections::VecDeque::new();
+    for number in 0..requests {
+        let now = Moment::from_nanos(1_000_000_000 + number * 10_000);
+        let bits = rng.next_u64();
+        let client = IpAddr::V4(Ipv4Addr::from_bits(bits as u32));
+        let facts = RequestFacts { client, key: Some(hash_key(bits.to_be_bytes())) };
+        let index = balancer.pick(black_box(&facts), &[], now, &mut rng).expect("somebody");
+        let Some(member) = members.get(index) else { continue };
+        member.state.try_begin(u32::MAX);
+        balancer.feedback(&member.state, Feedback::Started, now);
+        running.push_back(member);
+        if running.len() > usize::from(size) / 2
+            && let Some(member) = running.pop_front()
+        {
+            let latency = Duration::from_micros(500 + bits % 1_000);
+            balancer.feedback(
+                &member.state,
+                Feedback::FirstByte { latency, status: 200, retry_after: None },
+                now,
+            );
+            balancer.feedback(&member.state, Feedback::Finished, now);
+            member.state.end();
+        }
+    }
+}
+
+fn pool(size: u16) -> Pool {
+    let second = Duration::from_secs(1);
+    let endpoint = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        Endpoint { host: Host::Ip(IpAddr::V4(Ipv4Addr::new(10, 0, high, low))), port: 80, weight: 1 }
+    };
+    Pool {
+        name: "cost".into(),
+        endpoints: (0..size).map(endpoint).collect(),
+        balance: KindSettings { name: "round-robin".into(), settings: Value::Null },
+        checks: Vec::new(),
+        passive: PassiveCheck { consecutive_failures: 5, eject_for: second },
+        connections: Connections { max: 1_024, max_idle: 1, idle_timeout: second },
+        timeouts: PoolTimeouts {
+            connect: second,
+            first_byte: second,
+            response_progress: second,
+            send_progress: second,
+        },
+        host: None,
+        replay_bytes: 0,
+        max_head_bytes: 65_536,
+    }
+}
