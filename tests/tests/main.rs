@@ -5,6 +5,7 @@
 mod balancing;
 mod chaos;
 mod command_line;
+mod explain;
 mod health;
 mod http1;
 mod lifecycle;

@@ -2,10 +2,12 @@
 
 mod config;
 mod demo;
+mod explain;
 mod reference;
 mod run;
 
 pub(crate) use config::{check, diff, fmt, schema};
 pub(crate) use demo::demo;
+pub(crate) use explain::{Request, explain};
 pub(crate) use reference::{Page, reference};
 pub(crate) use run::run;

@@ -7,6 +7,7 @@ mod demo;
 mod logging;
 mod output;
 
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -66,6 +67,27 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say what would become of a request, and why: route, filters, pool, endpoints
+    Explain {
+        /// The configuration; `-` reads standard input
+        file: PathBuf,
+        /// Such as `GET`
+        method: String,
+        /// Such as `http://shop.example.com/cart?id=1`, or a path (of the host `localhost`)
+        url: String,
+        /// A header field, `Name: value`; may be repeated
+        #[arg(short = 'H', long = "header", value_name = "HEADER")]
+        headers: Vec<String>,
+        /// Who would open the connection
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+        client: IpAddr,
+        /// The listener it would come in by; default: the one with the port of the URL, or the first
+        #[arg(long, value_name = "NAME")]
+        listener: Option<String>,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Show Aya at work: four backends, traffic and a live view, all by itself
     Demo {
         /// End by itself after so many seconds, with a summary
@@ -96,6 +118,10 @@ fn main() -> ExitCode {
         Command::Fmt { file, full, write } => commands::fmt(&file, full, write),
         Command::Schema => commands::schema(),
         Command::Diff { before, after, json } => commands::diff(&before, &after, json),
+        Command::Explain { file, method, url, headers, client, listener, json } => {
+            let request = commands::Request { method, url, headers, client, listener };
+            commands::explain(&file, &request, json)
+        }
         Command::Demo { seconds, port, admin_port, plain } => {
             let run_for = seconds.map(Duration::from_secs);
             commands::demo(demo::DemoOptions { run_for, port, admin_port, plain })

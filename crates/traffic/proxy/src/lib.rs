@@ -16,6 +16,7 @@
 mod answer;
 mod client;
 mod connection;
+mod explain;
 mod failure;
 mod life;
 mod plan;
@@ -26,6 +27,7 @@ mod upstream;
 mod view;
 mod worker;
 
+pub use explain::{Explanation, Outcome, PoolChoice, Question, explain};
 pub use plan::{Plan, PlanError};
 pub use thread::{Command, ListenSocket, run};
 pub use worker::{TransitionSink, WorkerSetup};

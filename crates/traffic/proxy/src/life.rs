@@ -20,6 +20,8 @@ use crate::relay::Exchange;
 use crate::view::View;
 use crate::worker::Worker;
 
+pub(crate) use facts::balance_key;
+
 /// A request that is being served.
 pub(crate) struct Life<'a> {
     client: &'a mut Client,

@@ -15,7 +15,7 @@ use crate::output;
 /// Stands for standard input.
 const STDIN: &str = "-";
 
-fn load(file: &Path) -> anyhow::Result<Result<Loaded, Diagnostics>> {
+pub(super) fn load(file: &Path) -> anyhow::Result<Result<Loaded, Diagnostics>> {
     let environment = |name: &str| std::env::var(name).ok();
     if file != Path::new(STDIN) {
         return Ok(base_model::check_file(file, &environment, &catalog()));
@@ -37,7 +37,7 @@ pub(super) fn colour() -> Colour {
     if std::io::stderr().is_terminal() { Colour::Ansi } else { Colour::Plain }
 }
 
-fn refuse(diagnostics: &Diagnostics) -> ExitCode {
+pub(super) fn refuse(diagnostics: &Diagnostics) -> ExitCode {
     output::say(&diagnostics.render(colour()));
     ExitCode::from(2)
 }

@@ -9,7 +9,7 @@ use traffic_route::{any_cookie_value, any_query_value};
 use crate::relay::Lookup;
 
 /// The hash of what requests must have in common to go to the same endpoint; `None` if this one does not have it.
-pub(super) fn balance_key(source: &KeySource, request: &RequestHead) -> Option<u64> {
+pub(crate) fn balance_key(source: &KeySource, request: &RequestHead) -> Option<u64> {
     let mut found = None;
     let mut first = |value: &[u8]| {
         found = Some(hash_key(value.iter().copied()));

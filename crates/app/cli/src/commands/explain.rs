@@ -1,0 +1,246 @@
+//! `aya explain`: what would become of a request, and why.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use base_model::Model;
+use base_model::model::Pool;
+use serde_json::{Value, json};
+use traffic_proxy::{Explanation, Outcome, PoolChoice, Question};
+use traffic_route::{Considered, Loss, Verdict};
+
+use super::config::{load, refuse};
+use crate::output;
+
+/// Endpoints shown of each pool.
+const SHOWN: usize = 8;
+
+/// The request that is asked about.
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    /// `Name: value` each.
+    pub(crate) headers: Vec<String>,
+    /// Who would open the connection.
+    pub(crate) client: IpAddr,
+    /// Name of the listener; the one with the port of the URL, or the first, if not given.
+    pub(crate) listener: Option<String>,
+}
+
+/// Says what would become of a request.
+pub(crate) fn explain(file: &Path, request: &Request, json: bool) -> anyhow::Result<ExitCode> {
+    let loaded = match load(file)? {
+        Ok(loaded) => loaded,
+        Err(diagnostics) => return Ok(refuse(&diagnostics)),
+    };
+    let model = Arc::new(loaded.model);
+    let (head, listener) = match request.head().and_then(|head| Ok((head, request.find_listener(&model)?))) {
+        Ok(found) => found,
+        Err(problem) => {
+            output::say(&format!("aya: {problem}\n"));
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let question = Question { listener, peer: request.client, head: head.as_bytes() };
+    let explanation = traffic_proxy::explain(&model, &question)?;
+    let report = Report { model: &model, listener, explanation: &explanation };
+    if json {
+        output::print(&format!("{}\n", serde_json::to_string_pretty(&report.to_json())?))?;
+    } else {
+        output::print(&report.to_text())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Request {
+    /// The head as a client would send it.
+    fn head(&self) -> Result<String, String> {
+        let after_scheme = self.url.split_once("://").map_or(&*self.url, |(_, rest)| rest);
+        let has_authority = after_scheme.len() < self.url.len();
+        let path_at = after_scheme.find(['/', '?']).unwrap_or(after_scheme.len());
+        let (authority, target) =
+            if has_authority { after_scheme.split_at(path_at) } else { ("", after_scheme) };
+        let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
+        let target = target.split('#').next().unwrap_or_default();
+        let mut head = format!("{} {target} HTTP/1.1\r\n", self.method);
+        let names_host = self.headers.iter().any(|line| line.to_ascii_lowercase().starts_with("host:"));
+        if !names_host {
+            let host = if has_authority { authority } else { "localhost" };
+            let _ = write!(head, "Host: {host}\r\n");
+        }
+        for line in &self.headers {
+            if !line.contains(':') {
+                return Err(format!("`{line}` is no header; write `-H 'Name: value'`"));
+            }
+            let _ = write!(head, "{line}\r\n");
+        }
+        head.push_str("\r\n");
+        // What the words bring with them must not become lines of their own.
+        let lines = head.matches("\r\n").count();
+        if head.contains(['\0'])
+            || head.matches(['\r', '\n']).count() != 2 * lines
+            || lines != self.headers.len() + 2 + usize::from(!names_host)
+        {
+            return Err("method, URL and headers must not have line breaks in them".to_owned());
+        }
+        Ok(head)
+    }
+
+    fn find_listener(&self, model: &Model) -> Result<usize, String> {
+        let by =
+            |wanted: &dyn Fn(&base_model::model::Listener) -> bool| model.listeners.iter().position(wanted);
+        if let Some(name) = &self.listener {
+            return by(&|listener| *listener.name == **name).ok_or_else(|| {
+                let names: Vec<_> =
+                    model.listeners.iter().map(|listener| format!("`{}`", listener.name)).collect();
+                format!("there is no listener `{name}`; there are {}", names.join(", "))
+            });
+        }
+        let port = self
+            .url
+            .split('/')
+            .nth(2)
+            .and_then(|authority| authority.rsplit_once(':')?.1.parse::<u16>().ok());
+        let of_port =
+            port.and_then(|port| by(&|listener| listener.bind.iter().any(|address| address.port() == port)));
+        Ok(of_port.unwrap_or(0))
+    }
+}
+
+struct Report<'a> {
+    model: &'a Model,
+    listener: usize,
+    explanation: &'a Explanation,
+}
+
+impl Report<'_> {
+    fn listener(&self) -> &str {
+        self.model.listeners.get(self.listener).map_or("?", |listener| &listener.name)
+    }
+
+    fn route(&self, index: usize) -> &str {
+        self.model.routes.get(index).map_or("?", |route| &route.name)
+    }
+
+    fn pool(&self, choice: &PoolChoice) -> Option<&Pool> {
+        self.model.pools.get(choice.pool)
+    }
+
+    fn verdict(&self, considered: &Considered) -> String {
+        match &considered.verdict {
+            Verdict::Matched => "takes it".to_owned(),
+            Verdict::Lost(Loss::Outranked { by }) => {
+                format!("would take it, but `{}` is more specific or comes first", self.route(*by))
+            }
+            Verdict::Lost(loss) => format!("does not: {loss}"),
+        }
+    }
+
+    fn won(&self) -> Option<usize> {
+        let won = |considered: &&Considered| considered.verdict == Verdict::Matched;
+        self.explanation.routes.iter().find(won).map(|considered| considered.route)
+    }
+
+    fn to_text(&self) -> String {
+        let mut text = format!("listener  {}\nclient    {}\n", self.listener(), self.explanation.client);
+        if let Some(path) = &self.explanation.normal_path {
+            let _ = writeln!(text, "path      {} is matched and sent", String::from_utf8_lossy(path));
+        }
+        for (number, considered) in self.explanation.routes.iter().enumerate() {
+            let title = if number == 0 { "routes" } else { "" };
+            let _ =
+                writeln!(text, "{title:<9} {}: {}", self.route(considered.route), self.verdict(considered));
+        }
+        if let Some(route) = self.won().and_then(|index| self.model.routes.get(index)) {
+            let filters: Vec<&str> = route.filters.iter().map(|filter| &*filter.kind.name).collect();
+            if !filters.is_empty() {
+                let _ = writeln!(text, "filters   {}", filters.join(", "));
+            }
+        }
+        self.write_outcome(&mut text);
+        text
+    }
+
+    fn write_outcome(&self, text: &mut String) {
+        let _ = match &self.explanation.outcome {
+            Outcome::Refused { reason, detail } => {
+                let detail = detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
+                let (status, word, meaning) = (reason.status(), reason.word(), reason.meaning().trim());
+                writeln!(
+                    text,
+                    "answer    {status} {word}: {meaning}{detail}\nmended by {}",
+                    reason.blame().word()
+                )
+            }
+            Outcome::Answered { by, status } => writeln!(text, "answer    {status}, by `{by}`"),
+            Outcome::Forwarded(choices) => {
+                choices.iter().for_each(|choice| self.write_choice(choice, text));
+                Ok(())
+            }
+        };
+    }
+
+    fn write_choice(&self, choice: &PoolChoice, text: &mut String) {
+        let Some(pool) = self.pool(choice) else { return };
+        let share = match choice.of {
+            of if of == choice.weight => String::new(),
+            of => format!(", for {} of {of} requests", choice.weight),
+        };
+        let _ = writeln!(text, "pool      {}{share}, balanced by {}", pool.name, pool.balance.name);
+        let order = match (choice.is_fixed, choice.lacks_key) {
+            (true, _) => "always in this order, while all are up",
+            (_, true) => "any of these: the request lacks what the balancer's key is made from",
+            _ => "any of these, as load and turns have it",
+        };
+        let _ = writeln!(text, "endpoints {order}");
+        for name in choice.order.iter().take(SHOWN) {
+            let _ = writeln!(text, "          {name}");
+        }
+        if choice.order.len() > SHOWN {
+            let _ = writeln!(text, "          and {} more", choice.order.len() - SHOWN);
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let routes: Vec<_> = self.explanation.routes.iter().map(|considered| {
+            let lost_on = match &considered.verdict {
+                Verdict::Matched => Value::Null,
+                Verdict::Lost(Loss::Outranked { by }) => json!({"outranked-by": self.route(*by)}),
+                Verdict::Lost(loss) => json!(loss.to_string()),
+            };
+            json!({"route": self.route(considered.route), "takes": considered.verdict == Verdict::Matched, "lost-on": lost_on})
+        }).collect();
+        let outcome = match &self.explanation.outcome {
+            Outcome::Refused { reason, detail } => json!({
+                "status": reason.status(), "reason": reason.word(), "blame": reason.blame().word(), "detail": detail,
+            }),
+            Outcome::Answered { by, status } => json!({"status": status, "by": **by}),
+            Outcome::Forwarded(choices) => {
+                json!({"pools": choices.iter().map(|choice| self.choice_to_json(choice)).collect::<Vec<_>>()})
+            }
+        };
+        json!({
+            "listener": self.listener(),
+            "client": self.explanation.client,
+            "path": self.explanation.normal_path.as_ref().map(|path| String::from_utf8_lossy(path)),
+            "routes": routes,
+            "outcome": outcome,
+        })
+    }
+
+    fn choice_to_json(&self, choice: &PoolChoice) -> Value {
+        let pool = self.pool(choice);
+        json!({
+            "pool": pool.map(|pool| &*pool.name),
+            "balance": pool.map(|pool| &*pool.balance.name),
+            "weight": choice.weight,
+            "of": choice.of,
+            "fixed": choice.is_fixed,
+            "lacks-key": choice.lacks_key,
+            "endpoints": choice.order.iter().map(|name| &**name).collect::<Vec<_>>(),
+        })
+    }
+}

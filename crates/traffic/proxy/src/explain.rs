@@ -1,0 +1,222 @@
+//! What would become of a request: the same steps as a real one takes, with nobody asked and nothing sent.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use base_kit::{Moment, SeededRng};
+use base_model::Model;
+use base_model::model::Action;
+use base_signal::Reason;
+use traffic_balance::{CauseKind, Health, Registry, RequestFacts};
+use traffic_filter::{Flow, RequestContext};
+use traffic_http::{Framing, HeadLimits, Method, RequestHead, forwarding};
+use traffic_route::{Considered, RequestView, Verdict};
+
+use crate::failure::Failure;
+use crate::life::balance_key;
+use crate::plan::{ActionPlan, Plan, PlanError, RoutePlan, build_balancer};
+use crate::relay::Lookup;
+
+/// A request that nobody sends.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// Index of the listener it would come in by.
+    pub listener: usize,
+    /// Who would open the connection.
+    pub peer: IpAddr,
+    /// Its head, to the empty line.
+    pub head: &'a [u8],
+}
+
+/// What would become of it.
+#[derive(Debug)]
+pub struct Explanation {
+    /// Who the client is taken to be.
+    pub client: IpAddr,
+    /// The path that is matched and sent, where it differs from the one that was asked for.
+    pub normal_path: Option<Vec<u8>>,
+    /// What became of each route, best first.
+    pub routes: Vec<Considered>,
+    /// How it would end.
+    pub outcome: Outcome,
+}
+
+/// How a request would end.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Not served.
+    Refused {
+        /// Why.
+        reason: Reason,
+        /// What exactly.
+        detail: Option<String>,
+    },
+    /// Answered without an endpoint.
+    Answered {
+        /// Kind of the filter or handler.
+        by: Arc<str>,
+        /// Of the answer.
+        status: u16,
+    },
+    /// Sent to an endpoint of one of these pools.
+    Forwarded(Vec<PoolChoice>),
+}
+
+/// A pool that may get the request.
+#[derive(Debug)]
+pub struct PoolChoice {
+    /// Its index in the model.
+    pub pool: usize,
+    /// Its part of `of`.
+    pub weight: u32,
+    /// Sum of the parts.
+    pub of: u32,
+    /// Whether the request alone decides on the endpoint, while all of them are up.
+    pub is_fixed: bool,
+    /// Whether the balancer wants a key that the request does not have.
+    pub lacks_key: bool,
+    /// Names of the endpoints in the order in which they would be tried: one of many, unless it is fixed.
+    pub order: Vec<Arc<str>>,
+}
+
+/// Says what would become of a request if all endpoints were up.
+///
+/// # Errors
+/// If the model cannot be compiled.
+pub fn explain(model: &Arc<Model>, question: &Question<'_>) -> Result<Explanation, PlanError> {
+    let registry = Registry::new();
+    registry.reconcile(&model.pools);
+    for endpoint in registry.pools().iter().flat_map(|pool| pool.endpoints().to_vec()) {
+        // Names are not looked up: that they lead somewhere is all that matters here.
+        endpoint.set_address(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, endpoint.port()))));
+        endpoint.set_health(Health::Up, CauseKind::Admin, "assumed");
+    }
+    let plan = Plan::compile(0, Arc::clone(model), &registry)?;
+    let mut explanation = Explanation {
+        client: question.peer,
+        normal_path: None,
+        routes: Vec::new(),
+        outcome: Outcome::Refused { reason: Reason::Internal, detail: None },
+    };
+    explanation.outcome = match follow(&plan, question, &mut explanation) {
+        Ok(outcome) => outcome,
+        Err(Failure { reason, detail }) => Outcome::Refused { reason, detail },
+    };
+    Ok(explanation)
+}
+
+fn follow(plan: &Plan, question: &Question<'_>, explanation: &mut Explanation) -> Result<Outcome, Failure> {
+    let mut request = receive(plan, question)?;
+    if let Some(listener) = plan.model.listeners.get(question.listener) {
+        explanation.client =
+            forwarding::client_address(request.fields(), question.peer, &listener.trusted_proxies);
+    }
+    let normal = traffic_route::normalise(request.path());
+    let path = normal.map_err(|error| Failure::with(Reason::BadRequest, error))?.into_owned();
+    if path != request.path() {
+        explanation.normal_path = Some(path.clone());
+    }
+    let (host, query) = (request.host().to_vec(), request.query().map(<[u8]>::to_vec));
+    let view = RequestView {
+        listener: question.listener,
+        host: &host,
+        method: request.method_bytes(),
+        path: &path,
+        query: query.as_deref(),
+        client: explanation.client,
+        fields: &Lookup(request.fields()),
+    };
+    explanation.routes = plan.router.explain(&view);
+    let winner = explanation.routes.iter().find(|considered| considered.verdict == Verdict::Matched);
+    let route = winner.and_then(|considered| plan.routes.get(considered.route));
+    let route = route.ok_or(Failure::from(Reason::NoRoute))?;
+    let context = RequestContext {
+        client: explanation.client,
+        scheme: "http",
+        host: &host,
+        path: &path,
+        query: query.as_deref(),
+        route: &route.route.name,
+        request_id: "",
+    };
+    for (filter, used) in route.filters.iter().zip(&route.route.filters) {
+        if let Flow::Answer(answer) = filter.request_head(&context, &mut request) {
+            return Ok(Outcome::Answered { by: Arc::clone(&used.kind.name), status: answer.head.status() });
+        }
+    }
+    match (&route.action, &route.route.action) {
+        (ActionPlan::Handler(handler), Action::Handler(kind)) => {
+            let status = handler.answer(&context, &request).head.status();
+            Ok(Outcome::Answered { by: Arc::clone(&kind.name), status })
+        }
+        _ => choices(plan, route, &request, explanation.client).map(Outcome::Forwarded),
+    }
+}
+
+/// Reads the head as the listener would.
+fn receive(plan: &Plan, question: &Question<'_>) -> Result<RequestHead, Failure> {
+    let mut request = RequestHead::new();
+    let limits = plan.model.listeners.get(question.listener).map(|listener| HeadLimits {
+        max_head_bytes: listener.max_head_bytes,
+        max_fields: listener.max_fields,
+        max_target_bytes: listener.max_target_bytes,
+    });
+    let parsed = request.parse(question.head, &limits.unwrap_or_default());
+    if parsed.map_err(|error| Failure::bad_request(&error))?.is_none() {
+        return Err(Failure::with(Reason::BadRequest, "the head is not complete"));
+    }
+    let framing = request.framing().map_err(|error| Failure::bad_request(&error))?;
+    request.expects_continue().map_err(|error| Failure::bad_request(&error))?;
+    match request.method() {
+        Method::Connect => Err(Failure::with(Reason::MethodNotSupported, "CONNECT is not supported here")),
+        Method::Trace if framing != Framing::Empty => {
+            Err(Failure::with(Reason::BadRequest, "a TRACE request must not have a body"))
+        }
+        _ => Ok(request),
+    }
+}
+
+fn choices(
+    plan: &Plan,
+    route: &RoutePlan,
+    request: &RequestHead,
+    client: IpAddr,
+) -> Result<Vec<PoolChoice>, Failure> {
+    let Action::Proxy(shares) = &route.route.action else { return Err(Reason::Internal.into()) };
+    let of = shares.iter().map(|share| share.weight).sum();
+    let taken = shares.iter().filter(|share| share.weight > 0);
+    taken.map(|share| choice(plan, share.pool, (share.weight, of), request, client)).collect()
+}
+
+fn choice(
+    plan: &Plan,
+    pool: usize,
+    (weight, of): (u32, u32),
+    request: &RequestHead,
+    client: IpAddr,
+) -> Result<PoolChoice, Failure> {
+    let internal = || Failure::from(Reason::Internal);
+    let pool_plan = plan.pools.get(pool).ok_or_else(internal)?;
+    let mut balancer = build_balancer(&pool_plan.settings).map_err(|_| internal())?;
+    let members = pool_plan.state.eligible(Moment::ZERO);
+    balancer.update(&members);
+    let needs = balancer.needs();
+    let host = pool_plan.settings.host.as_deref().map(str::as_bytes);
+    let mut sent = Cow::Borrowed(request);
+    if let Some(host) = host {
+        sent.to_mut().set_host(host);
+    }
+    let key = needs.key.as_ref().and_then(|source| balance_key(source, &sent));
+    let facts = RequestFacts { client, key };
+    let mut rng = SeededRng::new(0);
+    let (mut tried, mut order) = (Vec::new(), Vec::new());
+    while let Some(member) =
+        balancer.pick(&facts, &tried, Moment::ZERO, &mut rng).and_then(|index| members.get(index))
+    {
+        tried.push(member.id);
+        order.push(Arc::from(member.state.name()));
+    }
+    let lacks_key = needs.key.is_some() && key.is_none();
+    Ok(PoolChoice { pool, weight, of, is_fixed: needs.client || key.is_some(), lacks_key, order })
+}

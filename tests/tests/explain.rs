@@ -1,0 +1,136 @@
+//! `aya explain` answers the questions people ask, and says what a running Aya then does.
+
+use base_testkit::{Aya, Backend, Ended, TempFolder};
+use serde_json::Value;
+
+/// Routes of several kinds; the pools' endpoints are put in.
+const CONFIG: &str = "listeners:
+  web: {bind: '127.0.0.1:0', trusted-proxies: [127.0.0.2/32]}
+routes:
+  - {name: gold, match: {host: shop.test, path: '/api/**', header: {x-tier: gold}}, pool: main}
+  - {name: api, match: {host: shop.test, path: '/api/**', method: [GET, POST]}, pool: main, filters: [{set-header: {request: {x-user: u7}}}]}
+  - {name: office, match: {path: '/office', client: 10.0.0.0/8}, pool: main}
+  - {name: old, match: {path: '/old/**'}, redirect: {to: 'http://shop.test/'}}
+  - {name: canary, match: {path: '/canary'}, split: {main: 95, other: 5}}
+pools:
+  main: {endpoints: [MAIN], balance: {kind: consistent-hash, key: {header: x-user}}}
+  other: {endpoints: ['127.0.0.1:1']}
+";
+
+fn explain(text: &str, arguments: &[&str]) -> Ended {
+    let folder = TempFolder::new();
+    let file = folder.write("aya.yaml", text);
+    let file = file.to_string_lossy();
+    Aya::run(&[&["explain", &file], arguments].concat())
+}
+
+fn ask(arguments: &[&str]) -> String {
+    let ended = explain(&CONFIG.replace("MAIN", "'10.0.0.1:80', '10.0.0.2:80'"), arguments);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    ended.stdout
+}
+
+fn has(text: &str, parts: &[&str]) {
+    assert!(parts.iter().all(|part| text.contains(part)), "not all of {parts:?} in:\n{text}");
+}
+
+#[test]
+fn why_not_found() {
+    has(&ask(&["GET", "http://nobody.test/"]), &["answer    404 no-route", "gold: does not: host"]);
+    has(&ask(&["GET", "http://shop.test/cart"]), &["404", "api: does not: path"]);
+}
+
+#[test]
+fn why_this_route_and_not_that() {
+    let text = ask(&["GET", "http://shop.test/api/items"]);
+    has(&text, &["api: takes it", "gold: does not: header x-tier"]);
+    let text = ask(&["GET", "http://shop.test/api/items", "-H", "x-tier: gold"]);
+    has(&text, &["gold: takes it", "api: would take it, but `gold`"]);
+}
+
+#[test]
+fn why_this_method_is_refused() {
+    has(&ask(&["DELETE", "http://shop.test/api/items"]), &["404", "api: does not: method"]);
+    has(&ask(&["CONNECT", "http://shop.test/"]), &["400"]);
+}
+
+#[test]
+fn who_the_client_is_taken_for() {
+    has(&ask(&["GET", "/office"]), &["client    127.0.0.1", "office: does not: client"]);
+    has(&ask(&["GET", "/office", "--client", "10.1.2.3"]), &["client    10.1.2.3", "office: takes it"]);
+    let behind_proxy = ["GET", "/office", "--client", "127.0.0.2", "-H", "X-Forwarded-For: 10.1.2.3"];
+    has(&ask(&behind_proxy), &["client    10.1.2.3", "office: takes it"]);
+    let forged = ["GET", "/office", "--client", "192.0.2.1", "-H", "X-Forwarded-For: 10.1.2.3"];
+    has(&ask(&forged), &["client    192.0.2.1", "office: does not: client"]);
+}
+
+#[test]
+fn which_path_is_matched() {
+    let text = ask(&["GET", "http://shop.test/x/../api/%61"]);
+    has(&text, &["path      /api/a is matched and sent", "api: takes it"]);
+}
+
+#[test]
+fn who_answers_without_an_endpoint() {
+    has(&ask(&["GET", "/old/page"]), &["old: takes it", "answer    308, by `redirect`"]);
+}
+
+#[test]
+fn how_a_split_is_drawn() {
+    has(&ask(&["GET", "/canary"]), &["main, for 95 of 100 requests", "other, for 5 of 100 requests"]);
+}
+
+#[test]
+fn why_any_endpoint() {
+    let text = ask(&["GET", "http://shop.test/api/", "-H", "x-tier: gold"]);
+    has(&text, &["consistent-hash", "the request lacks what the balancer's key is made from"]);
+}
+
+#[test]
+fn what_is_wrong_with_a_request() {
+    let twice = ["POST", "/office", "-H", "Content-Length: 1", "-H", "Content-Length: 2"];
+    has(&ask(&twice), &["answer    400 bad-request", "mended by client"]);
+}
+
+#[test]
+fn bad_questions_are_refused() {
+    let text = CONFIG.replace("MAIN", "'10.0.0.1:80'");
+    for (arguments, part) in [
+        (vec!["GET", "/", "--listener", "wep"], "there are `web`"),
+        (vec!["GET", "/", "-H", "x-user"], "-H 'Name: value'"),
+        (vec!["GET", "/", "-H", "a: b\r\nc: d"], "line breaks"),
+        (vec!["GET\r\nX: y", "/"], "line breaks"),
+    ] {
+        let ended = explain(&text, &arguments);
+        assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.stdout);
+        assert!(ended.stderr.contains(part), "{}", ended.stderr);
+    }
+    assert_eq!(explain("listeners: 1", &["GET", "/"]).code, Some(2));
+}
+
+/// A running Aya sends the request where it was said to go.
+#[test]
+fn what_is_explained_is_what_happens() {
+    let backends: Vec<_> = ["a", "b", "c", "d"].into_iter().map(Backend::echo).collect();
+    let endpoints: Vec<_> = backends.iter().map(|backend| format!("'{backend}'")).collect();
+    let text = CONFIG.replace("MAIN", &endpoints.join(", "));
+    let aya = Aya::start(&text);
+    for user in 0..8 {
+        let user = format!("x-user: {user}");
+        let arguments = ["GET", "http://shop.test/api/x", "-H", "x-tier: gold", "-H", &user, "--json"];
+        let answer: Value = serde_json::from_str(&explain(&text, &arguments).stdout).unwrap();
+        let pool = &answer["outcome"]["pools"][0];
+        assert_eq!(pool["fixed"], true, "{answer}");
+        let foretold = pool["endpoints"][0].as_str().unwrap();
+        let mut client = aya.client();
+        client.send(format!("GET /api/x HTTP/1.1\r\nHost: shop.test\r\nx-tier: gold\r\n{user}\r\n\r\n"));
+        let asked = client.response();
+        let taken = backends.iter().position(|backend| backend.to_string() == foretold).unwrap();
+        assert_eq!(asked.header("x-backend"), Some(["a", "b", "c", "d"][taken]), "{answer}");
+    }
+    // The filter of this route sets the key.
+    let answer: Value =
+        serde_json::from_str(&explain(&text, &["GET", "http://shop.test/api/x", "--json"]).stdout).unwrap();
+    let pool = &answer["outcome"]["pools"][0];
+    assert_eq!((&pool["fixed"], &pool["lacks-key"]), (&true.into(), &false.into()), "{answer}");
+}
