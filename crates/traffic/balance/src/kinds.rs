@@ -8,6 +8,7 @@ mod least_connections;
 mod least_response_time;
 mod peak_ewma;
 mod power_of_two;
+mod prequal;
 mod random;
 mod round_robin;
 mod source_hash;
@@ -27,6 +28,7 @@ pub static ALL: &[&dyn BalancerKind] = &[
     &power_of_two::PowerOfTwoKind,
     &least_response_time::LeastResponseTimeKind,
     &peak_ewma::PeakEwmaKind,
+    &prequal::PrequalKind,
     &source_hash::SourceHashKind,
     &consistent_hash::ConsistentHashKind,
 ];

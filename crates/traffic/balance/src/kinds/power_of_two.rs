@@ -52,7 +52,7 @@ struct Entry {
 }
 
 #[derive(Debug, Default)]
-struct PowerOfTwo {
+pub(super) struct PowerOfTwo {
     urn: Urn,
     entries: Vec<Entry>,
 }

@@ -39,6 +39,10 @@ impl Default for Settings {
 }
 
 impl Settings {
+    pub(crate) const fn new(decay: TimeSpan, penalty: TimeSpan, penalty_decay: TimeSpan) -> Self {
+        Self { decay, penalty, penalty_decay }
+    }
+
     /// What is wrong with them, if anything.
     pub(crate) fn problem(&self) -> Option<String> {
         (self.decay.is_zero() || self.penalty_decay.is_zero())
@@ -90,9 +94,24 @@ impl Entry {
         self.state.learned().latency.value_nanos(settings.decay.duration(), now)
     }
 
+    /// How much longer it is believed to take, in nanoseconds.
+    pub(crate) fn penalty(&self, settings: &Settings, now: Moment) -> f64 {
+        self.state.learned().penalty.value_nanos(settings.penalty_decay.duration(), now)
+    }
+
+    /// Requests in flight by weight.
+    pub(crate) fn load(&self) -> f64 {
+        f64::from(self.state.in_flight()) * self.share
+    }
+
+    /// What one request adds to the load.
+    pub(crate) const fn share(&self) -> f64 {
+        self.share
+    }
+
     /// What one more request would cost: the time of an answer, once for each that is in flight then, by weight.
     pub(crate) fn cost(&self, latency: f64, settings: &Settings, now: Moment) -> f64 {
-        let penalty = self.state.learned().penalty.value_nanos(settings.penalty_decay.duration(), now);
+        let penalty = self.penalty(settings, now);
         // Endpoints that answer within the clock's grain still differ in what they have to do.
         (latency.max(1.0) + penalty) * (f64::from(self.state.in_flight()) + 1.0) * self.share
     }
