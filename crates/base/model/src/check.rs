@@ -16,7 +16,7 @@ mod union;
 mod variables;
 
 pub(crate) use checker::{Secrets, Surroundings};
-pub(crate) use meaning::{Checked, check};
+pub(crate) use meaning::{Checked, check, other};
 pub(crate) use union::{branches, described};
 
 use crate::model::Endpoint;

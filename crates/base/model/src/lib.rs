@@ -13,6 +13,7 @@ pub mod document;
 pub mod limits;
 mod load;
 pub mod model;
+mod other;
 mod output;
 mod text;
 
@@ -21,4 +22,5 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::{KindCatalog, KindEntry, SettingsProblem, schema};
 pub use load::{Loaded, check_bytes, check_file, load, load_bytes, load_file};
 pub use model::{Model, Snapshot};
+pub use other::{Findings, read_other};
 pub use output::{Change, ChangeKind, FormatError, diff, format, reference_markdown, render_full};

@@ -181,7 +181,8 @@ pub(crate) fn unreadable(source: &str, file_name: &str, problems: Problems) -> O
     (problems.errors() > 0).then(|| problems.finish(file_name, source))
 }
 
-fn way_out(error: &std::io::Error) -> &'static str {
+/// What to do about a file that cannot be read.
+pub(crate) fn way_out(error: &std::io::Error) -> &'static str {
     match error.kind() {
         std::io::ErrorKind::NotFound => "check the path",
         std::io::ErrorKind::PermissionDenied => "give the user that runs Aya the right to read it",
@@ -202,7 +203,7 @@ fn empty() -> Diagnostic {
 }
 
 /// Says where the first byte is that is not UTF-8.
-fn not_text(bytes: &[u8], offset: usize) -> Diagnostic {
+pub(crate) fn not_text(bytes: &[u8], offset: usize) -> Diagnostic {
     let before = bytes.get(..offset).unwrap_or_default();
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |index| index + 1);
