@@ -187,6 +187,7 @@ impl Tally {
 struct Histogram {
     buckets: Vec<u64>,
     count: u64,
+    greatest: u64,
 }
 
 /// Bits behind the first one that tell buckets apart.
@@ -202,16 +203,17 @@ impl Histogram {
             *count += 1;
         }
         self.count += 1;
+        self.greatest = self.greatest.max(value);
     }
 
-    /// The value that this share of the values does not exceed: the middle of its bucket.
+    /// The value that this share of the values does not exceed: the middle of its bucket, but no more than there was.
     fn quantile(&self, share: f64) -> f64 {
         let rank = ((share * self.count as f64).ceil() as u64).max(1);
         let mut seen = 0;
         for (index, count) in self.buckets.iter().enumerate() {
             seen += count;
             if seen >= rank {
-                return middle(index);
+                return middle(index).min(self.greatest as f64);
             }
         }
         0.0
@@ -219,7 +221,7 @@ impl Histogram {
 
     fn clear(&mut self) {
         self.buckets.clear();
-        self.count = 0;
+        (self.count, self.greatest) = (0, 0);
     }
 }
 
@@ -267,5 +269,8 @@ mod tests {
         for (share, value) in [(0.5, 500_000.0), (0.99, 990_000.0), (0.999, 999_000.0), (0.0, 1_000.0)] {
             assert!((histogram.quantile(share) / value - 1.0).abs() < 0.001, "{share}");
         }
+        let mut single = Histogram::default();
+        single.record(5_000_000_000);
+        assert!(middle(bucket(5_000_000_000)) > 5e9 && single.quantile(0.99) <= 5e9, "nothing was greater");
     }
 }

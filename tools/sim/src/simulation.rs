@@ -89,9 +89,10 @@ impl Simulation {
             ArrivalPlan::Closed { clients, .. } => counted(clients as usize, "client"),
             _ => {
                 let rate = self.plan.rate_per_second().unwrap_or_default();
-                // Of a scenario with phases, the load of each stands beside its figures.
-                let load = if let [only] = self.plan.phases.as_slice() { only.load } else { 1.0 };
-                format!("{} requests/s", rounded(rate * load))
+                match self.plan.phases.as_slice() {
+                    [only] => format!("{:.1} requests/s", rate * only.load),
+                    _ => format!("{rate:.1} requests/s at load 1"),
+                }
             }
         };
         let seconds = |nanos: u64| rounded(nanos as f64 / 1e9);

@@ -4,8 +4,10 @@ mod config;
 mod demo;
 mod reference;
 mod run;
+mod simulate;
 
 pub(crate) use config::{check, diff, fmt, schema};
 pub(crate) use demo::demo;
 pub(crate) use reference::{Page, reference};
 pub(crate) use run::run;
+pub(crate) use simulate::{SimulateOptions, simulate};

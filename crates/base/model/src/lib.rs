@@ -13,14 +13,12 @@ pub mod document;
 pub mod limits;
 mod load;
 pub mod model;
-mod other;
 mod output;
 mod text;
 
-pub use check::{BadEndpoint, parse_endpoint};
+pub use check::{BadEndpoint, Findings, parse_endpoint, read_other};
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::{KindCatalog, KindEntry, SettingsProblem, schema};
 pub use load::{Loaded, check_bytes, check_file, load, load_bytes, load_file};
 pub use model::{Model, Snapshot};
-pub use other::{Findings, read_other};
 pub use output::{Change, ChangeKind, FormatError, diff, format, reference_markdown, render_full};

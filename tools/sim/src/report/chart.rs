@@ -5,12 +5,15 @@ use std::fmt::Write as _;
 use crate::report::Quantile;
 use crate::simulation::{PolicyResult, Simulation};
 
-const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 540.0;
 /// Room for the numbers of the vertical axis.
 const LEFT: f64 = 80.0;
-/// Room for the names.
-const RIGHT: f64 = 210.0;
+/// Where the lines end; the names stand behind.
+const RIGHT: f64 = 750.0;
+/// What the names need besides their characters.
+const LEGEND: f64 = 70.0;
+/// The width of a character of a name; most are narrower.
+const CHARACTER: f64 = 8.0;
 /// Room for the title and the phases' loads.
 const TOP: f64 = 70.0;
 /// Room for the numbers of the horizontal axis.
@@ -37,27 +40,16 @@ pub fn chart(simulation: &Simulation, results: &[PolicyResult], quantile: Quanti
         .collect();
     let frame = Frame::around(&lines, simulation.measured_seconds());
     let mut out = String::new();
-    begin(&mut out, simulation, quantile);
+    let longest = lines.iter().map(|line| line.policy.chars().count()).max().unwrap_or_default();
+    begin(&mut out, RIGHT + LEGEND + CHARACTER * longest as f64, simulation, quantile);
     frame.draw_axes(&mut out);
-    for (seconds, load) in simulation.phase_marks() {
-        let x = frame.x(seconds);
-        let (top, bottom) = (TOP - 6.0, HEIGHT - BOTTOM);
-        write(
-            &mut out,
-            format_args!(r##"<path d="M{x:.1} {top}V{bottom}" stroke="#999" stroke-dasharray="4 4"/>"##),
-        );
-        let (x, y) = (x + 4.0, TOP - 8.0);
-        write(
-            &mut out,
-            format_args!(r##"<text x="{x:.1}" y="{y}" font-size="11" fill="#555">load {load}</text>"##),
-        );
-    }
+    draw_phases(&mut out, &frame, &simulation.phase_marks());
     for (index, line) in lines.iter().enumerate() {
         let colour = COLOURS.get(index % COLOURS.len()).copied().unwrap_or("#000000");
         let dash = DASHES.get(index / COLOURS.len() % DASHES.len()).copied().unwrap_or("none");
         let style = format!(r#"fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{dash}""#);
         write(&mut out, format_args!(r#"<path d="{}" {style} stroke-linejoin="round"/>"#, frame.path(line)));
-        let (x, y) = (WIDTH - RIGHT + 20.0, TOP + 10.0 + 22.0 * index as f64);
+        let (x, y) = (RIGHT + 20.0, TOP + 10.0 + 22.0 * index as f64);
         write(&mut out, format_args!(r#"<path d="M{x} {y}h28" {style}/>"#));
         let (x, y, name) = (x + 36.0, y + 4.0, escaped(line.policy));
         write(&mut out, format_args!(r#"<text x="{x}" y="{y}" font-size="13">{name}</text>"#));
@@ -66,20 +58,37 @@ pub fn chart(simulation: &Simulation, results: &[PolicyResult], quantile: Quanti
     out
 }
 
+/// A dashed line where each phase begins, and its load above.
+fn draw_phases(out: &mut String, frame: &Frame, marks: &[(f64, f64)]) {
+    for (index, (seconds, load)) in marks.iter().enumerate() {
+        let x = frame.x(*seconds);
+        let (top, bottom) = (TOP - 6.0, HEIGHT - BOTTOM);
+        write(
+            out,
+            format_args!(r##"<path d="M{x:.1} {top}V{bottom}" stroke="#999" stroke-dasharray="4 4"/>"##),
+        );
+        let (x, y, word) = (x + 4.0, TOP - 8.0, if index == 0 { "load " } else { "" });
+        write(
+            out,
+            format_args!(r##"<text x="{x:.1}" y="{y}" font-size="11" fill="#555">{word}{load}</text>"##),
+        );
+    }
+}
+
 /// A policy's values over time.
 struct Line<'a> {
     policy: &'a str,
     points: Vec<(f64, Option<f64>)>,
 }
 
-fn begin(out: &mut String, simulation: &Simulation, quantile: Quantile) {
+fn begin(out: &mut String, width: f64, simulation: &Simulation, quantile: Quantile) {
     write(
         out,
         format_args!(
-            r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif">"#
+            r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}" width="{width}" height="{HEIGHT}" font-family="sans-serif">"#
         ),
     );
-    write(out, format_args!(r#"<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>"#));
+    write(out, format_args!(r#"<rect width="{width}" height="{HEIGHT}" fill="white"/>"#));
     let title = escaped(&simulation.describe());
     write(out, format_args!(r#"<text x="{LEFT}" y="26" font-size="15">{title}</text>"#));
     let (middle, word) = ((TOP + HEIGHT - BOTTOM) / 2.0, quantile.word());
@@ -89,7 +98,7 @@ fn begin(out: &mut String, simulation: &Simulation, quantile: Quantile) {
             r#"<text transform="translate(20 {middle}) rotate(-90)" font-size="13" text-anchor="middle">{word} latency, ms</text>"#
         ),
     );
-    let (x, y) = ((LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 16.0);
+    let (x, y) = ((LEFT + RIGHT) / 2.0, HEIGHT - 16.0);
     write(
         out,
         format_args!(
@@ -121,7 +130,7 @@ impl Frame {
     }
 
     fn x(&self, seconds: f64) -> f64 {
-        LEFT + seconds / self.seconds * (WIDTH - RIGHT - LEFT)
+        LEFT + seconds / self.seconds * (RIGHT - LEFT)
     }
 
     fn y(&self, value: f64) -> f64 {
@@ -149,10 +158,10 @@ impl Frame {
     }
 
     fn draw_axes(&self, out: &mut String) {
-        let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
+        let bottom = HEIGHT - BOTTOM;
         for value in self.values() {
             let y = self.y(value);
-            write(out, format_args!(r##"<path d="M{LEFT} {y:.1}H{right}" stroke="#ddd"/>"##));
+            write(out, format_args!(r##"<path d="M{LEFT} {y:.1}H{RIGHT}" stroke="#ddd"/>"##));
             let (x, y, value) = (LEFT - 8.0, y + 4.0, number(value));
             write(
                 out,
@@ -170,7 +179,7 @@ impl Frame {
                 ),
             );
         }
-        write(out, format_args!(r##"<path d="M{LEFT} {TOP}V{bottom}H{right}" fill="none" stroke="#333"/>"##));
+        write(out, format_args!(r##"<path d="M{LEFT} {TOP}V{bottom}H{RIGHT}" fill="none" stroke="#333"/>"##));
     }
 
     /// Values that get a number on the vertical axis.

@@ -49,7 +49,7 @@ pub(crate) fn check(
 }
 
 /// A document of another sort than the configuration, by its own schema; `None` if there was an error.
-pub(crate) fn other<T: DeserializeOwned>(root: &Node, schema: &Json, problems: &mut Problems) -> Option<T> {
+pub(super) fn other<T: DeserializeOwned>(root: &Node, schema: &Json, problems: &mut Problems) -> Option<T> {
     let span = Place::ROOT.key_span(root);
     let value = Shape { root: schema, problems }.check(root, schema, &Place::ROOT, span)?;
     if problems.errors() > 0 { None } else { typed(value, &Place::ROOT, span, problems) }

@@ -7,12 +7,11 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::check;
+use super::meaning;
 use crate::diagnostic::{Diagnostic, Diagnostics, Problems};
 use crate::document::{KindCatalog, schema_of};
 use crate::limits::MAX_SOURCE_BYTES;
-use crate::load::{not_text, way_out};
-use crate::text::{self, Node, Place};
+use crate::text::{self, Node, Place, not_text, way_out};
 
 /// Collects what is wrong with the meaning of a document.
 pub struct Findings<'a> {
@@ -89,7 +88,7 @@ fn document<T: DeserializeOwned + JsonSchema>(
         }
         return None;
     };
-    let document = check::other(&root, &schema_of::<T>(kinds), problems)?;
+    let document = meaning::other(&root, &schema_of::<T>(kinds), problems)?;
     check(&document, &mut Findings { root: &root, problems });
     Some(document)
 }
