@@ -5,9 +5,11 @@ mod demo;
 mod explain;
 mod reference;
 mod run;
+mod simulate;
 
 pub(crate) use config::{check, diff, fmt, schema};
 pub(crate) use demo::demo;
 pub(crate) use explain::{Request, explain};
 pub(crate) use reference::{Page, reference};
 pub(crate) use run::run;
+pub(crate) use simulate::{SimulateOptions, simulate};

@@ -88,6 +88,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Compare balancers on a scenario, without servers and in far less time than it would take
+    Simulate(commands::SimulateOptions),
     /// Show Aya at work: four backends, traffic and a live view, all by itself
     Demo {
         /// End by itself after so many seconds, with a summary
@@ -122,6 +124,7 @@ fn main() -> ExitCode {
             let request = commands::Request { method, url, headers, client, listener };
             commands::explain(&file, &request, json)
         }
+        Command::Simulate(options) => commands::simulate(options),
         Command::Demo { seconds, port, admin_port, plain } => {
             let run_for = seconds.map(Duration::from_secs);
             commands::demo(demo::DemoOptions { run_for, port, admin_port, plain })

@@ -7,6 +7,7 @@ mod formats;
 mod listeners;
 mod meaning;
 mod operation;
+mod other;
 mod parse;
 mod pools;
 mod routes;
@@ -17,6 +18,7 @@ mod variables;
 
 pub(crate) use checker::{Secrets, Surroundings};
 pub(crate) use meaning::{Checked, check};
+pub use other::{Findings, read_other};
 pub(crate) use union::{branches, described};
 
 use crate::model::Endpoint;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 pub use render::Colour;
 pub(crate) use span::lines;
 pub use span::{Position, Span};
-pub(crate) use suggest::{did_you_mean, listed, near};
+pub use suggest::did_you_mean;
+pub(crate) use suggest::{listed, near};
 
 use crate::limits::MAX_DIAGNOSTICS;
 

@@ -20,8 +20,8 @@ pub use route::{Match, Retry, Route, RouteTimeouts, ValueMatch};
 
 pub use catalog::{KindCatalog, KindEntry, SettingsCheck, SettingsProblem};
 pub use forms::OrOff;
-pub(crate) use schema::resolve;
 pub use schema::schema;
+pub(crate) use schema::{resolve, schema_of};
 
 use base_kit::TimeSpan;
 use indexmap::IndexMap;

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::check::{self, Checked, Secrets, Surroundings};
-use crate::diagnostic::{Diagnostic, Diagnostics, Position, Problems, Span};
+use crate::diagnostic::{Diagnostic, Diagnostics, Problems};
 use crate::document::{Document, KindCatalog};
 use crate::limits::MAX_SOURCE_BYTES;
 use crate::model::Model;
-use crate::text;
+use crate::text::{self, not_text, way_out};
 
 /// A configuration that can be used.
 #[derive(Clone, Debug)]
@@ -181,15 +181,6 @@ pub(crate) fn unreadable(source: &str, file_name: &str, problems: Problems) -> O
     (problems.errors() > 0).then(|| problems.finish(file_name, source))
 }
 
-fn way_out(error: &std::io::Error) -> &'static str {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "check the path",
-        std::io::ErrorKind::PermissionDenied => "give the user that runs Aya the right to read it",
-        std::io::ErrorKind::IsADirectory => "name a file, not a folder",
-        _ => "check that it is a readable file",
-    }
-}
-
 fn too_large() -> Diagnostic {
     let message = format!("the configuration is over {MAX_SOURCE_BYTES} bytes");
     Diagnostic::error("too-large", message)
@@ -199,20 +190,4 @@ fn too_large() -> Diagnostic {
 fn empty() -> Diagnostic {
     Diagnostic::error("empty", "the configuration is empty".to_owned())
         .help("begin with `listeners`, `routes` and `pools`; examples/quickstart.yaml is a short one")
-}
-
-/// Says where the first byte is that is not UTF-8.
-fn not_text(bytes: &[u8], offset: usize) -> Diagnostic {
-    let before = bytes.get(..offset).unwrap_or_default();
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |index| index + 1);
-    let in_line = String::from_utf8_lossy(before.get(line_start..).unwrap_or_default());
-    let start = Position {
-        line: u32::try_from(line).unwrap_or(u32::MAX),
-        column: u32::try_from(in_line.chars().count() + 1).unwrap_or(u32::MAX),
-    };
-    let byte = bytes.get(offset).copied().unwrap_or_default();
-    Diagnostic::error("not-utf-8", format!("byte {offset} (0x{byte:02x}) is not UTF-8 text"))
-        .at(Span { start, end: start }.part(0, 1))
-        .help("save the file as UTF-8")
 }

@@ -1,11 +1,13 @@
 //! From text to a tree of values that know where they stand.
 
+mod bytes;
 mod environment;
 mod node;
 mod place;
 mod reader;
 mod syntax;
 
+pub(crate) use bytes::{not_text, way_out};
 pub(crate) use environment::{Environment, substitute};
 pub(crate) use node::{Entry, Node, Scalar, ScalarKind, Value};
 pub(crate) use place::Place;

@@ -1,7 +1,7 @@
 //! Who may use whom, and that every crate is where its name says.
 //!
 //! `base` uses nothing above it; `traffic`, `insight` and `control` use `base` and their own plane; `ai` and `global`
-//! use `base`, `traffic` and their own; `app` uses all. Tools, tests and benchmarks are free.
+//! use `base`, `traffic` and their own; `app` uses all, libraries in `tools/` too. Tools, tests and benchmarks are free.
 
 use crate::tidy::finding::Finding;
 use crate::tidy::graph::{self, Edges};
@@ -13,6 +13,10 @@ const RULE: &str = "planes";
 const TESTKIT: &str = "base-testkit";
 /// The one crate that makes the one program called like the product.
 const PROGRAM: (&str, &str) = ("app-cli", "aya");
+/// The plane that puts everything together: it alone may use what lies in [`TOOLS`].
+const TOP: &str = "app";
+/// Where tools are.
+const TOOLS: &str = "tools/";
 /// Plane → the planes that it may use besides its own.
 const PLANES: &[(&str, &[&str])] = &[
     ("base", &[]),
@@ -21,7 +25,7 @@ const PLANES: &[(&str, &[&str])] = &[
     ("control", &["base"]),
     ("ai", &["base", "traffic"]),
     ("global", &["base", "traffic"]),
-    ("app", &["base", "traffic", "insight", "control", "ai", "global"]),
+    (TOP, &["base", "traffic", "insight", "control", "ai", "global"]),
 ];
 
 pub(crate) fn check(tree: &Tree, workspace: &Workspace) -> Vec<Finding> {
@@ -89,6 +93,7 @@ fn check_uses(tree: &Tree, workspace: &Workspace, package: &Package) -> Vec<Find
             _ if used.name == TESTKIT && plane != "base" => {
                 format!("`{TESTKIT}` is for tests: move it to [dev-dependencies]")
             }
+            Some(other) if plane == TOP && other.folder.starts_with(TOOLS) => continue,
             Some(other) => match plane_of(&other.name) {
                 Some(used_plane) if used_plane == plane || may_use.contains(&used_plane) => continue,
                 _ => format!(
@@ -146,7 +151,8 @@ mod tests {
             ),
             package("crates/traffic/proxy", "traffic-proxy", &["traffic-http"]),
             package("crates/global/dns", "global-dns", &["traffic-http", "base-kit"]),
-            package("crates/app/node", "app-node", &["traffic-proxy", "global-dns"]),
+            package("crates/app/node", "app-node", &["traffic-proxy", "global-dns", "sim"]),
+            package("tools/sim", "sim", &["traffic-http"]),
             package("tests", "scenarios", &["app-node", "base-testkit"]),
         ]);
         assert!(found.is_empty(), "{found:?}");

@@ -48,6 +48,13 @@ pub(crate) fn check(
     })
 }
 
+/// A document of another sort than the configuration, by its own schema; `None` if there was an error.
+pub(super) fn other<T: DeserializeOwned>(root: &Node, schema: &Json, problems: &mut Problems) -> Option<T> {
+    let span = Place::ROOT.key_span(root);
+    let value = Shape { root: schema, problems }.check(root, schema, &Place::ROOT, span)?;
+    if problems.errors() > 0 { None } else { typed(value, &Place::ROOT, span, problems) }
+}
+
 /// Everything but the routes, as far as it has the right shape.
 fn outer_document(root: &Node, full: &Json, problems: &mut Problems) -> Document {
     let mut outer = full.clone();

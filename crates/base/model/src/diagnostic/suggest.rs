@@ -17,8 +17,8 @@ pub(crate) fn near(written: &str, meant: &str) -> bool {
     nearest(written, [meant]).is_some()
 }
 
-/// A help text: the nearest word, else all there are.
-pub(crate) fn did_you_mean(word: &str, what: &str, known: &[&str]) -> String {
+/// A help text: the nearest word, else all there are. `what` is the plural of what the words are.
+pub fn did_you_mean(word: &str, what: &str, known: &[&str]) -> String {
     match nearest(word, known.iter().copied()) {
         Some(candidate) => format!("did you mean `{candidate}`?"),
         None if known.is_empty() => format!("there are no {what} here"),

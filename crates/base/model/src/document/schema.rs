@@ -3,6 +3,7 @@
 //! Besides the standard's keywords it uses `title` on unions and objects of kinds, which names in messages what an unknown
 //! word should have been.
 
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
@@ -14,13 +15,7 @@ const DEFINITIONS: &str = "#/$defs/";
 
 /// The full schema, for editors and for the checks.
 pub fn schema(catalog: &KindCatalog) -> Value {
-    let generator = SchemaSettings::draft2020_12().into_generator();
-    let mut root = generator.into_root_schema_for::<Document>().to_value();
-    without_null(&mut root);
-    let mut definitions = match root.as_object_mut().and_then(|root| root.remove("$defs")) {
-        Some(Value::Object(definitions)) => definitions,
-        _ => Map::new(),
-    };
+    let (root, mut definitions) = parts::<Document>();
     place_balancers(&mut definitions, catalog);
     place_filters(&mut definitions, catalog);
     place_handlers(&mut definitions, catalog);
@@ -29,11 +24,29 @@ pub fn schema(catalog: &KindCatalog) -> Value {
         ("$schema".to_owned(), Value::from("https://json-schema.org/draft/2020-12/schema")),
         ("title".to_owned(), "Aya".into()),
     ]);
-    if let Value::Object(root) = root {
-        out.extend(root.into_iter().filter(|(key, _)| key != "$schema" && key != "title"));
-    }
+    out.extend(root.into_iter().filter(|(key, _)| key != "$schema" && key != "title"));
     out.insert("$defs".to_owned(), Value::Object(definitions));
     Value::Object(out)
+}
+
+/// The schema of another sort of file: its definition `Balancer` is filled with the balancers of the catalog.
+pub(crate) fn schema_of<T: JsonSchema>(catalog: &KindCatalog) -> Value {
+    let (mut root, mut definitions) = parts::<T>();
+    place_balancers(&mut definitions, catalog);
+    root.insert("$defs".to_owned(), Value::Object(definitions));
+    Value::Object(root)
+}
+
+/// The schema that a type makes, without `null`, and its definitions.
+fn parts<T: JsonSchema>() -> (Map<String, Value>, Map<String, Value>) {
+    let generator = SchemaSettings::draft2020_12().into_generator();
+    let mut root = generator.into_root_schema_for::<T>().to_value();
+    without_null(&mut root);
+    let Value::Object(mut root) = root else { return (Map::new(), Map::new()) };
+    match root.remove("$defs") {
+        Some(Value::Object(definitions)) => (root, definitions),
+        _ => (root, Map::new()),
+    }
 }
 
 /// The definition that a schema refers to, or the schema itself.

@@ -1,0 +1,138 @@
+//! One balancer instance: its own pool, its own balancer, and what it learned. Driven as the proxy drives them: pick, begin,
+//! `Started`; then `FirstByte` and `Finished`, or `Failed`; and what passive checks make of it.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base_kit::{Moment, SeededRng};
+use base_model::model::{Connections, Endpoint, Host, KindSettings, PassiveCheck, Pool, PoolTimeouts};
+use traffic_balance::{Balancer, EndpointId, EndpointState, Feedback, Outcome, PoolState, RequestFacts};
+
+use crate::plan::Plan;
+
+/// One balancer instance.
+pub(crate) struct Instance {
+    pool: Arc<PoolState>,
+    /// In the order of the servers.
+    endpoints: Arc<[Arc<EndpointState>]>,
+    numbers: HashMap<EndpointId, usize>,
+    balancer: Box<dyn Balancer>,
+    /// Whether the balancer looks at [`RequestFacts::key`].
+    wants_key: bool,
+    /// The pool's epoch that the balancer was last told of.
+    epoch: Option<u64>,
+    /// Numbers of the servers that are the balancer's members.
+    members: Vec<usize>,
+    rng: SeededRng,
+    passive: PassiveCheck,
+}
+
+impl Instance {
+    /// An instance that knows all servers of the plan and none of their load.
+    pub(crate) fn new(plan: &Plan, balancer: Box<dyn Balancer>, rng: SeededRng) -> Self {
+        let pool = PoolState::new(&pool(plan));
+        let endpoints = pool.endpoints();
+        let numbers =
+            endpoints.iter().enumerate().map(|(number, endpoint)| (endpoint.id(), number)).collect();
+        let wants_key = balancer.needs().key.is_some();
+        let passive = plan.passive;
+        let (epoch, members) = (None, Vec::new());
+        Self { pool, endpoints, numbers, balancer, wants_key, epoch, members, rng, passive }
+    }
+
+    /// The number of the server that takes a request, which counts as in flight from now on. `tried` gets it.
+    pub(crate) fn place(
+        &mut self,
+        facts: RequestFacts,
+        tried: &mut Vec<EndpointId>,
+        now: Moment,
+    ) -> Option<usize> {
+        self.refresh(now);
+        let facts = RequestFacts { key: facts.key.filter(|_| self.wants_key), ..facts };
+        let index = self.balancer.pick(&facts, tried, now, &mut self.rng)?;
+        let number = *self.members.get(index)?;
+        let endpoint = self.endpoints.get(number)?;
+        tried.push(endpoint.id());
+        // Whatever number: queues form at the servers.
+        endpoint.try_begin(u32::MAX);
+        self.balancer.feedback(endpoint, Feedback::Started, now);
+        Some(number)
+    }
+
+    /// An answer came.
+    pub(crate) fn answered(&mut self, number: usize, latency: Duration, status: u16, now: Moment) {
+        let Some(endpoint) = self.endpoints.get(number) else { return };
+        let first_byte = Feedback::FirstByte { latency, status, retry_after: None };
+        self.balancer.feedback(endpoint, first_byte, now);
+        self.balancer.feedback(endpoint, Feedback::Finished, now);
+        endpoint.end();
+        endpoint.record(Outcome::Success, &self.passive, now);
+    }
+
+    /// No answer came.
+    pub(crate) fn failed(&mut self, number: usize, cause: &'static str, now: Moment) {
+        let Some(endpoint) = self.endpoints.get(number) else { return };
+        self.balancer.feedback(endpoint, Feedback::Failed, now);
+        endpoint.end();
+        endpoint.record(Outcome::Failure(cause), &self.passive, now);
+    }
+
+    fn refresh(&mut self, now: Moment) {
+        // Tells of its transitions in the epoch, too.
+        let _ = self.pool.expire_ejections(now);
+        let epoch = Some(self.pool.epoch());
+        if self.epoch == epoch {
+            return;
+        }
+        let members = self.pool.eligible(now);
+        self.balancer.update(&members);
+        self.members = members.iter().filter_map(|member| self.numbers.get(&member.id).copied()).collect();
+        self.epoch = epoch;
+    }
+
+    /// Requests in flight, as this instance sees it.
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.endpoints.iter().map(|endpoint| u64::from(endpoint.in_flight())).sum()
+    }
+
+    /// Asserts that the state is sound.
+    pub(crate) fn check_invariants(&self) {
+        self.pool.check_invariants();
+        self.balancer.check_invariants();
+    }
+}
+
+/// The pool as a configuration would have it. Only what balancers see matters.
+fn pool(plan: &Plan) -> Pool {
+    let second = Duration::from_secs(1);
+    let endpoint = |(number, weight)| Endpoint { host: Host::Ip(address(number)), port: 80, weight };
+    Pool {
+        name: "simulated".into(),
+        endpoints: plan.servers.iter().map(|server| server.weight).enumerate().map(endpoint).collect(),
+        balance: KindSettings {
+            name: traffic_balance::kinds::DEFAULT.into(),
+            settings: serde_json::Value::Null,
+        },
+        checks: Vec::new(),
+        passive: plan.passive,
+        connections: Connections { max: u32::MAX, max_idle: 1, idle_timeout: second },
+        timeouts: PoolTimeouts {
+            connect: second,
+            first_byte: second,
+            response_progress: second,
+            send_progress: second,
+        },
+        host: None,
+        replay_bytes: 0,
+        max_head_bytes: 65_536,
+    }
+}
+
+/// `10.0.0.1` and those behind it.
+fn address(number: usize) -> IpAddr {
+    const FIRST: u32 = u32::from_be_bytes([10, 0, 0, 1]);
+    let offset = u32::try_from(number).unwrap_or(u32::MAX);
+    IpAddr::V4(Ipv4Addr::from(FIRST.saturating_add(offset)))
+}

@@ -1,0 +1,14 @@
+//! How large a simulation may be.
+
+/// Endpoints that all instances know together: each is some hundred bytes, so these fit in the memory of a small machine.
+pub(crate) const MAX_VIEWS: u64 = 250_000;
+
+/// Requests that are under way at once. Where more pile up, the servers are overloaded for good and the figures say nothing
+/// but how long that went on.
+pub(crate) const MAX_RUNNING: usize = 5_000_000;
+
+/// Lines of a file of service times.
+pub(crate) const MAX_REPLAYED: usize = 10_000_000;
+
+/// Points of a line of the chart: about one for every ten pixels.
+pub(crate) const POINTS: u64 = 100;
