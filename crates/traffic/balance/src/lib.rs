@@ -30,7 +30,7 @@ pub use balancer::{
     Balancer, BalancerKind, FactsNeeded, Feedback, KeySource, Member, RequestFacts, SettingsError, hash_key,
     read_settings,
 };
-pub use endpoint::{AdminState, EndpointId, EndpointState, Health, InFlight};
+pub use endpoint::{AdminState, AgentWish, EndpointId, EndpointState, Health, InFlight, MAX_AGENT_PERCENT};
 pub use pool::{MAX_ENDPOINTS_PER_POOL, MAX_WEIGHT, PoolChangeError, PoolState};
 pub use reference::reference_markdown;
 pub use registry::Registry;

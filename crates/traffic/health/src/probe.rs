@@ -10,6 +10,7 @@ use std::time::Duration;
 use base_kit::KindInfo;
 use base_model::model::ActiveCheck;
 use rustix::io::Errno;
+use traffic_balance::AdminState;
 
 /// Whom a probe asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +22,27 @@ pub struct Target {
 }
 
 /// What a probe saw that passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Passed {
     /// The connection was accepted.
     Connected,
     /// The answer was as wanted; its status.
     Answered(u16),
+    /// An agent spoke. Whether that is well is in its words.
+    Said(AgentWords),
+}
+
+/// What an agent said. What it did not mention stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentWords {
+    /// Share of the endpoint's weight, in percent; at most [`traffic_balance::MAX_AGENT_PERCENT`].
+    pub percent: Option<u32>,
+    /// Whether the endpoint takes new requests.
+    pub state: Option<AdminState>,
+    /// Whether it is fit.
+    pub up: Option<bool>,
+    /// The line, as far as it is shown.
+    pub line: String,
 }
 
 impl fmt::Display for Passed {
@@ -34,6 +50,7 @@ impl fmt::Display for Passed {
         match self {
             Self::Connected => f.write_str("connected"),
             Self::Answered(status) => write!(f, "status {status}"),
+            Self::Said(words) => write!(f, "`{}`", words.line),
         }
     }
 }
@@ -102,6 +119,11 @@ pub type ProbeFuture<'probe> = Pin<Box<dyn Future<Output = Result<Passed, ProbeF
 pub trait Probe: Send + Sync {
     /// Asks once. The caller bounds the time.
     fn run<'probe>(&'probe self, target: &'probe Target) -> ProbeFuture<'probe>;
+
+    /// Whether a failure speaks against the endpoint. If not, it changes nothing.
+    fn failure_counts(&self) -> bool {
+        true
+    }
 }
 
 /// A way of asking that an operator can choose.
@@ -130,9 +152,32 @@ impl Probe for Unfit {
     }
 }
 
+/// The most characters of what somebody else wrote that go into a cause: enough for a sentence.
+const MAX_EXCERPT: usize = 120;
+
+/// The first line of what somebody else wrote, fit for logs: short, and without control characters.
+pub(crate) fn excerpt(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let line = text.trim_start().lines().next().unwrap_or_default().trim_end();
+    let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let mut short: String = line.chars().take(MAX_EXCERPT).map(plain).collect();
+    if line.chars().nth(MAX_EXCERPT).is_some() {
+        short.push('…');
+    }
+    short
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn excerpts_are_short_and_plain() {
+        assert_eq!(excerpt(b"\n  first\x1b[31m line \r\nsecond"), "first\u{fffd}[31m line");
+        assert_eq!(excerpt("ä".repeat(500).as_bytes()), format!("{}…", "ä".repeat(120)));
+        assert_eq!(excerpt(b"\xff"), "\u{fffd}");
+        assert_eq!(excerpt(b""), "");
+    }
 
     #[test]
     fn what_this_machine_lacks_is_not_held_against_an_endpoint() {
