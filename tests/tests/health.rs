@@ -379,3 +379,32 @@ fn a_silent_agent_changes_nothing() {
     let line = aya.wait_for_line("agent is silent");
     assert!(line.contains("connect refused"), "{line}");
 }
+
+/// A script decides over each endpoint by its address; what it says when it fails is the cause.
+#[test]
+fn programs_take_out_and_bring_back() {
+    let (well, sick) = (patient("well").0, patient("sick").0);
+    let folder = base_testkit::TempFolder::new();
+    let script = "#!/bin/sh\ncd \"${0%/*}\" || exit 9\ntest \"$AYA_PORT\" != \"$(cat sick)\" && exit\n\
+                  echo \"$AYA_POOL/$AYA_ENDPOINT at $AYA_ADDRESS is sick\"\nexit 7\n";
+    let script = folder.write("check.sh", script);
+    folder.write("sick", "none");
+    let check =
+        format!("health: {{exec: [/bin/sh, '{}'], interval: 50ms, rise: 1, fall: 1}}", script.display());
+    let mut aya = front_with("", "", &check, &[&well, &sick]);
+    wait_until("both to be up", || {
+        endpoint(&aya, &well)["health"] == "up" && endpoint(&aya, &sick)["health"] == "up"
+    });
+    folder.write("sick", sick.port().to_string());
+    wait_until("the sick one to be out", || endpoint(&aya, &sick)["health"] == "down");
+    let cause = format!("exec check: exit status 7, `main/{sick} at 127.0.0.1 is sick`");
+    assert_eq!(endpoint(&aya, &sick)["cause"], cause);
+    assert!(aya.wait_for_line("exit status 7").contains(&sick.to_string()));
+    for _ in 0..10 {
+        assert_eq!(aya.get("/").header("x-backend"), Some("well"));
+    }
+    let labels = [("pool", "main"), ("to", "down"), ("cause", "exec-check")];
+    assert!(aya.metrics().sum("aya_endpoint_transitions_total", &labels) > 0.5);
+    folder.write("sick", "none");
+    wait_until("it to be back", || aya.get("/").header("x-backend") == Some("sick"));
+}

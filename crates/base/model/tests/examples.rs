@@ -119,6 +119,7 @@ fn full_yaml_shows_every_key() {
         ".tcp",
         ".agent",
         ".send",
+        ".exec",
         ".file",
         ".rewrite",
         ".add-header",

@@ -21,6 +21,8 @@ pub enum CauseKind {
     TcpCheck,
     /// An agent beside it.
     AgentCheck,
+    /// A program that checks it.
+    ExecCheck,
     /// Looking up its name.
     NameLookup,
     /// Requests that failed in a row.
@@ -35,10 +37,11 @@ pub enum CauseKind {
 
 impl CauseKind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::HttpCheck,
         Self::TcpCheck,
         Self::AgentCheck,
+        Self::ExecCheck,
         Self::NameLookup,
         Self::ConsecutiveFailures,
         Self::EjectionOver,
@@ -52,6 +55,7 @@ impl CauseKind {
             Self::HttpCheck => "http-check",
             Self::TcpCheck => "tcp-check",
             Self::AgentCheck => "agent-check",
+            Self::ExecCheck => "exec-check",
             Self::NameLookup => "name-lookup",
             Self::ConsecutiveFailures => "consecutive-failures",
             Self::EjectionOver => "ejection-over",

@@ -355,5 +355,6 @@ const fn cause_kind(check: &CheckKind) -> CauseKind {
         CheckKind::Http { .. } => CauseKind::HttpCheck,
         CheckKind::Tcp => CauseKind::TcpCheck,
         CheckKind::Agent { .. } => CauseKind::AgentCheck,
+        CheckKind::Exec { .. } => CauseKind::ExecCheck,
     }
 }

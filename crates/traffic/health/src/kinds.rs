@@ -4,6 +4,7 @@
 //! implements [`Probe`] and a unit struct that implements [`ProbeKind`]; a line in [`ALL`].
 
 mod agent;
+mod exec;
 mod http;
 mod tcp;
 
@@ -14,7 +15,7 @@ use base_model::model::ActiveCheck;
 use crate::probe::{Probe, ProbeKind, Unfit, UnfitCheck};
 
 /// All kinds.
-pub static ALL: &[&dyn ProbeKind] = &[&tcp::TcpKind, &http::HttpKind, &agent::AgentKind];
+pub static ALL: &[&dyn ProbeKind] = &[&tcp::TcpKind, &http::HttpKind, &agent::AgentKind, &exec::ExecKind];
 
 /// The name of a check's kind and its probe. A check that no kind can run fails always, and says why.
 pub(crate) fn probe(check: &ActiveCheck) -> (&'static str, Arc<dyn Probe>) {

@@ -17,8 +17,12 @@ use traffic_balance::AdminState;
 pub struct Target {
     /// Where to connect, with the port of the check.
     pub address: SocketAddr,
-    /// Host and port as configured, for a `Host` field.
+    /// Host as configured and the port of the check, for a `Host` field.
     pub authority: String,
+    /// The pool's name.
+    pub pool: String,
+    /// The endpoint's name: host and port as configured.
+    pub endpoint: String,
 }
 
 /// What a probe saw that passed.
@@ -28,6 +32,8 @@ pub enum Passed {
     Connected,
     /// The answer was as wanted; its status.
     Answered(u16),
+    /// The program ended well; what it wrote first.
+    Exited(String),
     /// An agent spoke. Whether that is well is in its words.
     Said(AgentWords),
 }
@@ -50,6 +56,8 @@ impl fmt::Display for Passed {
         match self {
             Self::Connected => f.write_str("connected"),
             Self::Answered(status) => write!(f, "status {status}"),
+            Self::Exited(said) if said.is_empty() => f.write_str("exit status 0"),
+            Self::Exited(said) => write!(f, "exit status 0, `{said}`"),
             Self::Said(words) => write!(f, "`{}`", words.line),
         }
     }
@@ -87,8 +95,24 @@ pub enum ProbeFailure {
     /// The body does not hold what it must.
     #[error("body without {0}")]
     Body(String),
+    /// There is no such program, or it may not be run.
+    #[error("{program} cannot be run: {problem}")]
+    NotStarted {
+        /// As configured.
+        program: String,
+        /// In the system's words.
+        problem: String,
+    },
+    /// The program ended badly.
+    #[error("{how}{}", quoted(said))]
+    Exited {
+        /// With which status, or by which signal.
+        how: String,
+        /// What it wrote first.
+        said: String,
+    },
     /// This machine could not ask: it says nothing about the endpoint, and is no result.
-    #[error("this machine could not connect: {0}")]
+    #[error("this machine could not ask: {0}")]
     OwnFault(String),
     /// The check cannot be run at all.
     #[error("{0}")]
@@ -104,11 +128,24 @@ impl ProbeFailure {
             _ => Self::Unreachable(error.to_string()),
         }
     }
+
+    /// What a failed attempt to run a program is called.
+    pub fn of_start(program: &str, error: &io::Error) -> Self {
+        if is_own_fault(error) {
+            return Self::OwnFault(error.to_string());
+        }
+        Self::NotStarted { program: program.to_owned(), problem: error.to_string() }
+    }
 }
 
-/// Whether an attempt to connect failed for lack of something on this machine: descriptors, memory, ports.
+/// Something that was written, behind what is said about it.
+fn quoted(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!(", `{said}`") }
+}
+
+/// Whether an attempt failed for lack of something on this machine: descriptors, memory, ports, processes.
 fn is_own_fault(error: &io::Error) -> bool {
-    let own = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+    let own = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL, Errno::AGAIN];
     Errno::from_io_error(error).is_some_and(|errno| own.contains(&errno))
 }
 

@@ -57,7 +57,7 @@ impl Complaint {
             let (pool, endpoint) = (endpoint.pool(), endpoint.name());
             tracing::warn!(
                 target: "aya::health", pool, endpoint, error,
-                "checks cannot be made; endpoints stay as they are. Raise the limit of open files (LimitNOFILE=) or lower `max-connections`"
+                "checks cannot be made; endpoints stay as they are. Raise the limits of open files and of processes (LimitNOFILE=, TasksMax=) or lower `max-connections`"
             );
         }
     }
@@ -105,11 +105,12 @@ impl CheckTask {
     async fn target(&self) -> Target {
         let mut address = self.board.address().await;
         let endpoint = self.board.endpoint();
+        let (pool, name) = (endpoint.pool().to_owned(), endpoint.name().to_owned());
         let Some(port) = self.plan.check.port else {
-            return Target { address, authority: endpoint.name().to_owned() };
+            return Target { address, authority: name.clone(), pool, endpoint: name };
         };
         address.set_port(port);
-        Target { address, authority: authority(endpoint, port) }
+        Target { address, authority: authority(endpoint, port), pool, endpoint: name }
     }
 
     fn report(&self, result: &Result<Passed, ProbeFailure>) {

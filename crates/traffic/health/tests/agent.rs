@@ -16,7 +16,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use traffic_balance::{AdminState, AgentWish, Health};
-use traffic_health::{CheckResult, MonitorOptions, Probe, Target, kinds};
+use traffic_health::{CheckResult, MonitorOptions, Probe, kinds};
 
 /// An agent that says the same until it is told otherwise.
 struct Agent {
@@ -64,7 +64,7 @@ fn probe(kind: CheckKind) -> Box<dyn Probe> {
 
 async fn heard(line: &str) -> String {
     let agent = Agent::saying(line).await;
-    let target = Target { address: agent.address, authority: String::new() };
+    let target = stage::target(agent.address);
     match soon("a word", probe(self::agent()).run(&target)).await {
         Ok(passed) => format!("passed: {passed}"),
         Err(failure) => format!("failed: {failure}"),
@@ -92,7 +92,7 @@ async fn what_is_no_agent_is_not_understood() {
 #[tokio::test]
 async fn a_line_is_sent_first_if_asked_for() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let target = Target { address: listener.local_addr().unwrap(), authority: String::new() };
+    let target = stage::target(listener.local_addr().unwrap());
     let probe = probe(CheckKind::Agent { send: Some("api".into()) });
     let answering = async {
         let (mut stream, _) = listener.accept().await.unwrap();

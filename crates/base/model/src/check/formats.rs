@@ -26,6 +26,7 @@ pub(super) fn check(format: &str, text: &str) -> Result<(), Fault> {
         "status-range" => parse::status_range(text).map(drop),
         "log-target" => parse::log_target(text).map(drop),
         "line" => parse::line(text),
+        "argument" => parse::argument(text),
         _ => Ok(()),
     }
 }
@@ -51,6 +52,7 @@ pub(super) fn described(format: &str) -> &'static str {
         "origin-path" => "a path such as `/healthz`",
         "status-range" => "statuses such as `200-299`",
         "line" => "one line of text",
+        "argument" => "an argument of a program",
         "log-target" => "`stdout`, `stderr` or the path of a file",
         _ => "a text",
     }

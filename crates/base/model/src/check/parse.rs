@@ -417,6 +417,14 @@ pub(super) fn header_value(text: &str) -> Result<(), Fault> {
     }
 }
 
+/// What a program can be given.
+pub(super) fn argument(text: &str) -> Result<(), Fault> {
+    match text.contains('\0') {
+        false => Ok(()),
+        true => Err(Fault::new("an argument cannot hold a zero byte", "remove it")),
+    }
+}
+
 /// One line, to be sent as it is.
 pub(super) fn line(text: &str) -> Result<(), Fault> {
     if text.len() > MAX_LINE_BYTES {

@@ -147,8 +147,12 @@ fn active_check(
 
 /// What a check asks, by the keys that say it.
 fn asked(check: &document::Check) -> Vec<&'static str> {
-    let all =
-        [("tcp", check.tcp.is_some()), ("http", check.http.is_some()), ("agent", check.agent.is_some())];
+    let all = [
+        ("tcp", check.tcp.is_some()),
+        ("http", check.http.is_some()),
+        ("agent", check.agent.is_some()),
+        ("exec", check.exec.is_some()),
+    ];
     all.into_iter().filter(|(_, given)| *given).map(|(kind, _)| kind).collect()
 }
 
@@ -159,7 +163,29 @@ fn check_kind(checker: &mut Checker<'_>, check: &document::Check, place: &Place<
     if check.agent.is_some() {
         return CheckKind::Agent { send: check.send.as_deref().map(Into::into) };
     }
+    if let Some(words) = &check.exec {
+        return exec_check(checker, words, &place.key("exec"));
+    }
     CheckKind::Tcp
+}
+
+fn exec_check(checker: &mut Checker<'_>, words: &[String], place: &Place<'_>) -> CheckKind {
+    let program = words.first().map_or("", String::as_str);
+    let place_of_program = if words.is_empty() { place } else { &place.index(0) };
+    if program.is_empty() {
+        let message = format!("`{place}` names no program");
+        checker.error("bad-program", message, place_of_program, "write `[/usr/local/bin/check, --quick]`");
+    } else if program.contains('/') && !program.starts_with('/') {
+        let message = format!("where `{program}` is depends on the folder that Aya was started in");
+        checker.error(
+            "bad-program",
+            message,
+            place_of_program,
+            "write its whole path, or only its name to look for it in PATH",
+        );
+    }
+    let arguments = words.iter().skip(1).map(|word| word.as_str().into()).collect();
+    CheckKind::Exec { program: program.into(), arguments }
 }
 
 /// Refuses keys that a check of this kind cannot use.

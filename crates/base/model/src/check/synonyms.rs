@@ -169,6 +169,7 @@ const KEYS: &[Synonym] = &[
     of("rise", &["agentsend"], Word("send")),
     of("rise", &["agentport"], Word("port")),
     of("rise", &["agentcheck"], Word("agent")),
+    of("rise", &["script", "command", "externalcheck", "run"], Word("exec")),
     of("rise", &["path", "uri", "url"], Word("http")),
     of("rise", &["healthythreshold", "successes"], Word("rise")),
     of("rise", &["unhealthythreshold", "failures", "fails"], Word("fall")),
@@ -197,6 +198,11 @@ const WORDS: &[Synonym] = &[
     of("tcp", &["http"], Help("name the path that is asked: `{http: /healthz}`")),
     of("tcp", &["https"], Help("checks with TLS are not there yet; over plain HTTP: `{http: /healthz}`")),
     of("agent", &["agentcheck"], Word("agent")),
+    of(
+        "agent",
+        &["exec", "script", "command", "externalcheck"],
+        Help("name the program that is run: `{exec: [/usr/local/bin/check]}`"),
+    ),
     of("tcp", &["connect", "true", "on", "yes"], Word("tcp")),
 ];
 

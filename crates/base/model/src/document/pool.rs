@@ -102,7 +102,7 @@ impl From<EndpointForm> for Endpoint {
     }
 }
 
-/// A check that asks the endpoint: one of `tcp: true`, `http: /path` and `agent: true`.
+/// A check that asks the endpoint: one of `tcp: true`, `http: /path`, `agent: true` and `exec: [program, …]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Check {
@@ -122,6 +122,10 @@ pub struct Check {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "line"))]
     pub send: Option<String>,
+    /// A program and its arguments, run without a shell; passes with exit status 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("items" = {"type": "string", "format": "argument"}))]
+    pub exec: Option<Vec<String>>,
     /// The method (with `http`); `GET` if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "method"))]
@@ -155,7 +159,7 @@ pub struct Check {
     /// Share of the interval by which it is varied at random, so that checks do not come all at once.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub jitter: f64,
-    /// Asked on this port instead of the endpoint's.
+    /// Asked on this port instead of the endpoint's; a program is told it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65_535))]
     pub port: Option<u16>,
@@ -168,6 +172,7 @@ impl Default for Check {
             http: None,
             agent: None,
             send: None,
+            exec: None,
             method: None,
             host: None,
             headers: IndexMap::new(),

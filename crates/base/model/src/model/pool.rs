@@ -107,6 +107,13 @@ pub enum CheckKind {
         /// Sent to it first, with a line end; nothing if `None`.
         send: Option<Arc<str>>,
     },
+    /// A program ends with exit status 0.
+    Exec {
+        /// An absolute path, or a name that is looked for in `PATH`.
+        program: Arc<str>,
+        /// What it is given.
+        arguments: Vec<Arc<str>>,
+    },
     /// A request is answered as wanted.
     Http {
         /// `GET` if not given.
