@@ -260,6 +260,18 @@ fn well() -> Backend {
     Backend::answering(|_| answer(200, &["content-type: application/json"], r#"{"status": "ok"}"#))
 }
 
+/// The port of an agent that finds its endpoint well. It speaks as long as this process lives.
+fn talking_agent() -> u16 {
+    let listener = std::net::TcpListener::bind((LOOPBACK, 0)).expect("a port is free");
+    let port = listener.local_addr().expect("a listener has an address").port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = std::io::Write::write_all(&mut stream, b"up 100%\n");
+        }
+    });
+    port
+}
+
 /// Backends in the places of the addresses that examples name.
 #[derive(Default)]
 struct Cast(HashMap<String, Backend>);
@@ -300,6 +312,7 @@ impl Cast {
         // Agents beside the endpoints, in the examples on a port of their own.
         let agent = self.0.entry("agent".to_owned()).or_insert_with(well).port();
         out.replace("port: 9000", &format!("port: {agent}"))
+            .replace("port: 9001", &format!("port: {}", talking_agent()))
     }
 }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use base_testkit::{Aya, Backend, answer, never_within, wait_until};
+use base_testkit::{Aya, Backend, Python, answer, never_within, wait_until};
 
-use crate::{config, front_with};
+use crate::{config, config_of, front_with};
 
 /// A backend whose health answer can be changed.
 fn patient(name: &'static str) -> (Backend, Arc<AtomicU16>) {
@@ -224,4 +224,187 @@ fn checks_keep_their_interval() {
     let first = checks();
     never_within(Duration::from_millis(500), "it is asked again", || checks() > first);
     assert!(first <= 3, "{first} checks at the start");
+}
+
+/// Two machines, played by two addresses of this one: each with a service and an agent that says what a file holds.
+const TWO_MACHINES: &str = r#"
+import http.server, pathlib, socketserver, sys, threading
+
+class Service(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+
+class Agent(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.sendall(pathlib.Path(self.server.server_address[0]).read_bytes())
+
+class Agents(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+
+for machine in ["127.0.0.2", "127.0.0.1"]:
+    service = http.server.ThreadingHTTPServer((machine, 0), Service)
+    threading.Thread(target=service.serve_forever).start()
+    pathlib.Path(machine + "-port").write_text(str(service.server_port))
+    threading.Thread(target=Agents((machine, int(sys.argv[1])), Agent).serve_forever).start()
+"#;
+
+struct Machines(Python);
+
+impl Machines {
+    const NAMES: [&str; 2] = ["127.0.0.1", "127.0.0.2"];
+
+    fn saying(line: &str) -> Self {
+        Self(Python::script(TWO_MACHINES, &Self::NAMES.map(|name| (name, line))))
+    }
+
+    /// Changes what an agent says, at once.
+    fn say(&self, machine: usize, line: &str) {
+        let (path, new) = (self.0.folder().join(Self::NAMES[machine]), self.0.folder().join("new"));
+        let written = std::fs::write(&new, line).and_then(|()| std::fs::rename(new, path));
+        written.expect("the agent's line can be written");
+    }
+
+    fn endpoint(&self, machine: usize) -> String {
+        let name = Self::NAMES[machine];
+        let port = std::fs::read_to_string(self.0.folder().join(format!("{name}-port")));
+        format!("{name}:{}", port.expect("the service has a port"))
+    }
+
+    fn front(&self) -> Aya {
+        let check = format!("health: {{agent: true, port: {}, interval: 50ms}}", self.0.address().port());
+        let endpoints = [0, 1].map(|machine| self.endpoint(machine)).join(", ");
+        Aya::start(&format!("workers: 1\n{}", config_of("", "", &check, &endpoints)))
+    }
+
+    fn view(&self, aya: &Aya, machine: usize) -> serde_json::Value {
+        let pool = aya.admin("GET", "/api/v1/pools/main", "").json();
+        pool["endpoints"][machine].clone()
+    }
+
+    /// How many of so many requests each machine takes.
+    fn shares(&self, aya: &Aya, requests: usize) -> [f64; 2] {
+        let taken = || {
+            let metrics = aya.metrics();
+            [0, 1].map(|machine| {
+                let endpoint = self.endpoint(machine);
+                metrics.sum("aya_upstream_requests_total", &[("pool", "main"), ("endpoint", &endpoint)])
+            })
+        };
+        let before = taken();
+        for _ in 0..requests {
+            assert_eq!(aya.get("/").status, 200);
+        }
+        let after = taken();
+        [after[0] - before[0], after[1] - before[1]]
+    }
+}
+
+/// Agents steer the shares of two endpoints that the configuration gives the same weight.
+#[test]
+fn agents_steer_shares() {
+    let machines = Machines::saying("up 100%\n");
+    let aya = machines.front();
+    wait_until("both agents to have spoken", || {
+        (0..2).all(|machine| machines.view(&aya, machine)["agent"]["weight_percent"] == 100)
+    });
+    assert_eq!(machines.shares(&aya, 30), [15.0, 15.0]);
+    machines.say(0, "50% #busy\n");
+    wait_until("the share to change", || machines.view(&aya, 0)["agent"]["weight_percent"] == 50);
+    assert_eq!(machines.shares(&aya, 30), [10.0, 20.0]);
+    assert_eq!(machines.view(&aya, 0)["weight"], 1);
+    let percent = |machine| {
+        let endpoint = machines.endpoint(machine);
+        aya.metrics().sum("aya_endpoint_agent_weight_percent", &[("pool", "main"), ("endpoint", &endpoint)])
+    };
+    assert_eq!((percent(0), percent(1)), (50.0, 100.0));
+}
+
+/// What an agent says takes its endpoint out and brings it back, with the agent's line as cause in log, API and metrics; what
+/// an operator said stays beside it.
+#[test]
+fn agents_take_out_and_bring_back() {
+    let machines = Machines::saying("up 100%\n");
+    let mut aya = machines.front();
+    wait_until("both to be up", || (0..2).all(|machine| machines.view(&aya, machine)["eligible"] == true));
+    for (line, field, value) in [
+        ("drain #tonight\n", ("state", "drain"), "drain"),
+        ("maint\n", ("state", "maintenance"), "maintenance"),
+    ] {
+        machines.say(1, line);
+        wait_until("it to be out", || machines.view(&aya, 1)["agent"][field.0] == field.1);
+        let view = machines.view(&aya, 1);
+        assert_eq!(
+            (&view["eligible"], &view["state"], &view["health"]),
+            (&false.into(), &"ready".into(), &"up".into())
+        );
+        assert_eq!(machines.shares(&aya, 6), [6.0, 0.0]);
+        let labels = [("pool", "main"), ("to", value), ("cause", "agent-check")];
+        assert!(aya.metrics().sum("aya_endpoint_transitions_total", &labels) > 0.5);
+    }
+    let line = aya.wait_for_line("drain #tonight");
+    assert!(line.contains(&machines.endpoint(1)) && line.contains("draining"), "{line}");
+    machines.say(1, "ready\n");
+    wait_until("it to be back", || machines.view(&aya, 1)["eligible"] == true);
+    machines.say(1, "down #disk full\n");
+    wait_until("it to be down", || machines.view(&aya, 1)["health"] == "down");
+    assert_eq!(machines.view(&aya, 1)["cause"], "agent check: `down #disk full`");
+    assert_eq!(machines.shares(&aya, 6), [6.0, 0.0]);
+    machines.say(1, "up\n");
+    wait_until("it to be up", || machines.view(&aya, 1)["health"] == "up");
+    assert_eq!(machines.shares(&aya, 6), [3.0, 3.0]);
+
+    let path = format!("/api/v1/pools/main/endpoints/{}", machines.endpoint(1));
+    assert_eq!(aya.admin("PATCH", &path, r#"{"state": "drain"}"#).status, 200);
+
+    assert_eq!(machines.view(&aya, 1)["eligible"], false);
+}
+
+/// An agent that is gone changes nothing; that is logged, and counted.
+#[test]
+fn a_silent_agent_changes_nothing() {
+    let well = patient("well").0;
+    let nobody = base_testkit::free_port();
+    let check = format!("health: [tcp, {{agent: true, port: {nobody}, interval: 50ms}}]");
+    let mut aya = front_with("", "", &check, &[&well]);
+    let silent =
+        |aya: &Aya| aya.metrics().sum("aya_health_checks_total", &[("pool", "main"), ("result", "silent")]);
+    wait_until("it to be missed", || silent(&aya) >= 3.0);
+    assert_eq!(aya.get("/").status, 200);
+    assert!(endpoint(&aya, &well)["agent"].is_null());
+    let line = aya.wait_for_line("agent is silent");
+    assert!(line.contains("connect refused"), "{line}");
+}
+
+/// A script decides over each endpoint by its address; what it says when it fails is the cause.
+#[test]
+fn programs_take_out_and_bring_back() {
+    let (well, sick) = (patient("well").0, patient("sick").0);
+    let folder = base_testkit::TempFolder::new();
+    let script = "#!/bin/sh\ncd \"${0%/*}\" || exit 9\ntest \"$AYA_PORT\" != \"$(cat sick)\" && exit\n\
+                  echo \"$AYA_POOL/$AYA_ENDPOINT at $AYA_ADDRESS is sick\"\nexit 7\n";
+    let script = folder.write("check.sh", script);
+    folder.write("sick", "none");
+    let check =
+        format!("health: {{exec: [/bin/sh, '{}'], interval: 50ms, rise: 1, fall: 1}}", script.display());
+    let mut aya = front_with("", "", &check, &[&well, &sick]);
+    wait_until("both to be up", || {
+        endpoint(&aya, &well)["health"] == "up" && endpoint(&aya, &sick)["health"] == "up"
+    });
+    folder.write("sick", sick.port().to_string());
+    wait_until("the sick one to be out", || endpoint(&aya, &sick)["health"] == "down");
+    let cause = format!("exec check: exit status 7, `main/{sick} at 127.0.0.1 is sick`");
+    assert_eq!(endpoint(&aya, &sick)["cause"], cause);
+    assert!(aya.wait_for_line("exit status 7").contains(&sick.to_string()));
+    for _ in 0..10 {
+        assert_eq!(aya.get("/").header("x-backend"), Some("well"));
+    }
+    let labels = [("pool", "main"), ("to", "down"), ("cause", "exec-check")];
+    assert!(aya.metrics().sum("aya_endpoint_transitions_total", &labels) > 0.5);
+    folder.write("sick", "none");
+    wait_until("it to be back", || aya.get("/").header("x-backend") == Some("sick"));
 }

@@ -8,8 +8,8 @@ use base_model::model::Endpoint;
 use base_model::{Diagnostics, Loaded, diff, parse_endpoint};
 use base_signal::families;
 use control_api::{
-    AdminState, Applied, ApplyError, CheckReport, ConfigView, EndpointChange, EndpointView, Health,
-    HistoryEntry, ListenerView, NewEndpoint, NodeError, Origin, Pending, PoolView, Readiness, Status,
+    AdminState, AgentView, Applied, ApplyError, CheckReport, ConfigView, EndpointChange, EndpointView,
+    Health, HistoryEntry, ListenerView, NewEndpoint, NodeError, Origin, Pending, PoolView, Readiness, Status,
 };
 use traffic_balance::{EndpointState, PoolChangeError, PoolState};
 
@@ -220,11 +220,10 @@ impl Node {
                 traffic_balance::Health::Up => Health::Up,
                 traffic_balance::Health::Down => Health::Down,
             },
-            state: match endpoint.admin_state() {
-                traffic_balance::AdminState::Ready => AdminState::Ready,
-                traffic_balance::AdminState::Drain => AdminState::Drain,
-                traffic_balance::AdminState::Maintenance => AdminState::Maintenance,
-            },
+            state: shown(endpoint.admin_state()),
+            agent: endpoint
+                .agent()
+                .map(|wish| AgentView { weight_percent: wish.percent, state: shown(wish.state) }),
             eligible: endpoint.is_eligible(now),
             cause: self.0.causes.of(endpoint),
             ejected_until_ms,
@@ -243,6 +242,9 @@ impl Node {
                 for endpoint in pool.endpoints().iter() {
                     let labels = [endpoint.pool(), endpoint.name()];
                     samples.level(&families::ENDPOINT_IN_FLIGHT, &labels, i64::from(endpoint.in_flight()));
+                    if let Some(wish) = endpoint.agent() {
+                        samples.level(&families::ENDPOINT_AGENT_WEIGHT, &labels, i64::from(wish.percent));
+                    }
                     for (state, holds) in states(endpoint, now) {
                         let labels = [endpoint.pool(), endpoint.name(), state];
                         samples.level(&families::ENDPOINT_STATE, &labels, i64::from(holds));
@@ -255,15 +257,25 @@ impl Node {
 
 /// The states that an endpoint can be in, and whether it is.
 fn states(endpoint: &EndpointState, now: base_kit::Moment) -> [(&'static str, bool); 6] {
-    use traffic_balance::{AdminState, Health};
+    use traffic_balance::{AdminState, AgentWish, Health};
+    let agent = endpoint.agent().map_or(AdminState::Ready, AgentWish::effective_state);
+    let is_set = |state| endpoint.admin_state() == state || agent == state;
     [
         (Health::Unchecked.word(), endpoint.health() == Health::Unchecked),
         (Health::Up.word(), endpoint.health() == Health::Up),
         (Health::Down.word(), endpoint.health() == Health::Down),
         ("ejected", endpoint.is_ejected(now)),
-        (AdminState::Drain.word(), endpoint.admin_state() == AdminState::Drain),
-        (AdminState::Maintenance.word(), endpoint.admin_state() == AdminState::Maintenance),
+        (AdminState::Drain.word(), is_set(AdminState::Drain)),
+        (AdminState::Maintenance.word(), is_set(AdminState::Maintenance)),
     ]
+}
+
+const fn shown(state: traffic_balance::AdminState) -> AdminState {
+    match state {
+        traffic_balance::AdminState::Ready => AdminState::Ready,
+        traffic_balance::AdminState::Drain => AdminState::Drain,
+        traffic_balance::AdminState::Maintenance => AdminState::Maintenance,
+    }
 }
 
 const fn admin_state(state: AdminState) -> traffic_balance::AdminState {

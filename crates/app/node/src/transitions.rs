@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use base_signal::{Registry, families};
 use traffic_balance::{EndpointState, Transition};
-use traffic_health::CheckSink;
+use traffic_health::{CheckResult, CheckSink};
 use traffic_proxy::TransitionSink;
 
 use crate::control::lock;
@@ -34,8 +34,10 @@ pub(crate) fn counting(metrics: &Registry, causes: &Causes) -> TransitionSink {
     let shard = metrics.shared_shard();
     let causes = causes.clone();
     Arc::new(move |transition: &Transition| {
-        let Transition { pool, endpoint, to, kind, cause, .. } = transition;
-        shard.counter(&families::ENDPOINT_TRANSITIONS, &[pool, to, kind.word()]).increment();
+        let Transition { pool, endpoint, from, to, kind, cause } = transition;
+        if from != to {
+            shard.counter(&families::ENDPOINT_TRANSITIONS, &[pool, to, kind.word()]).increment();
+        }
         lock(&causes.0).insert((Arc::clone(pool), Arc::clone(endpoint)), cause.clone());
     })
 }
@@ -49,9 +51,8 @@ pub(crate) fn reporting(counting: &TransitionSink) -> TransitionSink {
 /// Counts health checks.
 pub(crate) fn counting_checks(metrics: &Registry) -> CheckSink {
     let shard = metrics.shared_shard();
-    Arc::new(move |pool: &str, passed: bool| {
-        let result = if passed { "pass" } else { "fail" };
-        shard.counter(&families::HEALTH_CHECKS, &[pool, result]).increment();
+    Arc::new(move |pool: &str, result: CheckResult| {
+        shard.counter(&families::HEALTH_CHECKS, &[pool, result.word()]).increment();
     })
 }
 

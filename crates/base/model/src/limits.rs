@@ -27,6 +27,9 @@ pub const MAX_DIAGNOSTICS: usize = 100;
 /// Bytes of a request or response head, whatever is configured: a head is kept in memory as a whole.
 pub const MAX_HEAD_BYTES: u64 = 256 << 10;
 
+/// Bytes of a line that is sent to an agent: it is a greeting or a name, not a message.
+pub const MAX_LINE_BYTES: usize = 1 << 10;
+
 /// Weight of one endpoint.
 pub const MAX_ENDPOINT_WEIGHT: u32 = 65_535;
 

@@ -112,8 +112,19 @@ fn full_yaml_shows_every_key() {
     let full = loaded(&fs::read_to_string(path).unwrap(), "full.yaml");
     let mut value = serde_json::to_value(&full.document).unwrap();
     // Whichever of these is shown elsewhere in the file, or cannot stand beside what is there.
-    let elsewhere =
-        [".split", ".redirect", ".respond", ".tcp", ".file", ".rewrite", ".add-header", ".remove-header"];
+    let elsewhere = [
+        ".split",
+        ".redirect",
+        ".respond",
+        ".tcp",
+        ".agent",
+        ".send",
+        ".exec",
+        ".file",
+        ".rewrite",
+        ".add-header",
+        ".remove-header",
+    ];
     let root = schema(&catalog::catalog());
     let mut out = Vec::new();
     missing(&root, &root, &value, "", &mut out);

@@ -8,5 +8,5 @@ pub use config::{
     Applied, Change, ChangeKind, CheckReport, ConfigView, Diagnostic, HistoryEntry, Origin, RollbackRequest,
     Severity,
 };
-pub use pool::{AdminState, EndpointChange, EndpointView, Health, NewEndpoint, PoolView};
+pub use pool::{AdminState, AgentView, EndpointChange, EndpointView, Health, NewEndpoint, PoolView};
 pub use status::{ListenerView, Readiness, Status};

@@ -14,7 +14,7 @@ use crate::endpoint::{EndpointId, EndpointState};
 pub struct Member {
     /// The endpoint's id.
     pub id: EndpointId,
-    /// Its weight when the list was made; at least 1.
+    /// Its weight when the list was made, in relation to the others of the list and as agents want it; 1 to 65,535.
     pub weight: u32,
     /// All that is known about it.
     pub state: Arc<EndpointState>,

@@ -1,5 +1,7 @@
 //! All that is known about one server, readable and writable from every thread without a lock.
 
+mod agent;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -10,6 +12,7 @@ use arc_swap::ArcSwapOption;
 use base_kit::Moment;
 use base_model::model::{Endpoint, Host, PassiveCheck};
 
+pub use self::agent::{AgentWish, MAX_AGENT_PERCENT};
 use crate::learned::Learned;
 use crate::transition::{CauseKind, Outcome, Transition};
 
@@ -133,6 +136,7 @@ pub struct EndpointState {
     weight_override: AtomicU32,
     health: AtomicU8,
     admin: AtomicU8,
+    agent: agent::AgentCell,
     failures_in_a_row: AtomicU32,
     ejected_until_nanos: AtomicU64,
     learned: Padded<Learned>,
@@ -159,6 +163,7 @@ impl EndpointState {
             weight_override: AtomicU32::new(NO_OVERRIDE),
             health: AtomicU8::new(health as u8),
             admin: AtomicU8::new(AdminState::Ready as u8),
+            agent: agent::AgentCell::default(),
             failures_in_a_row: AtomicU32::new(0),
             ejected_until_nanos: AtomicU64::new(NOT_EJECTED),
             learned: Padded::default(),
@@ -289,6 +294,7 @@ impl EndpointState {
 
     pub(crate) fn is_eligible_but_for_ejection(&self) -> bool {
         self.admin_state() == AdminState::Ready
+            && self.is_wanted_by_agent()
             && self.health() == Health::Up
             && self.weight() > 0
             && self.address().is_some()
@@ -409,6 +415,7 @@ impl fmt::Debug for EndpointState {
             .field("weight", &self.weight())
             .field("health", &self.health())
             .field("admin", &self.admin_state())
+            .field("agent", &self.agent())
             .field("ejected_until", &self.ejected_until())
             .finish_non_exhaustive()
     }

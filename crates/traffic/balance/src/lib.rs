@@ -31,7 +31,7 @@ pub use balancer::{
     Balancer, BalancerKind, FactsNeeded, Feedback, KeySource, Member, RequestFacts, SettingsError,
     read_settings,
 };
-pub use endpoint::{AdminState, EndpointId, EndpointState, Health, InFlight};
+pub use endpoint::{AdminState, AgentWish, EndpointId, EndpointState, Health, InFlight, MAX_AGENT_PERCENT};
 pub use learned::{Average, Learned, Penalty};
 pub use methods::hash::hash_key;
 pub use pool::{MAX_ENDPOINTS_PER_POOL, MAX_WEIGHT, PoolChangeError, PoolState};

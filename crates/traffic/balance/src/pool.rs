@@ -1,5 +1,7 @@
 //! The endpoints of one pool, and the epoch that tells when to look at them again.
 
+mod shares;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -89,7 +91,7 @@ impl PoolState {
         &self.name
     }
 
-    /// Grows with every change of membership, address, weight, health, ejection or admin state.
+    /// Grows with every change of membership, address, weight, health, ejection, admin state or agent's wish.
     pub fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }
@@ -111,8 +113,12 @@ impl PoolState {
         let members = |wanted: &dyn Fn(&EndpointState) -> bool| -> Vec<Member> {
             endpoints.iter().filter(|endpoint| wanted(endpoint)).filter_map(member).collect()
         };
-        let eligible = members(&|endpoint| endpoint.is_eligible(now));
-        if eligible.is_empty() { members(&EndpointState::is_eligible_but_for_ejection) } else { eligible }
+        let mut eligible = members(&|endpoint| endpoint.is_eligible(now));
+        if eligible.is_empty() {
+            eligible = members(&EndpointState::is_eligible_but_for_ejection);
+        }
+        shares::apply_wishes(&mut eligible);
+        eligible
     }
 
     /// Takes back the endpoints whose ejection is over. Costs one read when there is none; call it often.

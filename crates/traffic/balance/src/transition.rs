@@ -19,6 +19,10 @@ pub enum CauseKind {
     HttpCheck,
     /// An active check by connecting.
     TcpCheck,
+    /// An agent beside it.
+    AgentCheck,
+    /// A program that checks it.
+    ExecCheck,
     /// Looking up its name.
     NameLookup,
     /// Requests that failed in a row.
@@ -33,9 +37,11 @@ pub enum CauseKind {
 
 impl CauseKind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::HttpCheck,
         Self::TcpCheck,
+        Self::AgentCheck,
+        Self::ExecCheck,
         Self::NameLookup,
         Self::ConsecutiveFailures,
         Self::EjectionOver,
@@ -48,6 +54,8 @@ impl CauseKind {
         match self {
             Self::HttpCheck => "http-check",
             Self::TcpCheck => "tcp-check",
+            Self::AgentCheck => "agent-check",
+            Self::ExecCheck => "exec-check",
             Self::NameLookup => "name-lookup",
             Self::ConsecutiveFailures => "consecutive-failures",
             Self::EjectionOver => "ejection-over",
@@ -57,7 +65,8 @@ impl CauseKind {
     }
 }
 
-/// A change of an endpoint's state: for a log line and a counter.
+/// A change of an endpoint's state, for a log line and a counter; or another cause of the same state, which is no change
+/// to count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
     /// The pool's name.
@@ -66,7 +75,7 @@ pub struct Transition {
     pub endpoint: Arc<str>,
     /// The word of the state left.
     pub from: &'static str,
-    /// The word of the state entered.
+    /// The word of the state entered; that of the state left, when only the cause is another.
     pub to: &'static str,
     /// What sort of cause it has.
     pub kind: CauseKind,

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base_model::model::{ActiveCheck, CheckKind, Host};
 use tokio::sync::{Notify, watch};
-use traffic_balance::{CauseKind, EndpointState, Health, Transition};
+use traffic_balance::{AgentWish, CauseKind, EndpointState, Health, Transition};
 
 use crate::check_state::CheckState;
+use crate::probe::AgentWords;
 use crate::report::{TransitionSink, publish};
 use crate::resolve;
 
@@ -33,11 +34,60 @@ impl Drop for Pending {
     }
 }
 
+/// What a check found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finding<'words> {
+    /// The endpoint is well.
+    Passed,
+    /// It is not.
+    Failed,
+    /// Its agent spoke.
+    Said(&'words AgentWords),
+    /// Its agent did not.
+    Silent,
+}
+
 #[derive(Debug)]
 struct Slot {
     id: SlotId,
+    kind: CauseKind,
     state: CheckState,
+    /// Why it last changed its verdict.
+    cause: String,
     pending: Option<Pending>,
+    /// What its agent asks for; `None` if there is none, or it has not spoken.
+    wish: Option<AgentWish>,
+    /// Whether its agent was silent when it was last asked.
+    silent: bool,
+}
+
+impl Slot {
+    /// Takes a result in; whether something changed.
+    fn take(&mut self, finding: Finding<'_>, check: &ActiveCheck) -> bool {
+        let changed = match finding {
+            Finding::Passed => self.state.observe(true, check.rise, check.fall).is_some(),
+            Finding::Failed => self.state.observe(false, check.rise, check.fall).is_some(),
+            Finding::Said(words) => self.hear(words),
+            // Without a word against it, it is taken for well.
+            Finding::Silent => {
+                self.state.verdict() == Health::Unchecked && self.state.observe(true, 1, 1).is_some()
+            }
+        };
+        self.silent = finding == Finding::Silent;
+        changed
+    }
+
+    /// What an agent says holds at once; what it does not mention stays.
+    fn hear(&mut self, words: &AgentWords) -> bool {
+        let before = self.wish;
+        let AgentWish { percent, state } = before.unwrap_or(AgentWish::READY);
+        self.wish = Some(AgentWish {
+            percent: words.percent.unwrap_or(percent),
+            state: words.state.unwrap_or(state),
+        });
+        let up = words.up.unwrap_or(self.state.verdict() != Health::Down);
+        self.state.observe(up, 1, 1).is_some() || self.wish != before
+    }
 }
 
 #[derive(Debug)]
@@ -57,6 +107,8 @@ struct Verdicts {
     slots: Vec<Slot>,
     name: Name,
     next_slot: u64,
+    /// The check by which the endpoint is said to be down.
+    blamed: Option<SlotId>,
 }
 
 impl Verdicts {
@@ -74,6 +126,27 @@ impl Verdicts {
         } else {
             Some(Health::Up)
         }
+    }
+
+    /// What its agents ask for together.
+    fn wish(&self) -> Option<AgentWish> {
+        self.slots.iter().filter_map(|slot| slot.wish).reduce(AgentWish::and)
+    }
+
+    fn find(&mut self, id: SlotId) -> Option<&mut Slot> {
+        self.slots.iter_mut().find(|slot| slot.id == id)
+    }
+
+    /// Another check to blame for an endpoint that stays down, when the one that was blamed passes.
+    fn blame_another(&mut self) -> Option<(CauseKind, String)> {
+        let blamed = self.blamed?;
+        let mut down = self.slots.iter().filter(|slot| slot.state.verdict() == Health::Down);
+        if down.clone().any(|slot| slot.id == blamed) {
+            return None;
+        }
+        let other = down.next();
+        self.blamed = other.map(|slot| slot.id);
+        other.map(|slot| (slot.kind, slot.cause.clone()))
     }
 }
 
@@ -101,7 +174,7 @@ impl Board {
             endpoint: Arc::clone(endpoint),
             sink: Arc::clone(sink),
             located: Notify::new(),
-            verdicts: Mutex::new(Verdicts { slots: Vec::new(), name, next_slot: 0 }),
+            verdicts: Mutex::new(Verdicts { slots: Vec::new(), name, next_slot: 0, blamed: None }),
         }
     }
 
@@ -122,22 +195,36 @@ impl Board {
     }
 
     /// A place for a new check. An endpoint in service stays so until the check fails.
-    pub(crate) fn add_slot(&self, pending: Pending) -> SlotId {
+    pub(crate) fn add_slot(&self, check: &CheckKind, pending: Pending) -> SlotId {
         let mut verdicts = self.lock();
         let id = SlotId(verdicts.next_slot);
         verdicts.next_slot += 1;
         let in_service = self.endpoint.health() == Health::Up;
         let state = if in_service { CheckState::UP } else { CheckState::UNCHECKED };
-        verdicts.slots.push(Slot { id, state, pending: Some(pending) });
+        verdicts.slots.push(Slot {
+            id,
+            kind: cause_kind(check),
+            state,
+            cause: String::new(),
+            pending: Some(pending),
+            wish: None,
+            silent: false,
+        });
         id
     }
 
-    /// Drops a check; what it still reports is ignored.
+    /// Drops a check; what it still reports is ignored. What an agent asked for goes to a new one, until that one speaks.
     pub(crate) fn remove_slot(&self, id: SlotId) {
         let mut verdicts = self.lock();
         let index = verdicts.slots.iter().position(|slot| slot.id == id);
         let removed = index.map(|index| verdicts.slots.remove(index));
-        self.settle(verdicts, CauseKind::Configuration, "a check was taken away");
+        if let Some(wish) = removed.as_ref().and_then(|slot| slot.wish) {
+            let is_new = |slot: &&mut Slot| slot.kind == CauseKind::AgentCheck && slot.wish.is_none();
+            if let Some(heir) = verdicts.slots.iter_mut().find(is_new) {
+                heir.wish = Some(wish);
+            }
+        }
+        self.settle(verdicts, None, CauseKind::Configuration, "a check was taken away");
         drop(removed);
     }
 
@@ -149,16 +236,17 @@ impl Board {
     }
 
     /// A check's result, with the cause in words.
-    pub(crate) fn report(&self, id: SlotId, check: &ActiveCheck, passed: bool, cause: &str) {
+    pub(crate) fn report(&self, id: SlotId, check: &ActiveCheck, finding: Finding<'_>, cause: &str) {
         let mut verdicts = self.lock();
-        let Some(slot) = verdicts.slots.iter_mut().find(|slot| slot.id == id) else { return };
-        let pending = slot.pending.take();
-        if slot.state.observe(passed, check.rise, check.fall).is_some() {
-            let kind = match check.kind {
-                CheckKind::Http { .. } => CauseKind::HttpCheck,
-                CheckKind::Tcp => CauseKind::TcpCheck,
-            };
-            self.settle(verdicts, kind, cause);
+        let Some(slot) = verdicts.find(id) else { return };
+        let (pending, was_silent) = (slot.pending.take(), slot.silent);
+        if slot.take(finding, check) {
+            cause.clone_into(&mut slot.cause);
+            let (kind, silent) = (slot.kind, slot.silent);
+            self.log_silence(was_silent, silent, cause);
+            self.settle(verdicts, Some(id), kind, cause);
+        } else {
+            self.log_silence(was_silent, slot.silent, cause);
         }
         drop(pending);
     }
@@ -187,8 +275,22 @@ impl Board {
         let name_before = std::mem::replace(&mut verdicts.name, name);
         // Without an address there is nobody to ask, so no check has to be waited for.
         let given_up: Vec<Pending> = if lost { verdicts.take_pending() } else { Vec::new() };
-        self.settle(verdicts, CauseKind::NameLookup, &cause);
+        self.settle(verdicts, None, CauseKind::NameLookup, &cause);
         drop((name_before, given_up));
+    }
+
+    /// Tells once that an agent is silent, and that it speaks again.
+    fn log_silence(&self, before: bool, now: bool, cause: &str) {
+        let (pool, endpoint) = (self.endpoint.pool(), self.endpoint.name());
+        match (before, now) {
+            (false, true) => {
+                tracing::warn!(target: "aya::health", pool, endpoint, cause, "agent is silent; what it said last holds");
+            }
+            (true, false) => {
+                tracing::info!(target: "aya::health", pool, endpoint, cause, "agent speaks again");
+            }
+            _ => {}
+        }
     }
 
     /// Tells once that an address may be out of date.
@@ -210,18 +312,49 @@ impl Board {
     }
 
     /// Writes what the verdicts come to, under the lock so that the last report has the last word; tells after it.
-    fn settle(&self, verdicts: MutexGuard<'_, Verdicts>, kind: CauseKind, cause: &str) {
+    fn settle(
+        &self,
+        mut verdicts: MutexGuard<'_, Verdicts>,
+        from: Option<SlotId>,
+        kind: CauseKind,
+        cause: &str,
+    ) {
         let health = verdicts.health();
-        let transition: Option<Transition> =
+        let moved: Option<Transition> =
             health.and_then(|health| self.endpoint.set_health(health, kind, cause));
+        let restated = match (health, &moved) {
+            (Some(Health::Down), None) => verdicts.blame_another(),
+            (Some(_), _) => {
+                verdicts.blamed = from.filter(|_| health == Some(Health::Down));
+                None
+            }
+            (None, _) => None,
+        };
+        let restated = restated.map(|(kind, cause)| self.still_down(kind, cause));
+        let wanted: Option<Transition> = self.endpoint.set_agent(verdicts.wish(), kind, cause);
         drop(verdicts);
-        if let Some(transition) = transition {
-            publish(&self.sink, &transition);
+        for transition in [moved, restated, wanted].iter().flatten() {
+            publish(&self.sink, transition);
         }
+    }
+
+    fn still_down(&self, kind: CauseKind, cause: String) -> Transition {
+        let (pool, endpoint) = (self.endpoint.pool().into(), self.endpoint.name().into());
+        let down = Health::Down.word();
+        Transition { pool, endpoint, from: down, to: down, kind, cause }
     }
 
     /// No code under the lock can leave it half changed, so a poisoned lock is as good as any.
     fn lock(&self) -> MutexGuard<'_, Verdicts> {
         self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const fn cause_kind(check: &CheckKind) -> CauseKind {
+    match check {
+        CheckKind::Http { .. } => CauseKind::HttpCheck,
+        CheckKind::Tcp => CauseKind::TcpCheck,
+        CheckKind::Agent { .. } => CauseKind::AgentCheck,
+        CheckKind::Exec { .. } => CauseKind::ExecCheck,
     }
 }

@@ -3,6 +3,8 @@
 //! To add one: a variant of `base_model`'s `CheckKind` with its settings, a file beside the others with a type that
 //! implements [`Probe`] and a unit struct that implements [`ProbeKind`]; a line in [`ALL`].
 
+mod agent;
+mod exec;
 mod http;
 mod tcp;
 
@@ -13,7 +15,7 @@ use base_model::model::ActiveCheck;
 use crate::probe::{Probe, ProbeKind, Unfit, UnfitCheck};
 
 /// All kinds.
-pub static ALL: &[&dyn ProbeKind] = &[&tcp::TcpKind, &http::HttpKind];
+pub static ALL: &[&dyn ProbeKind] = &[&tcp::TcpKind, &http::HttpKind, &agent::AgentKind, &exec::ExecKind];
 
 /// The name of a check's kind and its probe. A check that no kind can run fails always, and says why.
 pub(crate) fn probe(check: &ActiveCheck) -> (&'static str, Arc<dyn Probe>) {

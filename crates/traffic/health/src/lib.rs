@@ -27,6 +27,6 @@ mod watch;
 
 pub use check_state::CheckState;
 pub use monitor::{HealthMonitor, MAX_LOOK_UPS_AT_ONCE, MAX_PROBES_AT_ONCE, MonitorOptions};
-pub use probe::{Passed, Probe, ProbeFailure, ProbeFuture, ProbeKind, Target, UnfitCheck};
+pub use probe::{AgentWords, Passed, Probe, ProbeFailure, ProbeFuture, ProbeKind, Target, UnfitCheck};
 pub use reference::reference_markdown;
-pub use report::{CheckSink, TransitionSink, publish};
+pub use report::{CheckResult, CheckSink, TransitionSink, publish};

@@ -238,10 +238,10 @@ impl Shared {
     fn leave_unchecked(&self, known: WatchedEndpoint) {
         let endpoint = Arc::clone(known.board.endpoint());
         known.end();
-        if let Some(transition) =
-            endpoint.set_health(Health::Up, CauseKind::Configuration, "it is no longer checked")
-        {
-            publish(&self.sink, &transition);
+        let (kind, cause) = (CauseKind::Configuration, "it is no longer checked");
+        let told = [endpoint.set_health(Health::Up, kind, cause), endpoint.set_agent(None, kind, cause)];
+        for transition in told.iter().flatten() {
+            publish(&self.sink, transition);
         }
     }
 
@@ -285,7 +285,7 @@ impl Shared {
     }
 
     fn start(&self, watched: &mut Watched, board: &Arc<Board>, plan: &Arc<CheckPlan>) -> RunningCheck {
-        let slot = board.add_slot(Pending::new(&self.pending));
+        let slot = board.add_slot(&plan.check.kind, Pending::new(&self.pending));
         let mut rng = SeededRng::new(watched.rng.next_u64());
         let task = CheckTask {
             complaint: Arc::clone(&self.complaint),

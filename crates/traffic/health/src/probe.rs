@@ -10,23 +10,45 @@ use std::time::Duration;
 use base_kit::KindInfo;
 use base_model::model::ActiveCheck;
 use rustix::io::Errno;
+use traffic_balance::AdminState;
 
 /// Whom a probe asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Where to connect, with the port of the check.
     pub address: SocketAddr,
-    /// Host and port as configured, for a `Host` field.
+    /// Host as configured and the port of the check, for a `Host` field.
     pub authority: String,
+    /// The pool's name.
+    pub pool: String,
+    /// The endpoint's name: host and port as configured.
+    pub endpoint: String,
 }
 
 /// What a probe saw that passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Passed {
     /// The connection was accepted.
     Connected,
     /// The answer was as wanted; its status.
     Answered(u16),
+    /// The program ended well; what it wrote first.
+    Exited(String),
+    /// An agent spoke. Whether that is well is in its words.
+    Said(AgentWords),
+}
+
+/// What an agent said. What it did not mention stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentWords {
+    /// Share of the endpoint's weight, in percent; at most [`traffic_balance::MAX_AGENT_PERCENT`].
+    pub percent: Option<u32>,
+    /// Whether the endpoint takes new requests.
+    pub state: Option<AdminState>,
+    /// Whether it is fit.
+    pub up: Option<bool>,
+    /// The line, as far as it is shown.
+    pub line: String,
 }
 
 impl fmt::Display for Passed {
@@ -34,6 +56,9 @@ impl fmt::Display for Passed {
         match self {
             Self::Connected => f.write_str("connected"),
             Self::Answered(status) => write!(f, "status {status}"),
+            Self::Exited(said) if said.is_empty() => f.write_str("exit status 0"),
+            Self::Exited(said) => write!(f, "exit status 0, `{said}`"),
+            Self::Said(words) => write!(f, "`{}`", words.line),
         }
     }
 }
@@ -70,8 +95,24 @@ pub enum ProbeFailure {
     /// The body does not hold what it must.
     #[error("body without {0}")]
     Body(String),
+    /// There is no such program, or it may not be run.
+    #[error("{program} cannot be run: {problem}")]
+    NotStarted {
+        /// As configured.
+        program: String,
+        /// In the system's words.
+        problem: String,
+    },
+    /// The program ended badly.
+    #[error("{how}{}", quoted(said))]
+    Exited {
+        /// With which status, or by which signal.
+        how: String,
+        /// What it wrote first.
+        said: String,
+    },
     /// This machine could not ask: it says nothing about the endpoint, and is no result.
-    #[error("this machine could not connect: {0}")]
+    #[error("this machine could not ask: {0}")]
     OwnFault(String),
     /// The check cannot be run at all.
     #[error("{0}")]
@@ -87,11 +128,24 @@ impl ProbeFailure {
             _ => Self::Unreachable(error.to_string()),
         }
     }
+
+    /// What a failed attempt to run a program is called.
+    pub fn of_start(program: &str, error: &io::Error) -> Self {
+        if is_own_fault(error) {
+            return Self::OwnFault(error.to_string());
+        }
+        Self::NotStarted { program: program.to_owned(), problem: error.to_string() }
+    }
 }
 
-/// Whether an attempt to connect failed for lack of something on this machine: descriptors, memory, ports.
+/// Something that was written, behind what is said about it.
+fn quoted(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!(", `{said}`") }
+}
+
+/// Whether an attempt failed for lack of something on this machine: descriptors, memory, ports, processes.
 fn is_own_fault(error: &io::Error) -> bool {
-    let own = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+    let own = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL, Errno::AGAIN];
     Errno::from_io_error(error).is_some_and(|errno| own.contains(&errno))
 }
 
@@ -102,6 +156,11 @@ pub type ProbeFuture<'probe> = Pin<Box<dyn Future<Output = Result<Passed, ProbeF
 pub trait Probe: Send + Sync {
     /// Asks once. The caller bounds the time.
     fn run<'probe>(&'probe self, target: &'probe Target) -> ProbeFuture<'probe>;
+
+    /// Whether a failure speaks against the endpoint. If not, it changes nothing.
+    fn failure_counts(&self) -> bool {
+        true
+    }
 }
 
 /// A way of asking that an operator can choose.
@@ -130,9 +189,32 @@ impl Probe for Unfit {
     }
 }
 
+/// The most characters of what somebody else wrote that go into a cause: enough for a sentence.
+const MAX_EXCERPT: usize = 120;
+
+/// The first line of what somebody else wrote, fit for logs: short, and without control characters.
+pub(crate) fn excerpt(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let line = text.trim_start().lines().next().unwrap_or_default().trim_end();
+    let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let mut short: String = line.chars().take(MAX_EXCERPT).map(plain).collect();
+    if line.chars().nth(MAX_EXCERPT).is_some() {
+        short.push('…');
+    }
+    short
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn excerpts_are_short_and_plain() {
+        assert_eq!(excerpt(b"\n  first\x1b[31m line \r\nsecond"), "first\u{fffd}[31m line");
+        assert_eq!(excerpt("ä".repeat(500).as_bytes()), format!("{}…", "ä".repeat(120)));
+        assert_eq!(excerpt(b"\xff"), "\u{fffd}");
+        assert_eq!(excerpt(b""), "");
+    }
 
     #[test]
     fn what_this_machine_lacks_is_not_held_against_an_endpoint() {

@@ -8,13 +8,35 @@ use traffic_balance::Transition;
 /// wait, nor call the monitor.
 pub type TransitionSink = Arc<dyn Fn(&Transition) + Send + Sync>;
 
+/// What came of one check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckResult {
+    /// The endpoint is well.
+    Pass,
+    /// It is not.
+    Fail,
+    /// Nobody said so or so: an agent that was silent or not understood.
+    Silent,
+}
+
+impl CheckResult {
+    /// The word in metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Silent => "silent",
+        }
+    }
+}
+
 /// Told the pool and the result of every check. Must not wait.
-pub type CheckSink = Arc<dyn Fn(&str, bool) + Send + Sync>;
+pub type CheckSink = Arc<dyn Fn(&str, CheckResult) + Send + Sync>;
 
 /// Logs a change of state and hands it on.
 pub fn publish(sink: &TransitionSink, transition: &Transition) {
     let Transition { pool, endpoint, from, to, cause, kind: _ } = transition;
-    let is = in_a_sentence(to);
+    let is = if from == to { format!("still {}", in_a_sentence(to)) } else { in_a_sentence(to).to_owned() };
     if matches!(*to, "down" | "ejected") {
         tracing::warn!(target: "aya::health", %pool, %endpoint, from, to, %cause, "endpoint is {is}");
     } else {

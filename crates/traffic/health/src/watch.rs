@@ -9,10 +9,10 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use traffic_balance::EndpointState;
 
-use crate::board::{Board, SlotId};
+use crate::board::{Board, Finding, SlotId};
 use crate::kinds;
 use crate::probe::{Passed, Probe, ProbeFailure, Target};
-use crate::report::CheckSink;
+use crate::report::{CheckResult, CheckSink};
 use crate::resolve::{self, LOOK_UP_AGAIN, NameService};
 
 /// A configured check with its probe, shared by the endpoints of a pool.
@@ -57,7 +57,7 @@ impl Complaint {
             let (pool, endpoint) = (endpoint.pool(), endpoint.name());
             tracing::warn!(
                 target: "aya::health", pool, endpoint, error,
-                "checks cannot be made; endpoints stay as they are. Raise the limit of open files (LimitNOFILE=) or lower `max-connections`"
+                "checks cannot be made; endpoints stay as they are. Raise the limits of open files and of processes (LimitNOFILE=, TasksMax=) or lower `max-connections`"
             );
         }
     }
@@ -105,21 +105,29 @@ impl CheckTask {
     async fn target(&self) -> Target {
         let mut address = self.board.address().await;
         let endpoint = self.board.endpoint();
+        let (pool, name) = (endpoint.pool().to_owned(), endpoint.name().to_owned());
         let Some(port) = self.plan.check.port else {
-            return Target { address, authority: endpoint.name().to_owned() };
+            return Target { address, authority: name.clone(), pool, endpoint: name };
         };
         address.set_port(port);
-        Target { address, authority: authority(endpoint, port) }
+        Target { address, authority: authority(endpoint, port), pool, endpoint: name }
     }
 
     fn report(&self, result: &Result<Passed, ProbeFailure>) {
-        let CheckPlan { check, kind, .. } = &*self.plan;
+        let CheckPlan { check, kind, probe } = &*self.plan;
         let cause = match result {
             Ok(passed) => format!("{kind} check: {passed}"),
             Err(failure) => format!("{kind} check: {failure}"),
         };
-        (self.on_check)(self.board.endpoint().pool(), result.is_ok());
-        self.board.report(self.slot, check, result.is_ok(), &cause);
+        let (finding, count) = match result {
+            Ok(Passed::Said(words)) if words.up == Some(false) => (Finding::Said(words), CheckResult::Fail),
+            Ok(Passed::Said(words)) => (Finding::Said(words), CheckResult::Pass),
+            Ok(_) => (Finding::Passed, CheckResult::Pass),
+            Err(_) if probe.failure_counts() => (Finding::Failed, CheckResult::Fail),
+            Err(_) => (Finding::Silent, CheckResult::Silent),
+        };
+        (self.on_check)(self.board.endpoint().pool(), count);
+        self.board.report(self.slot, check, finding, &cause);
     }
 }
 

@@ -19,7 +19,7 @@ fn probe(kind: CheckKind) -> Box<dyn Probe> {
 /// What the probe makes of an answer.
 async fn verdict(kind: CheckKind, answer: Answer) -> String {
     let server = Server::start(answer).await;
-    let target = Target { address: server.address, authority: "endpoint:80".to_owned() };
+    let target = stage::target(server.address);
     match soon("a verdict", probe(kind).run(&target)).await {
         Ok(passed) => format!("passed: {passed}"),
         Err(failure) => format!("failed: {failure}"),
@@ -110,7 +110,7 @@ async fn what_is_not_http_is_a_failure() {
 #[tokio::test]
 async fn the_request_is_as_configured() {
     let server = Server::start(status(200)).await;
-    let target = Target { address: server.address, authority: "10.0.0.1:8080".to_owned() };
+    let target = Target { authority: "10.0.0.1:8080".to_owned(), ..stage::target(server.address) };
     soon("an answer", probe(http()).run(&target)).await.unwrap();
     let version = env!("CARGO_PKG_VERSION");
     let expected = format!(
@@ -135,7 +135,7 @@ async fn the_request_is_as_configured() {
 #[tokio::test]
 async fn tcp_asks_only_for_a_connection() {
     assert_eq!(verdict(CheckKind::Tcp, Answer::Hang).await, "passed: connected");
-    let target = Target { address: nobody().await, authority: String::new() };
+    let target = stage::target(nobody().await);
     for kind in [CheckKind::Tcp, http()] {
         let failure = soon("a verdict", probe(kind).run(&target)).await.unwrap_err();
         assert_eq!(failure.to_string(), "connect refused");

@@ -25,6 +25,8 @@ pub(super) fn check(format: &str, text: &str) -> Result<(), Fault> {
         "origin-path" => parse::origin_path(text),
         "status-range" => parse::status_range(text).map(drop),
         "log-target" => parse::log_target(text).map(drop),
+        "line" => parse::line(text),
+        "argument" => parse::argument(text),
         _ => Ok(()),
     }
 }
@@ -49,6 +51,8 @@ pub(super) fn described(format: &str) -> &'static str {
         "authority" => "a host such as `app.internal`",
         "origin-path" => "a path such as `/healthz`",
         "status-range" => "statuses such as `200-299`",
+        "line" => "one line of text",
+        "argument" => "an argument of a program",
         "log-target" => "`stdout`, `stderr` or the path of a file",
         _ => "a text",
     }

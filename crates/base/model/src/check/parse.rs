@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::limits::MAX_REGEX_BYTES;
+use crate::limits::{MAX_LINE_BYTES, MAX_REGEX_BYTES};
 use crate::model::{Host, HostPattern, LogTarget, PathPattern, StatusRange, ValuePattern};
 
 /// What is wrong with a text.
@@ -413,6 +413,31 @@ pub(super) fn header_value(text: &str) -> Result<(), Fault> {
         Some(_) => Err(Fault::new(
             "the value of a header field cannot hold line breaks or control characters",
             "write it on one line",
+        )),
+    }
+}
+
+/// What a program can be given.
+pub(super) fn argument(text: &str) -> Result<(), Fault> {
+    match text.contains('\0') {
+        false => Ok(()),
+        true => Err(Fault::new("an argument cannot hold a zero byte", "remove it")),
+    }
+}
+
+/// One line, to be sent as it is.
+pub(super) fn line(text: &str) -> Result<(), Fault> {
+    if text.len() > MAX_LINE_BYTES {
+        return Err(Fault::new(
+            format!("a line of {} bytes is too long", text.len()),
+            format!("write at most {MAX_LINE_BYTES} bytes"),
+        ));
+    }
+    match text.chars().any(|c| c.is_control() && c != '\t') {
+        false => Ok(()),
+        true => Err(Fault::new(
+            "a line cannot hold line breaks or control characters",
+            "write it on one line; its end is added",
         )),
     }
 }

@@ -111,14 +111,13 @@ fn active_check(
     place: &Place<'_>,
 ) -> Option<ActiveCheck> {
     checker.positive(&[("interval", check.interval), ("timeout", check.timeout)], place);
-    let kind = match (&check.tcp, &check.http) {
-        (Some(_), None) => {
-            only_with_http(checker, place);
-            CheckKind::Tcp
+    let kind = match asked(check).as_slice() {
+        [one] => {
+            only_what_it_uses(checker, check, one, place);
+            check_kind(checker, check, place)
         }
-        (None, Some(path)) => http_check(checker, check, path, place),
-        (Some(_), Some(_)) => {
-            let message = format!("`{place}` has both `tcp` and `http`");
+        [first, second, ..] => {
+            let message = format!("`{place}` has both `{first}` and `{second}`");
             checker.key_error(
                 "two-checks",
                 message,
@@ -127,7 +126,7 @@ fn active_check(
             );
             return None;
         }
-        (None, None) => {
+        [] => {
             if checker.clean {
                 let message = format!("`{place}` does not say what is asked");
                 checker.key_error("no-check", message, place, "add `http: /healthz` or `tcp: true`");
@@ -146,17 +145,70 @@ fn active_check(
     })
 }
 
-/// Keys that a `tcp` check cannot use.
-fn only_with_http(checker: &mut Checker<'_>, place: &Place<'_>) {
-    let root = checker.root;
-    for key in ["method", "host", "headers", "status", "body"] {
+/// What a check asks, by the keys that say it.
+fn asked(check: &document::Check) -> Vec<&'static str> {
+    let all = [
+        ("tcp", check.tcp.is_some()),
+        ("http", check.http.is_some()),
+        ("agent", check.agent.is_some()),
+        ("exec", check.exec.is_some()),
+    ];
+    all.into_iter().filter(|(_, given)| *given).map(|(kind, _)| kind).collect()
+}
+
+fn check_kind(checker: &mut Checker<'_>, check: &document::Check, place: &Place<'_>) -> CheckKind {
+    if let Some(path) = &check.http {
+        return http_check(checker, check, path, place);
+    }
+    if check.agent.is_some() {
+        return CheckKind::Agent { send: check.send.as_deref().map(Into::into) };
+    }
+    if let Some(words) = &check.exec {
+        return exec_check(checker, words, &place.key("exec"));
+    }
+    CheckKind::Tcp
+}
+
+fn exec_check(checker: &mut Checker<'_>, words: &[String], place: &Place<'_>) -> CheckKind {
+    let program = words.first().map_or("", String::as_str);
+    let place_of_program = if words.is_empty() { place } else { &place.index(0) };
+    if program.is_empty() {
+        let message = format!("`{place}` names no program");
+        checker.error("bad-program", message, place_of_program, "write `[/usr/local/bin/check, --quick]`");
+    } else if program.contains('/') && !program.starts_with('/') {
+        let message = format!("where `{program}` is depends on the folder that Aya was started in");
+        checker.error(
+            "bad-program",
+            message,
+            place_of_program,
+            "write its whole path, or only its name to look for it in PATH",
+        );
+    }
+    let arguments = words.iter().skip(1).map(|word| word.as_str().into()).collect();
+    CheckKind::Exec { program: program.into(), arguments }
+}
+
+/// Refuses keys that a check of this kind cannot use.
+fn only_what_it_uses(checker: &mut Checker<'_>, check: &document::Check, kind: &str, place: &Place<'_>) {
+    let (root, usual) = (checker.root, document::Check::default());
+    for key in ["method", "host", "headers", "status", "body", "send", "rise", "fall"] {
+        let help = match (key, kind) {
+            ("send", "agent") => continue,
+            ("send", _) => "remove it, or check with `agent: true`",
+            // The usual values may stand: a configuration that is spelled out has them.
+            ("rise", "agent") if check.rise != usual.rise => HOLDS_AT_ONCE,
+            ("fall", "agent") if check.fall != usual.fall => HOLDS_AT_ONCE,
+            ("rise" | "fall", _) | (_, "http") => continue,
+            _ => "remove it, or check with `http: /healthz`",
+        };
         if place.node(root).is_some_and(|node| node.entry(key).is_some()) {
-            let place = place.key(key);
-            let message = format!("`{key}` has no meaning in a `tcp` check");
-            checker.key_error("unused-setting", message, &place, "remove it, or check with `http: /healthz`");
+            let message = format!("`{key}` has no meaning in a check with `{kind}`");
+            checker.key_error("unused-setting", message, &place.key(key), help);
         }
     }
 }
+
+const HOLDS_AT_ONCE: &str = "remove it: what an agent says holds at once";
 
 fn http_check(
     checker: &mut Checker<'_>,

@@ -166,6 +166,10 @@ const KEYS: &[Synonym] = &[
     of("endpoints", &["tls", "ssl", "https", "scheme"], NO_TLS_TO_ENDPOINTS),
     of("weight", &["host", "url", "ip", "server", "target", "addr"], Word("address")),
     of("weight", &["port"], Help("write it in `address`: `10.0.0.1:8080`")),
+    of("rise", &["agentsend"], Word("send")),
+    of("rise", &["agentport"], Word("port")),
+    of("rise", &["agentcheck"], Word("agent")),
+    of("rise", &["script", "command", "externalcheck", "run"], Word("exec")),
     of("rise", &["path", "uri", "url"], Word("http")),
     of("rise", &["healthythreshold", "successes"], Word("rise")),
     of("rise", &["unhealthythreshold", "failures", "fails"], Word("fall")),
@@ -193,6 +197,12 @@ const WORDS: &[Synonym] = &[
     of("http", &["http1", "http11"], Word("http")),
     of("tcp", &["http"], Help("name the path that is asked: `{http: /healthz}`")),
     of("tcp", &["https"], Help("checks with TLS are not there yet; over plain HTTP: `{http: /healthz}`")),
+    of("agent", &["agentcheck"], Word("agent")),
+    of(
+        "agent",
+        &["exec", "script", "command", "externalcheck"],
+        Help("name the program that is run: `{exec: [/usr/local/bin/check]}`"),
+    ),
     of("tcp", &["connect", "true", "on", "yes"], Word("tcp")),
 ];
 

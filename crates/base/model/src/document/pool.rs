@@ -20,7 +20,7 @@ pub struct Pool {
     #[serde(default = "default_balance")]
     #[schemars(with = "BalancerSlot")]
     pub balance: Value,
-    /// Active checks: `tcp`, `{http: /path}`, or a list of checks that must all pass. None if not given.
+    /// Active checks: `tcp`, `{http: /path}`, `agent`, or a list of checks that must all pass. None if not given.
     #[serde(default, deserialize_with = "checks")]
     #[schemars(with = "HealthForm")]
     pub health: Vec<Check>,
@@ -102,7 +102,7 @@ impl From<EndpointForm> for Endpoint {
     }
 }
 
-/// A check that asks the endpoint: either `tcp: true` or `http: /path`.
+/// A check that asks the endpoint: one of `tcp: true`, `http: /path`, `agent: true` and `exec: [program, …]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Check {
@@ -114,6 +114,18 @@ pub struct Check {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "origin-path"))]
     pub http: Option<String>,
+    /// An agent beside the endpoint says in one line how it is, and which share of its weight it can take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("const" = true))]
+    pub agent: Option<bool>,
+    /// A line that is sent first (with `agent`); nothing if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "line"))]
+    pub send: Option<String>,
+    /// A program and its arguments, run without a shell; passes with exit status 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("items" = {"type": "string", "format": "argument"}))]
+    pub exec: Option<Vec<String>>,
     /// The method (with `http`); `GET` if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "method"))]
@@ -138,16 +150,16 @@ pub struct Check {
     pub interval: TimeSpan,
     /// For one check, all of it.
     pub timeout: TimeSpan,
-    /// Successes in a row that bring a sick endpoint back.
+    /// Successes in a row that bring a sick endpoint back; what an `agent` says holds at once.
     #[schemars(range(min = 1, max = 1_000))]
     pub rise: u32,
-    /// Failures in a row that take a healthy one out.
+    /// Failures in a row that take a healthy one out; what an `agent` says holds at once.
     #[schemars(range(min = 1, max = 1_000))]
     pub fall: u32,
     /// Share of the interval by which it is varied at random, so that checks do not come all at once.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub jitter: f64,
-    /// Asked on this port instead of the endpoint's.
+    /// Asked on this port instead of the endpoint's; a program is told it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65_535))]
     pub port: Option<u16>,
@@ -158,6 +170,9 @@ impl Default for Check {
         Self {
             tcp: None,
             http: None,
+            agent: None,
+            send: None,
+            exec: None,
             method: None,
             host: None,
             headers: IndexMap::new(),
@@ -187,6 +202,8 @@ enum CheckForm {
 enum CheckWord {
     /// A connection is accepted.
     Tcp,
+    /// An agent says how the endpoint is.
+    Agent,
 }
 
 type HealthForm = OneOrMany<CheckForm>;
@@ -196,6 +213,7 @@ fn checks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Check
     let forms: Vec<CheckForm> = HealthForm::deserialize(deserializer)?.into();
     let full = |form| match form {
         CheckForm::Word(CheckWord::Tcp) => Check { tcp: Some(true), ..Check::default() },
+        CheckForm::Word(CheckWord::Agent) => Check { agent: Some(true), ..Check::default() },
         CheckForm::Full(check) => *check,
     };
     Ok(forms.into_iter().map(full).collect())

@@ -87,9 +87,9 @@ pub struct ActiveCheck {
     pub interval: Duration,
     /// For one check, all of it.
     pub timeout: Duration,
-    /// Successes in a row that bring a sick endpoint back.
+    /// Successes in a row that bring a sick endpoint back. Of no use with [`CheckKind::Agent`].
     pub rise: u32,
-    /// Failures in a row that take a healthy one out.
+    /// Failures in a row that take a healthy one out. Of no use with [`CheckKind::Agent`].
     pub fall: u32,
     /// Share of the interval (0 to 1) by which it is varied at random.
     pub jitter: f64,
@@ -102,6 +102,18 @@ pub struct ActiveCheck {
 pub enum CheckKind {
     /// A connection is accepted.
     Tcp,
+    /// An agent says in one line how the endpoint is.
+    Agent {
+        /// Sent to it first, with a line end; nothing if `None`.
+        send: Option<Arc<str>>,
+    },
+    /// A program ends with exit status 0.
+    Exec {
+        /// An absolute path, or a name that is looked for in `PATH`.
+        program: Arc<str>,
+        /// What it is given.
+        arguments: Vec<Arc<str>>,
+    },
     /// A request is answered as wanted.
     Http {
         /// `GET` if not given.

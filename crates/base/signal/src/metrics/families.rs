@@ -105,10 +105,12 @@ families! {
         "Requests that an endpoint is working on, over all workers.";
     ENDPOINT_STATE = Gauge "aya_endpoint_state" ["pool", "endpoint", "state"], ENDPOINTS,
         "1 for the state that an endpoint is in, 0 for the others.";
+    ENDPOINT_AGENT_WEIGHT = Gauge "aya_endpoint_agent_weight_percent" ["pool", "endpoint"], ENDPOINTS,
+        "Share of an endpoint's weight that its agent asks for, in percent; only where an agent has spoken.";
     ENDPOINT_TRANSITIONS = Counter "aya_endpoint_transitions_total" ["pool", "to", "cause"], NAMED,
-        "Changes of an endpoint's state, by new state and kind of cause (http-check, tcp-check, name-lookup, consecutive-failures, ejection-over, admin, configuration).";
+        "Changes of an endpoint's state, by new state and kind of cause (http-check, tcp-check, agent-check, exec-check, name-lookup, consecutive-failures, ejection-over, admin, configuration).";
     HEALTH_CHECKS = Counter "aya_health_checks_total" ["pool", "result"], NAMED,
-        "Active health checks made, by result (pass, fail).";
+        "Active health checks made, by result (pass, fail, or silent for an agent that could not be asked or was not understood).";
 
     CONFIG_GENERATION = Gauge "aya_config_generation" [], FIXED,
         "Number of the configuration in use; grows by one with each change.";

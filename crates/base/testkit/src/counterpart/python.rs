@@ -58,6 +58,21 @@ impl Python {
         })
     }
 
+    /// A script that is given the port to listen on, in a folder of its own.
+    ///
+    /// # Panics
+    /// When it does not listen.
+    pub fn script(script: &str, files: &[(&str, &str)]) -> Self {
+        let folder = TempFolder::new();
+        for (name, content) in files {
+            folder.write(name, content);
+        }
+        let file = folder.write("script.py", script);
+        Self::serve(folder, |port, command| {
+            command.arg(file).arg(port.to_string());
+        })
+    }
+
     /// Runs a script with the package `websockets` at hand, to its end.
     ///
     /// # Panics

@@ -50,6 +50,7 @@ fn endpoint() -> EndpointView {
         weight: 1,
         health: Health::Up,
         state: AdminState::Ready,
+        agent: None,
         eligible: true,
         cause: None,
         ejected_until_ms: None,

@@ -30,6 +30,9 @@ pub struct EndpointView {
     pub health: Health,
     /// What an operator said.
     pub state: AdminState,
+    /// What an agent beside it asks for; absent if none has spoken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentView>,
     /// Whether it gets new traffic now, all in all.
     pub eligible: bool,
     /// Why it is in this state.
@@ -44,6 +47,16 @@ pub struct EndpointView {
     pub requests: u64,
     /// Those of them that failed.
     pub failures: u64,
+}
+
+/// What an agent beside an endpoint asks for.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq, ToSchema)]
+pub struct AgentView {
+    /// Share of the endpoint's weight, in percent; 0 takes no new traffic.
+    #[schema(example = 75, maximum = 1_000)]
+    pub weight_percent: u32,
+    /// Whether it takes traffic. Stands beside what an operator said: both have to be ready.
+    pub state: AdminState,
 }
 
 /// What is known of an endpoint's health.

@@ -43,7 +43,7 @@ impl ProbeKind for HttpKind {
             CheckKind::Http { .. } => {
                 Some(HttpProbe::new(&check.kind).map(|probe| Box::new(probe) as Box<dyn Probe>))
             }
-            CheckKind::Tcp => None,
+            _ => None,
         }
     }
 }

@@ -181,6 +181,16 @@ pub(crate) async fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
+/// A target at this address.
+pub(crate) fn target(address: SocketAddr) -> traffic_health::Target {
+    traffic_health::Target {
+        address,
+        authority: "endpoint:80".to_owned(),
+        pool: "p".to_owned(),
+        endpoint: "endpoint:80".to_owned(),
+    }
+}
+
 /// An endpoint by address.
 pub(crate) fn endpoint(address: SocketAddr) -> Endpoint {
     Endpoint { host: Host::Ip(address.ip()), port: address.port(), weight: 1 }
