@@ -1,6 +1,7 @@
 //! All that is known about one server, readable and writable from every thread without a lock.
 
 mod agent;
+mod learned;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ use base_kit::Moment;
 use base_model::model::{Endpoint, Host, PassiveCheck};
 
 pub use self::agent::{AgentWish, MAX_AGENT_PERCENT};
-use crate::learned::Learned;
+pub use self::learned::{Average, Learned, Penalty};
 use crate::transition::{CauseKind, Outcome, Transition};
 
 /// Names an endpoint's state: unique in the process, never used again.

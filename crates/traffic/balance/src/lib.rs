@@ -20,7 +20,6 @@ mod endpoint;
 #[cfg(test)]
 mod fixture;
 pub mod kinds;
-mod learned;
 mod methods;
 mod pool;
 mod reference;
@@ -31,8 +30,10 @@ pub use balancer::{
     Balancer, BalancerKind, FactsNeeded, Feedback, KeySource, Member, RequestFacts, SettingsError,
     read_settings,
 };
-pub use endpoint::{AdminState, AgentWish, EndpointId, EndpointState, Health, InFlight, MAX_AGENT_PERCENT};
-pub use learned::{Average, Learned, Penalty};
+pub use endpoint::{
+    AdminState, AgentWish, Average, EndpointId, EndpointState, Health, InFlight, Learned, MAX_AGENT_PERCENT,
+    Penalty,
+};
 pub use methods::hash::hash_key;
 pub use pool::{MAX_ENDPOINTS_PER_POOL, MAX_WEIGHT, PoolChangeError, PoolState};
 pub use reference::reference_markdown;

@@ -8,8 +8,8 @@ use base_kit::{KindInfo, Moment, Rng, Status};
 use crate::balancer::{
     Balancer, BalancerKind, FactsNeeded, Feedback, Member, RequestFacts, SettingsError, read_settings,
 };
+use crate::endpoint::Average;
 use crate::endpoint::{EndpointId, EndpointState};
-use crate::learned::Average;
 use crate::methods::draw::Urn;
 use crate::methods::latency::{Entry, Settings};
 

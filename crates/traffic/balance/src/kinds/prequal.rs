@@ -19,9 +19,9 @@ use serde::Deserialize;
 use crate::balancer::{
     Balancer, BalancerKind, FactsNeeded, Feedback, Member, RequestFacts, SettingsError, read_settings,
 };
+use crate::endpoint::Average;
 use crate::endpoint::{EndpointId, EndpointState};
 use crate::kinds::power_of_two::PowerOfTwo;
-use crate::learned::Average;
 use crate::methods::draw::Urn;
 use crate::methods::latency;
 

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::balancer::{Feedback, Member};
+use crate::endpoint::Average;
 use crate::endpoint::EndpointState;
-use crate::learned::Average;
 
 /// Longest `Retry-After` that is honoured: an endpoint must not take itself out for good.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
