@@ -5,7 +5,7 @@ pub(crate) const MAX_VIEWS: u64 = 250_000;
 
 /// Requests that are under way at once. Where more pile up, the servers are overloaded for good and the figures say nothing
 /// but how long that went on.
-pub(crate) const MAX_RUNNING: usize = 5_000_000;
+pub(crate) const MAX_RUNNING: usize = 1_000_000;
 
 /// Lines of a file of service times.
 pub(crate) const MAX_REPLAYED: usize = 10_000_000;

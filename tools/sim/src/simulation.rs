@@ -90,8 +90,8 @@ impl Simulation {
             _ => {
                 let rate = self.plan.rate_per_second().unwrap_or_default();
                 match self.plan.phases.as_slice() {
-                    [only] => format!("{:.1} requests/s", rate * only.load),
-                    _ => format!("{rate:.1} requests/s at load 1"),
+                    [only] => format!("{} requests/s", rounded(rate * only.load)),
+                    _ => format!("{} requests/s at load 1", rounded(rate)),
                 }
             }
         };
@@ -126,8 +126,8 @@ fn counted(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
-/// At most three digits behind the point, no zeros at the end.
+/// At most three digits behind the point, of large numbers one, and no zeros at the end.
 fn rounded(number: f64) -> String {
-    let text = format!("{number:.3}");
+    let text = if number < 100.0 { format!("{number:.3}") } else { format!("{number:.1}") };
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

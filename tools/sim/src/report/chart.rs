@@ -18,6 +18,10 @@ const CHARACTER: f64 = 8.0;
 const TOP: f64 = 70.0;
 /// Room for the numbers of the horizontal axis.
 const BOTTOM: f64 = 60.0;
+/// Most numbers of the vertical axis, besides 0.
+const ROWS: f64 = 5.0;
+/// Most numbers of the horizontal axis, besides 0.
+const COLUMNS: f64 = 8.0;
 /// Colours that the colour-blind can tell apart (Okabe and Ito, 2008).
 const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
 /// Beyond the colours, lines are dashed as well.
@@ -47,7 +51,10 @@ pub fn chart(simulation: &Simulation, results: &[PolicyResult], quantile: Quanti
     for (index, line) in lines.iter().enumerate() {
         let colour = COLOURS.get(index % COLOURS.len()).copied().unwrap_or("#000000");
         let dash = DASHES.get(index / COLOURS.len() % DASHES.len()).copied().unwrap_or("none");
-        let style = format!(r#"fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{dash}""#);
+        // Upper lines are thinner, so that one that is covered all along can still be seen.
+        let stroke = 1.5 + 0.4 * (lines.len() - 1 - index) as f64;
+        let style =
+            format!(r#"fill="none" stroke="{colour}" stroke-width="{stroke:.1}" stroke-dasharray="{dash}""#);
         write(&mut out, format_args!(r#"<path d="{}" {style} stroke-linejoin="round"/>"#, frame.path(line)));
         let (x, y) = (RIGHT + 20.0, TOP + 10.0 + 22.0 * index as f64);
         write(&mut out, format_args!(r#"<path d="M{x} {y}h28" {style}/>"#));
@@ -125,7 +132,7 @@ impl Frame {
             let (low, high) = (10_f64.powf(least.log10().floor()), 10_f64.powf(most.log10().ceil()));
             return Self { seconds, low, high, is_logarithmic };
         }
-        let step = step_of(most.max(1e-3));
+        let step = step_of(most.max(1e-3), ROWS);
         Self { seconds, low: 0.0, high: (most.max(1e-3) / step).ceil() * step, is_logarithmic }
     }
 
@@ -168,7 +175,7 @@ impl Frame {
                 format_args!(r#"<text x="{x}" y="{y:.1}" font-size="12" text-anchor="end">{value}</text>"#),
             );
         }
-        for seconds in multiples(step_of(self.seconds), self.seconds) {
+        for seconds in multiples(step_of(self.seconds, COLUMNS), self.seconds) {
             let (x, end, y) = (self.x(seconds), bottom + 5.0, bottom + 20.0);
             write(out, format_args!(r##"<path d="M{x:.1} {bottom}V{end}" stroke="#333"/>"##));
             let seconds = number(seconds);
@@ -185,7 +192,7 @@ impl Frame {
     /// Values that get a number on the vertical axis.
     fn values(&self) -> Vec<f64> {
         if !self.is_logarithmic {
-            return multiples(step_of(self.high), self.high);
+            return multiples(step_of(self.high, ROWS), self.high);
         }
         let (first, last) = (self.low.log10().round() as i32, self.high.log10().round() as i32);
         // Few decades leave room for numbers between.
@@ -195,9 +202,9 @@ impl Frame {
     }
 }
 
-/// A round number of which about five fit in the range: 1, 2 or 5 times a power of ten.
-fn step_of(range: f64) -> f64 {
-    let rough = range / 5.0;
+/// A round number of which at most so many fit in the range: 1, 2 or 5 times a power of ten.
+fn step_of(range: f64, parts: f64) -> f64 {
+    let rough = range / parts;
     let power = 10_f64.powf(rough.log10().floor());
     let steps = [1.0, 2.0, 5.0].map(|part| part * power);
     steps.into_iter().find(|step| *step >= rough * 0.999).unwrap_or(10.0 * power)
@@ -234,7 +241,7 @@ mod tests {
     #[test]
     fn steps_are_round() {
         for (range, step) in [(10.0, 2.0), (60.0, 20.0), (1.0, 0.2), (240.0, 50.0), (7.0, 2.0)] {
-            assert!((step_of(range) - step).abs() < 1e-9, "{range}: {}", step_of(range));
+            assert!((step_of(range, 5.0) - step).abs() < 1e-9, "{range}: {}", step_of(range, 5.0));
         }
         assert_eq!(multiples(2.0, 6.0), [0.0, 2.0, 4.0, 6.0]);
     }
