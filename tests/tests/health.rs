@@ -299,8 +299,13 @@ impl Machines {
         for _ in 0..requests {
             assert_eq!(aya.get("/").status, 200);
         }
-        let after = taken();
-        [after[0] - before[0], after[1] - before[1]]
+        // A request is counted when all of it is over, which is after its answer has come.
+        let shares = || {
+            let after = taken();
+            [after[0] - before[0], after[1] - before[1]]
+        };
+        wait_until("all to be counted", || shares().iter().sum::<f64>() >= requests as f64);
+        shares()
     }
 }
 

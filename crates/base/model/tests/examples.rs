@@ -120,6 +120,7 @@ fn full_yaml_shows_every_key() {
         ".agent",
         ".send",
         ".exec",
+        ".icmp",
         ".file",
         ".rewrite",
         ".add-header",

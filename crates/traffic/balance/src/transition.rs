@@ -23,6 +23,8 @@ pub enum CauseKind {
     AgentCheck,
     /// A program that checks it.
     ExecCheck,
+    /// An echo request to its machine.
+    IcmpCheck,
     /// Looking up its name.
     NameLookup,
     /// Requests that failed in a row.
@@ -37,11 +39,12 @@ pub enum CauseKind {
 
 impl CauseKind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::HttpCheck,
         Self::TcpCheck,
         Self::AgentCheck,
         Self::ExecCheck,
+        Self::IcmpCheck,
         Self::NameLookup,
         Self::ConsecutiveFailures,
         Self::EjectionOver,
@@ -56,6 +59,7 @@ impl CauseKind {
             Self::TcpCheck => "tcp-check",
             Self::AgentCheck => "agent-check",
             Self::ExecCheck => "exec-check",
+            Self::IcmpCheck => "icmp-check",
             Self::NameLookup => "name-lookup",
             Self::ConsecutiveFailures => "consecutive-failures",
             Self::EjectionOver => "ejection-over",

@@ -356,5 +356,6 @@ const fn cause_kind(check: &CheckKind) -> CauseKind {
         CheckKind::Tcp => CauseKind::TcpCheck,
         CheckKind::Agent { .. } => CauseKind::AgentCheck,
         CheckKind::Exec { .. } => CauseKind::ExecCheck,
+        CheckKind::Icmp => CauseKind::IcmpCheck,
     }
 }

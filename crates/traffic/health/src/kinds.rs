@@ -6,6 +6,7 @@
 mod agent;
 mod exec;
 mod http;
+mod icmp;
 mod tcp;
 
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use base_model::model::ActiveCheck;
 use crate::probe::{Probe, ProbeKind, Unfit, UnfitCheck};
 
 /// All kinds.
-pub static ALL: &[&dyn ProbeKind] = &[&tcp::TcpKind, &http::HttpKind, &agent::AgentKind, &exec::ExecKind];
+pub static ALL: &[&dyn ProbeKind] =
+    &[&tcp::TcpKind, &http::HttpKind, &agent::AgentKind, &exec::ExecKind, &icmp::IcmpKind];
 
 /// The name of a check's kind and its probe. A check that no kind can run fails always, and says why.
 pub(crate) fn probe(check: &ActiveCheck) -> (&'static str, Arc<dyn Probe>) {

@@ -32,6 +32,8 @@ pub enum Passed {
     Connected,
     /// The answer was as wanted; its status.
     Answered(u16),
+    /// The echo came back.
+    Echoed,
     /// The program ended well; what it wrote first.
     Exited(String),
     /// An agent spoke. Whether that is well is in its words.
@@ -56,6 +58,7 @@ impl fmt::Display for Passed {
         match self {
             Self::Connected => f.write_str("connected"),
             Self::Answered(status) => write!(f, "status {status}"),
+            Self::Echoed => f.write_str("echo reply"),
             Self::Exited(said) if said.is_empty() => f.write_str("exit status 0"),
             Self::Exited(said) => write!(f, "exit status 0, `{said}`"),
             Self::Said(words) => write!(f, "`{}`", words.line),
@@ -95,6 +98,12 @@ pub enum ProbeFailure {
     /// The body does not hold what it must.
     #[error("body without {0}")]
     Body(String),
+    /// This process may not send echo requests.
+    #[error(
+        "the system lets this process send no echo requests: take its group into `net.ipv4.ping_group_range` (sysctl), \
+         or give it CAP_NET_RAW"
+    )]
+    EchoDenied,
     /// There is no such program, or it may not be run.
     #[error("{program} cannot be run: {problem}")]
     NotStarted {

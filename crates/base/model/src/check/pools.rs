@@ -152,6 +152,7 @@ fn asked(check: &document::Check) -> Vec<&'static str> {
         ("http", check.http.is_some()),
         ("agent", check.agent.is_some()),
         ("exec", check.exec.is_some()),
+        ("icmp", check.icmp.is_some()),
     ];
     all.into_iter().filter(|(_, given)| *given).map(|(kind, _)| kind).collect()
 }
@@ -165,6 +166,9 @@ fn check_kind(checker: &mut Checker<'_>, check: &document::Check, place: &Place<
     }
     if let Some(words) = &check.exec {
         return exec_check(checker, words, &place.key("exec"));
+    }
+    if check.icmp.is_some() {
+        return CheckKind::Icmp;
     }
     CheckKind::Tcp
 }
@@ -191,14 +195,15 @@ fn exec_check(checker: &mut Checker<'_>, words: &[String], place: &Place<'_>) ->
 /// Refuses keys that a check of this kind cannot use.
 fn only_what_it_uses(checker: &mut Checker<'_>, check: &document::Check, kind: &str, place: &Place<'_>) {
     let (root, usual) = (checker.root, document::Check::default());
-    for key in ["method", "host", "headers", "status", "body", "send", "rise", "fall"] {
+    for key in ["method", "host", "headers", "status", "body", "send", "rise", "fall", "port"] {
         let help = match (key, kind) {
             ("send", "agent") => continue,
             ("send", _) => "remove it, or check with `agent: true`",
             // The usual values may stand: a configuration that is spelled out has them.
             ("rise", "agent") if check.rise != usual.rise => HOLDS_AT_ONCE,
             ("fall", "agent") if check.fall != usual.fall => HOLDS_AT_ONCE,
-            ("rise" | "fall", _) | (_, "http") => continue,
+            ("port", "icmp") => "remove it: an echo request goes to a machine, not to a port",
+            ("rise" | "fall" | "port", _) | (_, "http") => continue,
             _ => "remove it, or check with `http: /healthz`",
         };
         if place.node(root).is_some_and(|node| node.entry(key).is_some()) {

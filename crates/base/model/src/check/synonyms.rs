@@ -169,6 +169,7 @@ const KEYS: &[Synonym] = &[
     of("rise", &["agentsend"], Word("send")),
     of("rise", &["agentport"], Word("port")),
     of("rise", &["agentcheck"], Word("agent")),
+    of("rise", &["ping"], Word("icmp")),
     of("rise", &["script", "command", "externalcheck", "run"], Word("exec")),
     of("rise", &["path", "uri", "url"], Word("http")),
     of("rise", &["healthythreshold", "successes"], Word("rise")),
@@ -198,6 +199,7 @@ const WORDS: &[Synonym] = &[
     of("tcp", &["http"], Help("name the path that is asked: `{http: /healthz}`")),
     of("tcp", &["https"], Help("checks with TLS are not there yet; over plain HTTP: `{http: /healthz}`")),
     of("agent", &["agentcheck"], Word("agent")),
+    of("icmp", &["ping", "echo", "icmp4", "icmp6"], Word("icmp")),
     of(
         "agent",
         &["exec", "script", "command", "externalcheck"],

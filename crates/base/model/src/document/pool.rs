@@ -102,7 +102,8 @@ impl From<EndpointForm> for Endpoint {
     }
 }
 
-/// A check that asks the endpoint: one of `tcp: true`, `http: /path`, `agent: true` and `exec: [program, …]`.
+/// A check that asks the endpoint: one of `tcp: true`, `http: /path`, `agent: true`, `exec: [program, …]`
+/// and `icmp: true`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Check {
@@ -126,6 +127,10 @@ pub struct Check {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("items" = {"type": "string", "format": "argument"}))]
     pub exec: Option<Vec<String>>,
+    /// The endpoint's machine answers an echo request, as `ping` sends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("const" = true))]
+    pub icmp: Option<bool>,
     /// The method (with `http`); `GET` if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "method"))]
@@ -173,6 +178,7 @@ impl Default for Check {
             agent: None,
             send: None,
             exec: None,
+            icmp: None,
             method: None,
             host: None,
             headers: IndexMap::new(),
@@ -204,6 +210,8 @@ enum CheckWord {
     Tcp,
     /// An agent says how the endpoint is.
     Agent,
+    /// The machine answers an echo request.
+    Icmp,
 }
 
 type HealthForm = OneOrMany<CheckForm>;
@@ -214,6 +222,7 @@ fn checks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Check
     let full = |form| match form {
         CheckForm::Word(CheckWord::Tcp) => Check { tcp: Some(true), ..Check::default() },
         CheckForm::Word(CheckWord::Agent) => Check { agent: Some(true), ..Check::default() },
+        CheckForm::Word(CheckWord::Icmp) => Check { icmp: Some(true), ..Check::default() },
         CheckForm::Full(check) => *check,
     };
     Ok(forms.into_iter().map(full).collect())

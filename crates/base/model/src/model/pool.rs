@@ -107,6 +107,8 @@ pub enum CheckKind {
         /// Sent to it first, with a line end; nothing if `None`.
         send: Option<Arc<str>>,
     },
+    /// The machine answers an echo request.
+    Icmp,
     /// A program ends with exit status 0.
     Exec {
         /// An absolute path, or a name that is looked for in `PATH`.

@@ -108,7 +108,7 @@ families! {
     ENDPOINT_AGENT_WEIGHT = Gauge "aya_endpoint_agent_weight_percent" ["pool", "endpoint"], ENDPOINTS,
         "Share of an endpoint's weight that its agent asks for, in percent; only where an agent has spoken.";
     ENDPOINT_TRANSITIONS = Counter "aya_endpoint_transitions_total" ["pool", "to", "cause"], NAMED,
-        "Changes of an endpoint's state, by new state and kind of cause (http-check, tcp-check, agent-check, exec-check, name-lookup, consecutive-failures, ejection-over, admin, configuration).";
+        "Changes of an endpoint's state, by new state and kind of cause (http-check, tcp-check, agent-check, exec-check, icmp-check, name-lookup, consecutive-failures, ejection-over, admin, configuration).";
     HEALTH_CHECKS = Counter "aya_health_checks_total" ["pool", "result"], NAMED,
         "Active health checks made, by result (pass, fail, or silent for an agent that could not be asked or was not understood).";
 

@@ -143,3 +143,15 @@ fn how(status: ExitStatus) -> String {
         (None, None) => status.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_told_by_its_status_or_its_signal() {
+        // As the system call gives them: the status in the second byte, the signal in the first.
+        assert_eq!(how(ExitStatus::from_raw(7 << 8)), "exit status 7");
+        assert_eq!(how(ExitStatus::from_raw(15)), "ended by signal 15");
+    }
+}
