@@ -14,7 +14,7 @@ use base_kit::Moment;
 use base_model::model::{Endpoint, Host, PassiveCheck};
 
 pub use self::agent::{AgentWish, MAX_AGENT_PERCENT};
-pub use self::learned::{Average, Learned, Penalty};
+pub use self::learned::{Average, ByLoad, Learned, Penalty};
 use crate::transition::{CauseKind, Outcome, Transition};
 
 /// Names an endpoint's state: unique in the process, never used again.

@@ -13,6 +13,8 @@ use base_kit::Moment;
 pub struct Learned {
     /// Time to the first byte of the answer.
     pub latency: Average,
+    /// The same, by how much there was to do.
+    pub latency_at: ByLoad,
     /// How much it is avoided, because it asked to be spared or failed.
     pub penalty: Penalty,
 }
@@ -68,6 +70,35 @@ impl Average {
     pub fn last(&self) -> Option<Duration> {
         let seen = self.at.load(Ordering::Relaxed) != 0;
         seen.then(|| Duration::from_nanos(f64::from_bits(self.value.load(Ordering::Relaxed)) as u64))
+    }
+}
+
+/// Averages by the requests in flight at the time, in steps that double: how long an answer takes depends on them first of all.
+#[derive(Debug, Default)]
+pub struct ByLoad([Average; 10]);
+
+impl ByLoad {
+    const fn step(in_flight: u32) -> usize {
+        let step = (u32::BITS - in_flight.leading_zeros()) as usize;
+        if step < 9 { step } else { 9 }
+    }
+
+    /// Takes in the time of an answer; so many requests were in flight, that one not counted.
+    pub fn observe(&self, sample: Duration, in_flight: u32, decay: Duration, now: Moment) {
+        if let Some(average) = self.0.get(Self::step(in_flight)) {
+            average.observe(sample, decay, now);
+        }
+    }
+
+    /// What is known, in nanoseconds, of the step of so many requests in flight, or else of the nearest one, the lower of two;
+    /// `None` before the first sample. As for [`Average::value_nanos`], what is old halves.
+    pub fn value_nanos(&self, in_flight: u32, half_life: Duration, now: Moment) -> Option<f64> {
+        let step = Self::step(in_flight);
+        let value = |step: usize| self.0.get(step)?.value_nanos(half_life, now);
+        value(step).or_else(|| {
+            (1..self.0.len())
+                .find_map(|away| step.checked_sub(away).and_then(value).or_else(|| value(step + away)))
+        })
     }
 }
 
@@ -148,6 +179,20 @@ mod tests {
         average.observe(Duration::from_millis(100), SECOND, at(0));
         let left = average.value_nanos(Duration::from_secs(10), at(10)).unwrap();
         assert!((left / 1e6 - 50.0).abs() < 0.01, "half is left after the half-life: {left}");
+    }
+
+    #[test]
+    fn times_are_known_by_load() {
+        let by_load = ByLoad::default();
+        assert_eq!(by_load.value_nanos(0, SECOND, at(0)), None);
+        by_load.observe(Duration::from_millis(10), 0, SECOND, at(0));
+        by_load.observe(Duration::from_millis(80), 7, SECOND, at(0));
+        for (in_flight, millis) in
+            [(0, 10.0), (1, 10.0), (2, 80.0), (4, 80.0), (7, 80.0), (8, 80.0), (u32::MAX, 80.0)]
+        {
+            let value = by_load.value_nanos(in_flight, SECOND, at(0)).unwrap() / 1e6;
+            assert!((value - millis).abs() < 0.01, "{in_flight}: {value}");
+        }
     }
 
     #[test]

@@ -8,7 +8,6 @@ use base_kit::{KindInfo, Moment, Rng, Status};
 use crate::balancer::{
     Balancer, BalancerKind, FactsNeeded, Feedback, Member, RequestFacts, SettingsError, read_settings,
 };
-use crate::endpoint::Average;
 use crate::endpoint::{EndpointId, EndpointState};
 use crate::methods::latency::{Entry, Settings};
 
@@ -108,7 +107,9 @@ impl Balancer for LeastResponseTime {
     }
 
     fn feedback(&mut self, endpoint: &EndpointState, event: Feedback, now: Moment) {
-        self.settings.learn(endpoint, event, now, Average::observe);
+        self.settings.learn(endpoint, event, now, |learned, latency, decay| {
+            learned.latency.observe(latency, decay, now);
+        });
     }
 
     fn check_invariants(&self) {

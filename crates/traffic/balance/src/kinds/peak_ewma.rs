@@ -8,7 +8,6 @@ use base_kit::{KindInfo, Moment, Rng, Status};
 use crate::balancer::{
     Balancer, BalancerKind, FactsNeeded, Feedback, Member, RequestFacts, SettingsError, read_settings,
 };
-use crate::endpoint::Average;
 use crate::endpoint::{EndpointId, EndpointState};
 use crate::methods::draw::Urn;
 use crate::methods::latency::{Entry, Settings};
@@ -86,7 +85,9 @@ impl Balancer for PeakEwma {
     }
 
     fn feedback(&mut self, endpoint: &EndpointState, event: Feedback, now: Moment) {
-        self.settings.learn(endpoint, event, now, Average::observe_peak);
+        self.settings.learn(endpoint, event, now, |learned, latency, decay| {
+            learned.latency.observe_peak(latency, decay, now);
+        });
     }
 
     fn check_invariants(&self) {

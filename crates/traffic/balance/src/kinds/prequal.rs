@@ -6,7 +6,8 @@
 //! worst are dropped in turn, so that the pool does not fill up with what nobody wants. Among the samples those above a quantile of
 //! the requests in flight are hot. Of the cold ones the quickest is taken; if all are hot, the idlest.
 //!
-//! Samples are what Aya itself knows of an endpoint: requests in flight over its workers, and times of answers.
+//! Samples are what Aya itself knows of an endpoint: requests in flight over its workers, and how long answers took of late with about
+//! as many in flight.
 
 mod samples;
 #[cfg(test)]
@@ -19,7 +20,6 @@ use serde::Deserialize;
 use crate::balancer::{
     Balancer, BalancerKind, FactsNeeded, Feedback, Member, RequestFacts, SettingsError, read_settings,
 };
-use crate::endpoint::Average;
 use crate::endpoint::{EndpointId, EndpointState};
 use crate::kinds::power_of_two::PowerOfTwo;
 use crate::methods::draw::Urn;
@@ -145,8 +145,8 @@ impl Prequal {
             let Some(index) = self.urn.draw(&[], rng) else { return };
             let Some((id, entry)) = self.entries.get(index) else { continue };
             // One that has not answered yet counts as quick: so it is asked.
-            let latency =
-                entry.latency(&self.latency, now).unwrap_or_default() + entry.penalty(&self.latency, now);
+            let latency = entry.latency_at_load(&self.latency, now).unwrap_or_default()
+                + entry.penalty(&self.latency, now);
             self.samples.add(Sample {
                 index,
                 id: *id,
@@ -206,7 +206,10 @@ impl Balancer for Prequal {
     }
 
     fn feedback(&mut self, endpoint: &EndpointState, event: Feedback, now: Moment) {
-        self.latency.learn(endpoint, event, now, Average::observe);
+        let others = endpoint.in_flight().saturating_sub(1);
+        self.latency.learn(endpoint, event, now, |learned, latency, decay| {
+            learned.latency_at.observe(latency, others, decay, now);
+        });
     }
 
     fn check_invariants(&self) {

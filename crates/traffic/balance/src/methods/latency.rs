@@ -8,8 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::balancer::{Feedback, Member};
-use crate::endpoint::Average;
-use crate::endpoint::EndpointState;
+use crate::endpoint::{EndpointState, Learned};
 
 /// Longest `Retry-After` that is honoured: an endpoint must not take itself out for good.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
@@ -49,13 +48,13 @@ impl Settings {
             .then(|| "`decay` and `penalty-decay` are longer than zero".to_owned())
     }
 
-    /// Takes in what became of a request, the time of its answer by `observe`.
+    /// Takes in what became of a request; the time of its answer, if it says anything, goes to `observe`.
     pub(crate) fn learn(
         &self,
         endpoint: &EndpointState,
         event: Feedback,
         now: Moment,
-        observe: impl Fn(&Average, Duration, Duration, Moment),
+        observe: impl Fn(&Learned, Duration, Duration),
     ) {
         let learned = endpoint.learned();
         match event {
@@ -66,7 +65,7 @@ impl Settings {
                 learned.penalty.set(self.penalty.duration(), hold, now);
             }
             Feedback::FirstByte { status: ..=499, latency, .. } => {
-                observe(&learned.latency, latency, self.decay.duration(), now);
+                observe(learned, latency, self.decay.duration());
             }
             // So may other failures be.
             Feedback::FirstByte { .. } | Feedback::Started | Feedback::Finished => {}
@@ -92,6 +91,12 @@ impl Entry {
     /// The time of an answer there, in nanoseconds; `None` while there was none.
     pub(crate) fn latency(&self, settings: &Settings, now: Moment) -> Option<f64> {
         self.state.learned().latency.value_nanos(settings.decay.duration(), now)
+    }
+
+    /// The time of an answer there with as much to do as now, in nanoseconds; `None` while there was none.
+    pub(crate) fn latency_at_load(&self, settings: &Settings, now: Moment) -> Option<f64> {
+        let in_flight = self.state.in_flight();
+        self.state.learned().latency_at.value_nanos(in_flight, settings.decay.duration(), now)
     }
 
     /// How much longer it is believed to take, in nanoseconds.
