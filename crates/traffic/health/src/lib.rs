@@ -9,6 +9,7 @@
 //! What always holds:
 //! - An endpoint with several checks is up when all of them pass.
 //! - The first result of an endpoint that was never checked decides at once; later ones as `rise` and `fall` say.
+//! - What an agent says holds at once; one that is silent changes nothing.
 //! - Probes run at once only up to [`MAX_PROBES_AT_ONCE`], each within its timeout, and never on a worker.
 //! - A reload leaves checks that did not change running, with what they counted.
 //! - After [`HealthMonitor::stop`] no task is left.

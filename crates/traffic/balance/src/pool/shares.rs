@@ -4,7 +4,8 @@ use super::MAX_WEIGHT;
 use crate::balancer::Member;
 use crate::endpoint::AgentWish;
 
-/// Scales the members' weights as their agents want: whole numbers from 1 to [`MAX_WEIGHT`] in the relation wanted. They are rounded only where even the smallest common multiple is too large for that.
+/// Scales the members' weights as their agents want: whole numbers from 1 to [`MAX_WEIGHT`] in the relation wanted.
+/// They are rounded only where even the smallest such numbers are too large for that.
 pub(super) fn apply_wishes(members: &mut [Member]) {
     let percent = |member: &Member| member.state.agent().unwrap_or(AgentWish::READY).percent;
     // Read once: an agent may speak in between. What is now 0 was not when the member was found eligible.
