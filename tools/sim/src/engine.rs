@@ -7,7 +7,7 @@ use base_kit::{Moment, Rng, SeededRng};
 use traffic_balance::{Balancer, RequestFacts, SettingsError, hash_key};
 
 use crate::events::{Event, Events};
-use crate::instance::Instance;
+use crate::instance::{Answer, Instance};
 use crate::law::exponential;
 use crate::limits::MAX_RUNNING;
 use crate::plan::{ArrivalPlan, Effect, Plan};
@@ -267,6 +267,7 @@ impl<'p> Engine<'p> {
             }
             request.attempts += 1;
             (request.server, request.sent) = (number, self.now);
+            request.others = instance.in_flight_at(number).saturating_sub(1);
             if site.error_share > 0.0 && self.streams.errors.unit() < site.error_share {
                 self.events.push(self.now + ERROR_ANSWER, Event::ErrorAnswer(ticket));
             } else {
@@ -308,7 +309,8 @@ impl<'p> Engine<'p> {
         let Some(request) = self.requests.find(ticket) else { return };
         if let Some(instance) = self.instances.get_mut(request.instance) {
             let latency = Duration::from_nanos(self.now - request.sent);
-            instance.answered(request.server, latency, status, now);
+            let answer = Answer { latency, others: request.others, status };
+            instance.answered(request.server, answer, now);
         }
         self.end(ticket, ended);
     }

@@ -12,6 +12,15 @@ use traffic_balance::{Balancer, EndpointId, EndpointState, Feedback, Outcome, Po
 
 use crate::plan::Plan;
 
+/// An answer, as its instance sees it.
+pub(crate) struct Answer {
+    /// Since the request was sent.
+    pub(crate) latency: Duration,
+    /// Other requests in flight at the server when this one was placed.
+    pub(crate) others: u32,
+    pub(crate) status: u16,
+}
+
 /// One balancer instance.
 pub(crate) struct Instance {
     pool: Arc<PoolState>,
@@ -61,10 +70,16 @@ impl Instance {
         Some(number)
     }
 
+    /// Requests in flight at a server, as far as this instance knows.
+    pub(crate) fn in_flight_at(&self, number: usize) -> u32 {
+        self.endpoints.get(number).map_or(0, |endpoint| endpoint.in_flight())
+    }
+
     /// An answer came.
-    pub(crate) fn answered(&mut self, number: usize, latency: Duration, status: u16, now: Moment) {
+    pub(crate) fn answered(&mut self, number: usize, answer: Answer, now: Moment) {
         let Some(endpoint) = self.endpoints.get(number) else { return };
-        let first_byte = Feedback::FirstByte { latency, status, retry_after: None };
+        let Answer { latency, others, status } = answer;
+        let first_byte = Feedback::FirstByte { latency, others, status, retry_after: None };
         self.balancer.feedback(endpoint, first_byte, now);
         self.balancer.feedback(endpoint, Feedback::Finished, now);
         endpoint.end();

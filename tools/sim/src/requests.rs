@@ -22,6 +22,8 @@ pub(crate) struct Request {
     pub(crate) instance: usize,
     /// Which server has it.
     pub(crate) server: usize,
+    /// Other requests that were in flight there.
+    pub(crate) others: u32,
     /// Attempts that reached a server.
     pub(crate) attempts: u32,
     /// Endpoints that were asked.
@@ -66,6 +68,7 @@ impl Requests {
             client,
             instance,
             server: 0,
+            others: 0,
             attempts: 0,
             tried,
         };

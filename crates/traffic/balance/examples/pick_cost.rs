@@ -98,7 +98,7 @@ fn run(balance: &Value, size: u16, requests: u64) {
             let latency = Duration::from_micros(500 + bits % 1_000);
             balancer.feedback(
                 &member.state,
-                Feedback::FirstByte { latency, status: 200, retry_after: None },
+                Feedback::FirstByte { latency, others: 0, status: 200, retry_after: None },
                 now,
             );
             balancer.feedback(&member.state, Feedback::Finished, now);

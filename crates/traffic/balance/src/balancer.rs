@@ -62,6 +62,8 @@ pub enum Feedback {
     FirstByte {
         /// Since the request was sent.
         latency: Duration,
+        /// Other requests that were in flight at the endpoint when this one was placed.
+        others: u32,
         /// Of the answer.
         status: u16,
         /// How long the endpoint asks to be spared (`Retry-After` of a 429 or 503).

@@ -107,8 +107,8 @@ impl Balancer for LeastResponseTime {
     }
 
     fn feedback(&mut self, endpoint: &EndpointState, event: Feedback, now: Moment) {
-        self.settings.learn(endpoint, event, now, |learned, latency, decay| {
-            learned.latency.observe(latency, decay, now);
+        self.settings.learn(endpoint, event, now, |learned, sample| {
+            learned.latency.observe(sample.latency, sample.decay, now);
         });
     }
 
@@ -132,7 +132,7 @@ mod tests {
         balancer.update(&members);
         for (member, millis) in members.iter().zip([10, 40]) {
             let latency = Duration::from_millis(millis);
-            let event = Feedback::FirstByte { latency, status: 200, retry_after: None };
+            let event = Feedback::FirstByte { latency, others: 0, status: 200, retry_after: None };
             balancer.feedback(&member.state, event, Moment::ZERO);
         }
         let mut rng = SeededRng::new(1);

@@ -85,8 +85,8 @@ impl Balancer for PeakEwma {
     }
 
     fn feedback(&mut self, endpoint: &EndpointState, event: Feedback, now: Moment) {
-        self.settings.learn(endpoint, event, now, |learned, latency, decay| {
-            learned.latency.observe_peak(latency, decay, now);
+        self.settings.learn(endpoint, event, now, |learned, sample| {
+            learned.latency.observe_peak(sample.latency, sample.decay, now);
         });
     }
 
@@ -105,7 +105,7 @@ mod tests {
 
     fn answered(millis: u64, status: u16, retry_after: Option<u64>) -> Feedback {
         let retry_after = retry_after.map(Duration::from_secs);
-        Feedback::FirstByte { latency: Duration::from_millis(millis), status, retry_after }
+        Feedback::FirstByte { latency: Duration::from_millis(millis), others: 0, status, retry_after }
     }
 
     fn shares(balancer: &mut dyn Balancer, now: Moment) -> [u32; 2] {

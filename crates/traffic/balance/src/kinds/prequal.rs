@@ -206,9 +206,8 @@ impl Balancer for Prequal {
     }
 
     fn feedback(&mut self, endpoint: &EndpointState, event: Feedback, now: Moment) {
-        let others = endpoint.in_flight().saturating_sub(1);
-        self.latency.learn(endpoint, event, now, |learned, latency, decay| {
-            learned.latency_at.observe(latency, others, decay, now);
+        self.latency.learn(endpoint, event, now, |learned, sample| {
+            learned.latency_at.observe(sample.latency, sample.others, sample.decay, now);
         });
     }
 

@@ -54,7 +54,7 @@ impl Settings {
         endpoint: &EndpointState,
         event: Feedback,
         now: Moment,
-        observe: impl Fn(&Learned, Duration, Duration),
+        observe: impl Fn(&Learned, Sample),
     ) {
         let learned = endpoint.learned();
         match event {
@@ -64,13 +64,23 @@ impl Settings {
                 let hold = retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
                 learned.penalty.set(self.penalty.duration(), hold, now);
             }
-            Feedback::FirstByte { status: ..=499, latency, .. } => {
-                observe(learned, latency, self.decay.duration());
+            Feedback::FirstByte { status: ..=499, latency, others, .. } => {
+                observe(learned, Sample { latency, others, decay: self.decay.duration() });
             }
             // So may other failures be.
             Feedback::FirstByte { .. } | Feedback::Started | Feedback::Finished => {}
         }
     }
+}
+
+/// The time of an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    pub(crate) latency: Duration,
+    /// Other requests in flight when the request was placed.
+    pub(crate) others: u32,
+    /// For how long it counts.
+    pub(crate) decay: Duration,
 }
 
 /// A member as these kinds see it.

@@ -137,7 +137,8 @@ impl Play {
         let ended = self.running.swap_remove(self.rng.below(self.running.len() as u64) as usize);
         let drawn = Duration::from_millis(1 + self.rng.below(20));
         let latency = self.latency.unwrap_or(drawn);
-        let answered = Feedback::FirstByte { latency, status: 200, retry_after: None };
+        let answered =
+            Feedback::FirstByte { latency, others: ended.in_flight() - 1, status: 200, retry_after: None };
         self.balancer.feedback(&ended, answered, self.now);
         let event = if self.rng.below(10) == 0 { Feedback::Failed } else { Feedback::Finished };
         self.balancer.feedback(&ended, event, self.now);

@@ -187,7 +187,8 @@ impl Life<'_> {
                 self.exchange.record.first_byte = Some(latency);
                 local.meters.first_byte.record(latency);
                 let retry_after = retry_after(&self.exchange.reply.head);
-                local.feedback(&turn.state, Feedback::FirstByte { latency, status, retry_after }, now);
+                let event = Feedback::FirstByte { latency, others: turn.others, status, retry_after };
+                local.feedback(&turn.state, event, now);
                 return Ok(());
             }
             self.relay_interim(status).await?;

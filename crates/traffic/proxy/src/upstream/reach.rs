@@ -73,17 +73,22 @@ impl Reach {
 }
 
 /// A request's turn at an endpoint: counts as in flight until dropped.
-pub(crate) struct Turn(Rc<Reach>);
+pub(crate) struct Turn {
+    reach: Rc<Reach>,
+    /// Other requests in flight there when it began.
+    pub(crate) others: u32,
+}
 
 impl Turn {
     /// Takes a turn, unless `max` requests are in flight there over all workers.
     pub(crate) fn begin(reach: &Rc<Reach>, max: u32) -> Option<Self> {
-        reach.state.try_begin(max).then(|| Self(Rc::clone(reach)))
+        let others = reach.state.in_flight();
+        reach.state.try_begin(max).then(|| Self { reach: Rc::clone(reach), others })
     }
 
     /// The reach itself, which stays when the turn is over.
     pub(crate) fn reach(&self) -> Rc<Reach> {
-        Rc::clone(&self.0)
+        Rc::clone(&self.reach)
     }
 }
 
@@ -91,12 +96,12 @@ impl Deref for Turn {
     type Target = Reach;
 
     fn deref(&self) -> &Reach {
-        &self.0
+        &self.reach
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.state.end();
+        self.reach.state.end();
     }
 }

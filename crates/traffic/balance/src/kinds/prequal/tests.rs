@@ -7,7 +7,7 @@ use super::*;
 use crate::fixture::{CLIENT, members};
 
 fn answer(millis: u64) -> Feedback {
-    Feedback::FirstByte { latency: Duration::from_millis(millis), status: 200, retry_after: None }
+    Feedback::FirstByte { latency: Duration::from_millis(millis), others: 0, status: 200, retry_after: None }
 }
 
 /// How often each of these is picked, with nothing in flight.
