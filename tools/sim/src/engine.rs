@@ -7,7 +7,7 @@ use base_kit::{Moment, Rng, SeededRng};
 use traffic_balance::{Balancer, RequestFacts, SettingsError, hash_key};
 
 use crate::events::{Event, Events};
-use crate::instance::{Answer, Instance};
+use crate::instance::{Answer, Instance, Placed};
 use crate::law::exponential;
 use crate::limits::MAX_RUNNING;
 use crate::plan::{ArrivalPlan, Effect, Plan};
@@ -259,15 +259,14 @@ impl<'p> Engine<'p> {
             return;
         }
         let facts = facts(request.source);
-        while let Some(number) = instance.place(facts, &mut request.tried, now) {
+        while let Some(Placed { number, others }) = instance.place(facts, &mut request.tried, now) {
             let Some(site) = self.sites.get_mut(number) else { break };
             if site.down {
                 instance.failed(number, "connect-failed", now);
                 continue;
             }
             request.attempts += 1;
-            (request.server, request.sent) = (number, self.now);
-            request.others = instance.in_flight_at(number).saturating_sub(1);
+            (request.server, request.others, request.sent) = (number, others, self.now);
             if site.error_share > 0.0 && self.streams.errors.unit() < site.error_share {
                 self.events.push(self.now + ERROR_ANSWER, Event::ErrorAnswer(ticket));
             } else {

@@ -12,6 +12,14 @@ use traffic_balance::{Balancer, EndpointId, EndpointState, Feedback, Outcome, Po
 
 use crate::plan::Plan;
 
+/// Where a request was placed.
+pub(crate) struct Placed {
+    /// The number of the server.
+    pub(crate) number: usize,
+    /// Other requests in flight there, as far as this instance knows.
+    pub(crate) others: u32,
+}
+
 /// An answer, as its instance sees it.
 pub(crate) struct Answer {
     /// Since the request was sent.
@@ -51,13 +59,13 @@ impl Instance {
         Self { pool, endpoints, numbers, balancer, wants_key, epoch, members, rng, passive }
     }
 
-    /// The number of the server that takes a request, which counts as in flight from now on. `tried` gets it.
+    /// The server that takes a request, which counts as in flight from now on. `tried` gets it.
     pub(crate) fn place(
         &mut self,
         facts: RequestFacts,
         tried: &mut Vec<EndpointId>,
         now: Moment,
-    ) -> Option<usize> {
+    ) -> Option<Placed> {
         self.refresh(now);
         let facts = RequestFacts { key: facts.key.filter(|_| self.wants_key), ..facts };
         let index = self.balancer.pick(&facts, tried, now, &mut self.rng)?;
@@ -65,14 +73,9 @@ impl Instance {
         let endpoint = self.endpoints.get(number)?;
         tried.push(endpoint.id());
         // Whatever number: queues form at the servers.
-        endpoint.try_begin(u32::MAX);
+        let others = endpoint.begin(u32::MAX)?;
         self.balancer.feedback(endpoint, Feedback::Started, now);
-        Some(number)
-    }
-
-    /// Requests in flight at a server, as far as this instance knows.
-    pub(crate) fn in_flight_at(&self, number: usize) -> u32 {
-        self.endpoints.get(number).map_or(0, |endpoint| endpoint.in_flight())
+        Some(Placed { number, others })
     }
 
     /// An answer came.

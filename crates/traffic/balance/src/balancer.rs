@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base_kit::{KindInfo, Moment, Rng};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::endpoint::{EndpointId, EndpointState};
@@ -81,8 +83,10 @@ pub trait Balancer {
     /// What was learned about members that stay is kept.
     fn update(&mut self, members: &[Member]);
 
-    /// Which facts [`Balancer::pick`] looks at.
-    fn needs(&self) -> FactsNeeded;
+    /// Which facts [`Balancer::pick`] looks at; none, unless the kind says so.
+    fn needs(&self) -> FactsNeeded {
+        FactsNeeded::default()
+    }
 
     /// The index, in the members last given, of the next candidate that is not in `tried`; `None` when none is left.
     /// Repeated calls with a growing `tried` therefore name every member once, in the order that a retry should use.
@@ -127,6 +131,27 @@ pub struct SettingsError {
     pub kind: &'static str,
     /// What is wrong.
     pub problem: String,
+}
+
+/// The settings of a kind that has none.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoSettings {}
+
+/// Reads a kind's settings and asks `problem` what is wrong with them, if anything; see [`read_settings`].
+///
+/// # Errors
+/// When the value does not fit the settings type, or has a problem.
+pub fn read_sound_settings<S: DeserializeOwned>(
+    kind: &'static str,
+    settings: &serde_json::Value,
+    problem: impl FnOnce(&S) -> Option<String>,
+) -> Result<S, SettingsError> {
+    let settings = read_settings(kind, settings)?;
+    match problem(&settings) {
+        Some(problem) => Err(SettingsError { kind, problem }),
+        None => Ok(settings),
+    }
 }
 
 /// Reads a kind's settings; null stands for the empty object.

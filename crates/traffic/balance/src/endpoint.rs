@@ -224,12 +224,18 @@ impl EndpointState {
     /// Never lets more than `max` begin. While others are being refused, the count is too high by their number for an
     /// instant: so one that would just have fitted may be refused with them.
     pub fn try_begin(&self, max: u32) -> bool {
+        self.begin(max).is_some()
+    }
+
+    /// The same, and tells how many others are in flight; `None` if there are `max` already.
+    pub fn begin(&self, max: u32) -> Option<u32> {
         // With room left, one instruction whatever the other workers do; only a refusal takes a second one.
-        let begun = self.in_flight.0.fetch_add(1, Ordering::Relaxed) < max;
-        if !begun {
-            self.in_flight.0.fetch_sub(1, Ordering::Relaxed);
+        let others = self.in_flight.0.fetch_add(1, Ordering::Relaxed);
+        if others < max {
+            return Some(others);
         }
-        begun
+        self.in_flight.0.fetch_sub(1, Ordering::Relaxed);
+        None
     }
 
     /// Counts one request less in flight.

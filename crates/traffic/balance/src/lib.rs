@@ -27,8 +27,8 @@ mod registry;
 mod transition;
 
 pub use balancer::{
-    Balancer, BalancerKind, FactsNeeded, Feedback, KeySource, Member, RequestFacts, SettingsError,
-    read_settings,
+    Balancer, BalancerKind, FactsNeeded, Feedback, KeySource, Member, NoSettings, RequestFacts,
+    SettingsError, read_settings, read_sound_settings,
 };
 pub use endpoint::{
     AdminState, AgentWish, Average, ByLoad, EndpointId, EndpointState, Health, InFlight, Learned,

@@ -32,16 +32,14 @@ impl Average {
     /// Takes in a sample. One that is as old as `decay` counts 1/e of a new one.
     pub fn observe(&self, sample: Duration, decay: Duration, now: Moment) {
         let sample = nanos(sample);
-        self.update(now, |value, age| sample + (value - sample) * (-age / nanos(decay)).exp());
+        self.update(now, |value, age| blend(value, age, sample, decay));
     }
 
     /// The same, but a sample above the average becomes the average: what grows slow is noticed at once, what has grown
     /// fast again is believed slowly.
     pub fn observe_peak(&self, sample: Duration, decay: Duration, now: Moment) {
         let sample = nanos(sample);
-        self.update(now, |value, age| {
-            if sample > value { sample } else { sample + (value - sample) * (-age / nanos(decay)).exp() }
-        });
+        self.update(now, |value, age| if sample > value { sample } else { blend(value, age, sample, decay) });
     }
 
     fn update(&self, now: Moment, next: impl Fn(f64, f64) -> f64) {
@@ -54,8 +52,8 @@ impl Average {
         self.value.store(value.to_bits(), Ordering::Relaxed);
     }
 
-    /// The average in nanoseconds, halved for each `half_life` without a sample, so that what is slow is tried again some
-    /// day; `None` before the first sample.
+    /// The average in nanoseconds, half of it after `half_life` without a sample and less and less from then on, so that what is
+    /// slow is tried again some day; `None` before the first sample.
     ///
     /// Falls as 1/(1 + t) does, because that costs one division where an exponential costs twenty times as much.
     #[inline]
@@ -64,12 +62,6 @@ impl Average {
         let age = now.as_nanos().saturating_sub(at) as f64;
         let half_life = nanos(half_life);
         (at != 0).then(|| f64::from_bits(self.value.load(Ordering::Relaxed)) * half_life / (half_life + age))
-    }
-
-    /// The average without regard to its age; `None` before the first sample.
-    pub fn last(&self) -> Option<Duration> {
-        let seen = self.at.load(Ordering::Relaxed) != 0;
-        seen.then(|| Duration::from_nanos(f64::from_bits(self.value.load(Ordering::Relaxed)) as u64))
     }
 }
 
@@ -91,7 +83,7 @@ impl ByLoad {
     }
 
     /// What is known, in nanoseconds, of the step of so many requests in flight, or else of the nearest one, the lower of two;
-    /// `None` before the first sample. As for [`Average::value_nanos`], what is old halves.
+    /// `None` before the first sample. What is old counts less, as for [`Average::value_nanos`].
     pub fn value_nanos(&self, in_flight: u32, half_life: Duration, now: Moment) -> Option<f64> {
         let step = Self::step(in_flight);
         let value = |step: usize| self.0.get(step)?.value_nanos(half_life, now);
@@ -131,6 +123,11 @@ impl Penalty {
         let age = now.as_nanos().saturating_sub(self.fades_from.load(Ordering::Relaxed)) as f64;
         size as f64 * (-age / nanos(decay)).exp()
     }
+}
+
+/// An average of this age, in nanoseconds, with a new sample.
+fn blend(average: f64, age: f64, sample: f64, decay: Duration) -> f64 {
+    sample + (average - sample) * (-age / nanos(decay)).exp()
 }
 
 /// A span as nanoseconds, never zero: it divides.

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::balancer::{
-    Balancer, BalancerKind, FactsNeeded, KeySource, Member, RequestFacts, SettingsError, read_settings,
+    Balancer, BalancerKind, FactsNeeded, KeySource, Member, RequestFacts, SettingsError, read_sound_settings,
 };
 use crate::endpoint::{EndpointId, EndpointState};
 use crate::methods::draw::Urn;
@@ -69,19 +69,13 @@ enum Method {
 
 impl Settings {
     fn problem(&self) -> Option<String> {
-        let (Key::Header(name) | Key::Cookie(name) | Key::Query(name)) = &self.key else {
-            return self.load_problem();
-        };
-        if name.is_empty() {
+        if let Key::Header(name) | Key::Cookie(name) | Key::Query(name) = &self.key
+            && name.is_empty()
+        {
             return Some("the name in `key` is empty".to_owned());
         }
-        self.load_problem()
-    }
-
-    fn load_problem(&self) -> Option<String> {
-        self.load_factor
-            .filter(|factor| !(1.0..=100.0).contains(factor))
-            .map(|factor| format!("`load-factor` is 1 to 100, not {factor}"))
+        let unfit = self.load_factor.filter(|factor| !(1.0..=100.0).contains(factor));
+        unfit.map(|factor| format!("`load-factor` is 1 to 100, not {factor}"))
     }
 
     fn key_source(&self) -> Option<KeySource> {
@@ -111,10 +105,7 @@ impl BalancerKind for ConsistentHashKind {
     }
 
     fn build(&self, settings: &serde_json::Value) -> Result<Box<dyn Balancer>, SettingsError> {
-        let settings: Settings = read_settings(NAME, settings)?;
-        if let Some(problem) = settings.problem() {
-            return Err(SettingsError { kind: NAME, problem });
-        }
+        let settings = read_sound_settings(NAME, settings, Settings::problem)?;
         let table: Box<dyn Table> = match settings.method {
             Method::Maglev => Box::new(Maglev::default()),
             Method::Ring => Box::new(Ring::default()),

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use base_kit::{KindInfo, Moment, Rng, Status};
-use schemars::JsonSchema;
-use serde::Deserialize;
 
 use crate::balancer::{
-    Balancer, BalancerKind, FactsNeeded, Member, RequestFacts, SettingsError, read_settings,
+    Balancer, BalancerKind, Member, NoSettings, RequestFacts, SettingsError, read_settings,
 };
 use crate::endpoint::{EndpointId, EndpointState};
 
@@ -15,11 +13,6 @@ use crate::endpoint::{EndpointId, EndpointState};
 pub(super) struct LeastConnectionsKind;
 
 const NAME: &str = "least-connections";
-
-/// There is nothing to set.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Settings {}
 
 impl BalancerKind for LeastConnectionsKind {
     fn info(&self) -> KindInfo {
@@ -32,11 +25,11 @@ impl BalancerKind for LeastConnectionsKind {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::schema_for!(Settings)
+        schemars::schema_for!(NoSettings)
     }
 
     fn build(&self, settings: &serde_json::Value) -> Result<Box<dyn Balancer>, SettingsError> {
-        let Settings {} = read_settings(NAME, settings)?;
+        let NoSettings {} = read_settings(NAME, settings)?;
         Ok(Box::new(LeastConnections::default()))
     }
 }
@@ -96,10 +89,6 @@ impl Balancer for LeastConnections {
             state: Arc::clone(&member.state),
         };
         self.entries.extend(members.iter().map(entry));
-    }
-
-    fn needs(&self) -> FactsNeeded {
-        FactsNeeded::default()
     }
 
     fn pick(

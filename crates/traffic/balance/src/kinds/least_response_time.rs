@@ -6,7 +6,7 @@
 use base_kit::{KindInfo, Moment, Rng, Status};
 
 use crate::balancer::{
-    Balancer, BalancerKind, FactsNeeded, Feedback, Member, RequestFacts, SettingsError, read_settings,
+    Balancer, BalancerKind, Feedback, Member, RequestFacts, SettingsError, read_sound_settings,
 };
 use crate::endpoint::{EndpointId, EndpointState};
 use crate::methods::latency::{Entry, Settings};
@@ -31,11 +31,8 @@ impl BalancerKind for LeastResponseTimeKind {
     }
 
     fn build(&self, settings: &serde_json::Value) -> Result<Box<dyn Balancer>, SettingsError> {
-        let settings: Settings = read_settings(NAME, settings)?;
-        match settings.problem() {
-            Some(problem) => Err(SettingsError { kind: NAME, problem }),
-            None => Ok(Box::new(LeastResponseTime { settings, ids: Vec::new(), entries: Vec::new() })),
-        }
+        let settings = read_sound_settings(NAME, settings, Settings::problem)?;
+        Ok(Box::new(LeastResponseTime { settings, ids: Vec::new(), entries: Vec::new() }))
     }
 }
 
@@ -73,10 +70,6 @@ impl Balancer for LeastResponseTime {
         self.ids.extend(members.iter().map(|member| member.id));
         self.entries.clear();
         self.entries.extend(members.iter().map(Entry::from));
-    }
-
-    fn needs(&self) -> FactsNeeded {
-        FactsNeeded::default()
     }
 
     fn pick(

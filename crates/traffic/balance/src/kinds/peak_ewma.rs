@@ -6,7 +6,7 @@
 use base_kit::{KindInfo, Moment, Rng, Status};
 
 use crate::balancer::{
-    Balancer, BalancerKind, FactsNeeded, Feedback, Member, RequestFacts, SettingsError, read_settings,
+    Balancer, BalancerKind, Feedback, Member, RequestFacts, SettingsError, read_sound_settings,
 };
 use crate::endpoint::{EndpointId, EndpointState};
 use crate::methods::draw::Urn;
@@ -32,11 +32,8 @@ impl BalancerKind for PeakEwmaKind {
     }
 
     fn build(&self, settings: &serde_json::Value) -> Result<Box<dyn Balancer>, SettingsError> {
-        let settings: Settings = read_settings(NAME, settings)?;
-        match settings.problem() {
-            Some(problem) => Err(SettingsError { kind: NAME, problem }),
-            None => Ok(Box::new(PeakEwma { settings, urn: Urn::default(), entries: Vec::new() })),
-        }
+        let settings = read_sound_settings(NAME, settings, Settings::problem)?;
+        Ok(Box::new(PeakEwma { settings, urn: Urn::default(), entries: Vec::new() }))
     }
 }
 
@@ -67,10 +64,6 @@ impl Balancer for PeakEwma {
         self.urn.fill(members);
         self.entries.clear();
         self.entries.extend(members.iter().map(Entry::from));
-    }
-
-    fn needs(&self) -> FactsNeeded {
-        FactsNeeded::default()
     }
 
     fn pick(

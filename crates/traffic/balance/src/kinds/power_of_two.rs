@@ -6,11 +6,9 @@
 use std::sync::Arc;
 
 use base_kit::{KindInfo, Moment, Rng, Status};
-use schemars::JsonSchema;
-use serde::Deserialize;
 
 use crate::balancer::{
-    Balancer, BalancerKind, FactsNeeded, Member, RequestFacts, SettingsError, read_settings,
+    Balancer, BalancerKind, Member, NoSettings, RequestFacts, SettingsError, read_settings,
 };
 use crate::endpoint::{EndpointId, EndpointState};
 use crate::methods::draw::Urn;
@@ -19,11 +17,6 @@ use crate::methods::draw::Urn;
 pub(super) struct PowerOfTwoKind;
 
 const NAME: &str = "power-of-two";
-
-/// There is nothing to set.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Settings {}
 
 impl BalancerKind for PowerOfTwoKind {
     fn info(&self) -> KindInfo {
@@ -36,11 +29,11 @@ impl BalancerKind for PowerOfTwoKind {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::schema_for!(Settings)
+        schemars::schema_for!(NoSettings)
     }
 
     fn build(&self, settings: &serde_json::Value) -> Result<Box<dyn Balancer>, SettingsError> {
-        let Settings {} = read_settings(NAME, settings)?;
+        let NoSettings {} = read_settings(NAME, settings)?;
         Ok(Box::new(PowerOfTwo::default()))
     }
 }
@@ -75,10 +68,6 @@ impl Balancer for PowerOfTwo {
         self.entries.clear();
         let entry = |member: &Member| Entry { weight: member.weight, state: Arc::clone(&member.state) };
         self.entries.extend(members.iter().map(entry));
-    }
-
-    fn needs(&self) -> FactsNeeded {
-        FactsNeeded::default()
     }
 
     fn pick(

@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::balancer::{
-    Balancer, BalancerKind, FactsNeeded, Feedback, Member, RequestFacts, SettingsError, read_settings,
+    Balancer, BalancerKind, Feedback, Member, RequestFacts, SettingsError, read_sound_settings,
 };
 use crate::endpoint::{EndpointId, EndpointState};
 use crate::kinds::power_of_two::PowerOfTwo;
@@ -113,10 +113,7 @@ impl BalancerKind for PrequalKind {
     }
 
     fn build(&self, settings: &serde_json::Value) -> Result<Box<dyn Balancer>, SettingsError> {
-        let settings: Settings = read_settings(NAME, settings)?;
-        if let Some(problem) = settings.problem() {
-            return Err(SettingsError { kind: NAME, problem });
-        }
+        let settings = read_sound_settings(NAME, settings, Settings::problem)?;
         Ok(Box::new(Prequal {
             settings,
             latency: settings.latency(),
@@ -178,10 +175,6 @@ impl Balancer for Prequal {
         let capacity = (self.settings.pool_size as usize).min(members.len() / 2);
         // Samples name members by their place.
         self.samples.renew(capacity, |id| members.iter().position(|member| member.id == id));
-    }
-
-    fn needs(&self) -> FactsNeeded {
-        FactsNeeded::default()
     }
 
     fn pick(

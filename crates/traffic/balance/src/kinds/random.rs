@@ -1,11 +1,9 @@
 //! `random`: each request to a random endpoint, heavier ones more often.
 
 use base_kit::{KindInfo, Moment, Rng, Status};
-use schemars::JsonSchema;
-use serde::Deserialize;
 
 use crate::balancer::{
-    Balancer, BalancerKind, FactsNeeded, Member, RequestFacts, SettingsError, read_settings,
+    Balancer, BalancerKind, Member, NoSettings, RequestFacts, SettingsError, read_settings,
 };
 use crate::endpoint::EndpointId;
 use crate::methods::draw::Urn;
@@ -14,11 +12,6 @@ use crate::methods::draw::Urn;
 pub(super) struct RandomKind;
 
 const NAME: &str = "random";
-
-/// There is nothing to set.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Settings {}
 
 impl BalancerKind for RandomKind {
     fn info(&self) -> KindInfo {
@@ -31,11 +24,11 @@ impl BalancerKind for RandomKind {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::schema_for!(Settings)
+        schemars::schema_for!(NoSettings)
     }
 
     fn build(&self, settings: &serde_json::Value) -> Result<Box<dyn Balancer>, SettingsError> {
-        let Settings {} = read_settings(NAME, settings)?;
+        let NoSettings {} = read_settings(NAME, settings)?;
         Ok(Box::new(Random::default()))
     }
 }
@@ -46,10 +39,6 @@ struct Random(Urn);
 impl Balancer for Random {
     fn update(&mut self, members: &[Member]) {
         self.0.fill(members);
-    }
-
-    fn needs(&self) -> FactsNeeded {
-        FactsNeeded::default()
     }
 
     fn pick(

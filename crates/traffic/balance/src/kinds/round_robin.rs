@@ -5,11 +5,9 @@
 //! With equal weights this is the plain rotation.
 
 use base_kit::{KindInfo, Moment, Rng, Status};
-use schemars::JsonSchema;
-use serde::Deserialize;
 
 use crate::balancer::{
-    Balancer, BalancerKind, FactsNeeded, Member, RequestFacts, SettingsError, read_settings,
+    Balancer, BalancerKind, Member, NoSettings, RequestFacts, SettingsError, read_settings,
 };
 use crate::endpoint::EndpointId;
 
@@ -17,11 +15,6 @@ use crate::endpoint::EndpointId;
 pub(super) struct RoundRobinKind;
 
 const NAME: &str = "round-robin";
-
-/// There is nothing to set.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Settings {}
 
 impl BalancerKind for RoundRobinKind {
     fn info(&self) -> KindInfo {
@@ -34,11 +27,11 @@ impl BalancerKind for RoundRobinKind {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::schema_for!(Settings)
+        schemars::schema_for!(NoSettings)
     }
 
     fn build(&self, settings: &serde_json::Value) -> Result<Box<dyn Balancer>, SettingsError> {
-        let Settings {} = read_settings(NAME, settings)?;
+        let NoSettings {} = read_settings(NAME, settings)?;
         Ok(Box::new(RoundRobin::default()))
     }
 }
@@ -128,10 +121,6 @@ impl Balancer for RoundRobin {
             self.order = order;
             self.unplaced = true;
         }
-    }
-
-    fn needs(&self) -> FactsNeeded {
-        FactsNeeded::default()
     }
 
     fn pick(

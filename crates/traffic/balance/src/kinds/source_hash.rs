@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::balancer::{
-    Balancer, BalancerKind, FactsNeeded, Member, RequestFacts, SettingsError, read_settings,
+    Balancer, BalancerKind, FactsNeeded, Member, RequestFacts, SettingsError, read_sound_settings,
 };
 use crate::endpoint::EndpointId;
 use crate::methods::hash::mix;
@@ -38,6 +38,13 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    fn problem(&self) -> Option<String> {
+        let in_range = (1..=32).contains(&self.ipv4_prefix) && (1..=128).contains(&self.ipv6_prefix);
+        (!in_range).then(|| "`ipv4-prefix` is 1 to 32, `ipv6-prefix` is 1 to 128".to_owned())
+    }
+}
+
 impl BalancerKind for SourceHashKind {
     fn info(&self) -> KindInfo {
         KindInfo {
@@ -53,12 +60,7 @@ impl BalancerKind for SourceHashKind {
     }
 
     fn build(&self, settings: &serde_json::Value) -> Result<Box<dyn Balancer>, SettingsError> {
-        let settings: Settings = read_settings(NAME, settings)?;
-        let in_range = (1..=32).contains(&settings.ipv4_prefix) && (1..=128).contains(&settings.ipv6_prefix);
-        if !in_range {
-            let problem = "`ipv4-prefix` is 1 to 32, `ipv6-prefix` is 1 to 128".to_owned();
-            return Err(SettingsError { kind: NAME, problem });
-        }
+        let settings = read_sound_settings(NAME, settings, Settings::problem)?;
         Ok(Box::new(SourceHash { settings, scores: Rendezvous::default() }))
     }
 }

@@ -9,11 +9,9 @@ use std::collections::binary_heap::PeekMut;
 use std::collections::{BinaryHeap, HashMap};
 
 use base_kit::{KindInfo, Moment, Rng, Status};
-use schemars::JsonSchema;
-use serde::Deserialize;
 
 use crate::balancer::{
-    Balancer, BalancerKind, FactsNeeded, Member, RequestFacts, SettingsError, read_settings,
+    Balancer, BalancerKind, Member, NoSettings, RequestFacts, SettingsError, read_settings,
 };
 use crate::endpoint::EndpointId;
 
@@ -21,11 +19,6 @@ use crate::endpoint::EndpointId;
 pub(super) struct WeightedRoundRobinKind;
 
 const NAME: &str = "weighted-round-robin";
-
-/// There is nothing to set.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Settings {}
 
 impl BalancerKind for WeightedRoundRobinKind {
     fn info(&self) -> KindInfo {
@@ -38,11 +31,11 @@ impl BalancerKind for WeightedRoundRobinKind {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::schema_for!(Settings)
+        schemars::schema_for!(NoSettings)
     }
 
     fn build(&self, settings: &serde_json::Value) -> Result<Box<dyn Balancer>, SettingsError> {
-        let Settings {} = read_settings(NAME, settings)?;
+        let NoSettings {} = read_settings(NAME, settings)?;
         Ok(Box::new(WeightedRoundRobin::default()))
     }
 }
@@ -119,10 +112,6 @@ impl Balancer for WeightedRoundRobin {
         self.aside.clear();
         self.aside.reserve(entries.len());
         self.entries = entries;
-    }
-
-    fn needs(&self) -> FactsNeeded {
-        FactsNeeded::default()
     }
 
     fn pick(

@@ -82,8 +82,7 @@ pub(crate) struct Turn {
 impl Turn {
     /// Takes a turn, unless `max` requests are in flight there over all workers.
     pub(crate) fn begin(reach: &Rc<Reach>, max: u32) -> Option<Self> {
-        let others = reach.state.in_flight();
-        reach.state.try_begin(max).then(|| Self { reach: Rc::clone(reach), others })
+        reach.state.begin(max).map(|others| Self { reach: Rc::clone(reach), others })
     }
 
     /// The reach itself, which stays when the turn is over.

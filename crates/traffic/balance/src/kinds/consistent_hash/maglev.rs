@@ -31,7 +31,15 @@ struct Claimant {
     saved: f64,
 }
 
+/// Places drawn for a key before they are gone through one by one.
+const MOST_DRAWS: usize = 16;
+
 impl Maglev {
+    /// Multiplying by the size maps the key evenly, without a division.
+    fn place_of(&self, key: u64) -> usize {
+        ((u128::from(key) * self.places.len() as u128) >> 64) as usize
+    }
+
     fn claimants(members: &[Member], size: usize) -> Vec<Claimant> {
         let heaviest = members.iter().map(|member| member.weight).max().unwrap_or(1);
         let claimant = |(index, member): (u32, &Member)| {
@@ -97,19 +105,14 @@ impl Table for Maglev {
     }
 
     fn find(&self, key: u64, wanted: &mut dyn FnMut(usize) -> bool) -> Option<usize> {
-        // Multiplying by the size maps the key evenly, without a division.
-        let start = ((u128::from(key) * self.places.len() as u128) >> 64) as usize;
-        let mut place = key;
         // Who comes next for a key is drawn from it again, so that an endpoint's keys go to all others when it is left out.
-        for attempt in 0..self.members.min(16) {
-            let at = ((u128::from(place) * self.places.len() as u128) >> 64) as usize;
-            let holder = self.places.get(at).map(|holder| *holder as usize);
-            if let Some(holder) = holder.filter(|&holder| wanted(holder)) {
-                return Some(holder);
-            }
-            place = mix(key ^ mix(attempt as u64));
+        let keys = std::iter::once(key).chain((0..).map(|attempt| mix(key ^ mix(attempt))));
+        let draws = keys.take(self.members.min(MOST_DRAWS));
+        let mut drawn = draws.filter_map(|key| self.places.get(self.place_of(key)));
+        if let Some(&holder) = drawn.find(|&&holder| wanted(holder as usize)) {
+            return Some(holder as usize);
         }
-        let (before, after) = self.places.split_at_checked(start)?;
+        let (before, after) = self.places.split_at_checked(self.place_of(key))?;
         after.iter().chain(before).map(|holder| *holder as usize).find(|&holder| wanted(holder))
     }
 
