@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base_kit::{Moment, SeededRng};
-use base_model::model::{Connections, Endpoint, Host, KindSettings, PassiveCheck, Pool, PoolTimeouts};
+use base_model::model::{Endpoint, Host, PassiveCheck, Pool};
 use traffic_balance::{Balancer, EndpointId, EndpointState, Feedback, Outcome, PoolState, RequestFacts};
 
 use crate::plan::Plan;
@@ -124,28 +124,14 @@ impl Instance {
 
 /// The pool as a configuration would have it. Only what balancers see matters.
 fn pool(plan: &Plan) -> Pool {
-    let second = Duration::from_secs(1);
-    let endpoint = |(number, weight)| Endpoint { host: Host::Ip(address(number)), port: 80, weight };
-    Pool {
-        name: "simulated".into(),
-        endpoints: plan.servers.iter().map(|server| server.weight).enumerate().map(endpoint).collect(),
-        balance: KindSettings {
-            name: traffic_balance::kinds::DEFAULT.into(),
-            settings: serde_json::Value::Null,
-        },
-        checks: Vec::new(),
-        passive: plan.passive,
-        connections: Connections { max: u32::MAX, max_idle: 1, idle_timeout: second },
-        timeouts: PoolTimeouts {
-            connect: second,
-            first_byte: second,
-            response_progress: second,
-            send_progress: second,
-        },
-        host: None,
-        replay_bytes: 0,
-        max_head_bytes: 65_536,
-    }
+    let endpoint = |(number, weight)| Endpoint { weight, ..Endpoint::new(Host::Ip(address(number)), 80) };
+    let mut pool = Pool::new(
+        "simulated",
+        plan.servers.iter().map(|server| server.weight).enumerate().map(endpoint).collect(),
+    );
+    pool.passive = plan.passive;
+    pool.connections.max = u32::MAX;
+    pool
 }
 
 /// `10.0.0.1` and those behind it.

@@ -29,7 +29,7 @@ use crate::model::Endpoint;
 /// What is wrong with it, and how to mend it.
 pub fn parse_endpoint(text: &str) -> Result<Endpoint, BadEndpoint> {
     match parse::endpoint_address(text) {
-        Ok((host, port)) => Ok(Endpoint { host, port, weight: 1 }),
+        Ok((host, port)) => Ok(Endpoint::new(host, port)),
         Err(fault) => Err(BadEndpoint { problem: fault.message, help: fault.help }),
     }
 }

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use base_model::model::{
-    Action, BodyMatch, CheckKind, Host, HostPattern, LogTarget, PathPattern, RequestId, StatusRange,
+    Action, BodyMatch, CheckKind, Host, HostPattern, LogTarget, PathPattern, Pool, RequestId, StatusRange,
     ValuePattern,
 };
 use base_model::{Loaded, Snapshot, check_file, load, load_file, parse_endpoint};
@@ -52,6 +52,13 @@ fn a_short_document_has_safe_defaults() {
     assert_eq!((&*route.name, route.attempts, route.request_timeout), ("route-1", 3, None));
     assert_eq!(model.operation.drain, Duration::from_secs(30));
     assert!(model.operation.admin.is_none() && model.operation.workers.is_none());
+}
+
+#[test]
+fn a_pool_made_without_a_document_is_like_one_that_says_no_more() {
+    let model = with_pool("endpoints: [10.0.0.1:8080]").model;
+    let checked = &model.pools[0];
+    assert_eq!(*checked, Pool::new(&checked.name, checked.endpoints.clone()));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use base_kit::{Moment, Rng, SeededRng};
-use base_model::model::{Connections, Endpoint, Host, KindSettings, PassiveCheck, Pool, PoolTimeouts};
+use base_model::model::{Endpoint, Host, Pool};
 use serde_json::{Value, json};
 use traffic_balance::{Feedback, PoolState, RequestFacts, hash_key, kinds};
 
@@ -108,26 +108,9 @@ fn run(balance: &Value, size: u16, requests: u64) {
 }
 
 fn pool(size: u16) -> Pool {
-    let second = Duration::from_secs(1);
     let endpoint = |number: u16| {
         let [high, low] = number.to_be_bytes();
-        Endpoint { host: Host::Ip(IpAddr::V4(Ipv4Addr::new(10, 0, high, low))), port: 80, weight: 1 }
+        Endpoint::new(Host::Ip(IpAddr::V4(Ipv4Addr::new(10, 0, high, low))), 80)
     };
-    Pool {
-        name: "cost".into(),
-        endpoints: (0..size).map(endpoint).collect(),
-        balance: KindSettings { name: "round-robin".into(), settings: Value::Null },
-        checks: Vec::new(),
-        passive: PassiveCheck { consecutive_failures: 5, eject_for: second },
-        connections: Connections { max: 1_024, max_idle: 1, idle_timeout: second },
-        timeouts: PoolTimeouts {
-            connect: second,
-            first_byte: second,
-            response_progress: second,
-            send_progress: second,
-        },
-        host: None,
-        replay_bytes: 0,
-        max_head_bytes: 65_536,
-    }
+    Pool::new("cost", (0..size).map(endpoint).collect())
 }

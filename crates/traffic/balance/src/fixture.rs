@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base_kit::{Moment, SeededRng};
-use base_model::model::{Connections, Endpoint, Host, KindSettings, PassiveCheck, Pool, PoolTimeouts};
+use base_model::model::{Endpoint, Host, PassiveCheck, Pool};
 
 use crate::balancer::{Balancer, Member, RequestFacts};
 use crate::pool::PoolState;
@@ -17,28 +17,14 @@ pub(crate) const CLIENT: RequestFacts =
 /// The endpoint `10.0.x.y:80`.
 pub(crate) fn endpoint(number: usize, weight: u32) -> Endpoint {
     let [.., high, low] = number.to_be_bytes();
-    Endpoint { host: Host::Ip(IpAddr::V4(Ipv4Addr::new(10, 0, high, low))), port: 80, weight }
+    Endpoint { weight, ..Endpoint::new(Host::Ip(IpAddr::V4(Ipv4Addr::new(10, 0, high, low))), 80) }
 }
 
 /// A pool without checks.
 pub(crate) fn pool(name: &str, endpoints: Vec<Endpoint>) -> Pool {
-    let second = Duration::from_secs(1);
     Pool {
-        name: name.into(),
-        endpoints,
-        balance: KindSettings { name: crate::kinds::DEFAULT.into(), settings: serde_json::Value::Null },
-        checks: Vec::new(),
         passive: PassiveCheck { consecutive_failures: 3, eject_for: Duration::from_secs(10) },
-        connections: Connections { max: 100, max_idle: 1, idle_timeout: second },
-        timeouts: PoolTimeouts {
-            connect: second,
-            first_byte: second,
-            response_progress: second,
-            send_progress: second,
-        },
-        host: None,
-        replay_bytes: 0,
-        max_head_bytes: 65_536,
+        ..Pool::new(name, endpoints)
     }
 }
 

@@ -94,7 +94,7 @@ async fn a_machine_that_goes_and_returns_is_left_out_meanwhile() {
     let Some(machine) = Machine::new() else { return };
     let mut ping = check(CheckKind::Icmp);
     ping.timeout = Duration::from_millis(200);
-    let endpoints = [machine.v4, machine.v6].map(|ip| Endpoint { host: Host::Ip(ip), port: 80, weight: 1 });
+    let endpoints = [machine.v4, machine.v6].map(|ip| Endpoint::new(Host::Ip(ip), 80));
     let stage = Stage::new(&pool(endpoints.to_vec(), vec![ping]));
     let all = |health| (0..2).all(|index| stage.endpoint(index).health() == health);
     until("both up", || all(Health::Up)).await;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::checker::Checker;
 use super::listeners::head_limit;
@@ -31,17 +32,13 @@ fn one(checker: &mut Checker<'_>, name: &str, pool: &document::Pool, place: &Pla
         let message = format!("{} of every request body is too much to keep", pool.replay);
         checker.error("bad-limit", message, &place.key("replay"), "write at most `16MiB`");
     }
+    check_ejection(checker, &pool.ejection, &place.key("ejection"));
+    checker.positive(&[("idle", pool.connections.idle)], &place.key("connections"));
+    check_timeouts(checker, &pool.timeouts, &place.key("timeouts"));
     Pool {
-        name: name.into(),
         endpoints: endpoints(checker, &pool.endpoints, &place.key("endpoints")),
-        balance: balance(&pool.balance),
         checks: checks(checker, &pool.health, &place.key("health")),
-        passive: passive(checker, &pool.ejection, &place.key("ejection")),
-        connections: connections(checker, &pool.connections, &place.key("connections")),
-        timeouts: timeouts(checker, &pool.timeouts, &place.key("timeouts")),
-        host: pool.host.as_deref().map(Into::into),
-        replay_bytes: pool.replay.length(),
-        max_head_bytes: pool.limits.head.length(),
+        ..Pool::unchecked(name, pool)
     }
 }
 
@@ -49,7 +46,7 @@ fn one(checker: &mut Checker<'_>, name: &str, pool: &document::Pool, place: &Pla
 fn balance(value: &serde_json::Value) -> KindSettings {
     let mut settings = value.as_object().cloned().unwrap_or_default();
     let name = settings.shift_remove("kind");
-    let name = name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
+    let name = name.as_ref().or(Some(value)).and_then(serde_json::Value::as_str).unwrap_or_default();
     KindSettings { name: name.into(), settings: serde_json::Value::Object(settings) }
 }
 
@@ -75,7 +72,7 @@ fn endpoints(
                 "remove one; a larger share is written `{address: …, weight: 2}`",
             );
         }
-        out.push(Endpoint { host, port, weight: document.weight });
+        out.push(Endpoint { weight: document.weight, ..Endpoint::new(host, port) });
     }
     weights(checker, &out, place);
     out
@@ -264,34 +261,13 @@ fn body_match(checker: &mut Checker<'_>, text: &str, place: &Place<'_>) -> Optio
     })
 }
 
-fn passive(
-    checker: &mut Checker<'_>,
-    ejection: &OrOff<document::Ejection>,
-    place: &Place<'_>,
-) -> PassiveCheck {
-    let on = match ejection {
-        OrOff::On(ejection) => ejection,
-        OrOff::Off => return PassiveCheck { consecutive_failures: 0, eject_for: std::time::Duration::ZERO },
-    };
-    checker.positive(&[("for", on.span)], place);
-    PassiveCheck { consecutive_failures: on.consecutive_failures, eject_for: on.span.duration() }
-}
-
-fn connections(
-    checker: &mut Checker<'_>,
-    document: &document::Connections,
-    place: &Place<'_>,
-) -> Connections {
-    checker.positive(&[("idle", document.idle)], place);
-    Connections {
-        max: document.max,
-        // More idle ones than there may be at all cannot be kept.
-        max_idle: document.max_idle.min(document.max),
-        idle_timeout: document.idle.duration(),
+fn check_ejection(checker: &mut Checker<'_>, ejection: &OrOff<document::Ejection>, place: &Place<'_>) {
+    if let OrOff::On(ejection) = ejection {
+        checker.positive(&[("for", ejection.span)], place);
     }
 }
 
-fn timeouts(checker: &mut Checker<'_>, times: &document::PoolTimeouts, place: &Place<'_>) -> PoolTimeouts {
+fn check_timeouts(checker: &mut Checker<'_>, times: &document::PoolTimeouts, place: &Place<'_>) {
     let all = [
         ("connect", times.connect),
         ("first-byte", times.first_byte),
@@ -299,10 +275,60 @@ fn timeouts(checker: &mut Checker<'_>, times: &document::PoolTimeouts, place: &P
         ("send-progress", times.send_progress),
     ];
     checker.positive(&all, place);
-    PoolTimeouts {
-        connect: times.connect.duration(),
-        first_byte: times.first_byte.duration(),
-        response_progress: times.response_progress.duration(),
-        send_progress: times.send_progress.duration(),
+}
+
+impl Pool {
+    /// A pool of these endpoints, with all else as in a document that says no more about it.
+    pub fn new(name: &str, endpoints: Vec<Endpoint>) -> Self {
+        Self { endpoints, ..Self::unchecked(name, &document::Pool::default()) }
+    }
+
+    /// What needs no look at the document's places: all but endpoints and checks.
+    fn unchecked(name: &str, pool: &document::Pool) -> Self {
+        Self {
+            name: name.into(),
+            endpoints: Vec::new(),
+            balance: balance(&pool.balance),
+            checks: Vec::new(),
+            passive: PassiveCheck::from(&pool.ejection),
+            connections: Connections::from(&pool.connections),
+            timeouts: PoolTimeouts::from(&pool.timeouts),
+            host: pool.host.as_deref().map(Into::into),
+            replay_bytes: pool.replay.length(),
+            max_head_bytes: pool.limits.head.length(),
+        }
+    }
+}
+
+impl From<&OrOff<document::Ejection>> for PassiveCheck {
+    fn from(ejection: &OrOff<document::Ejection>) -> Self {
+        match ejection {
+            OrOff::On(on) => {
+                Self { consecutive_failures: on.consecutive_failures, eject_for: on.span.duration() }
+            }
+            OrOff::Off => Self { consecutive_failures: 0, eject_for: Duration::ZERO },
+        }
+    }
+}
+
+impl From<&document::Connections> for Connections {
+    fn from(document: &document::Connections) -> Self {
+        Self {
+            max: document.max,
+            // More idle ones than there may be at all cannot be kept.
+            max_idle: document.max_idle.min(document.max),
+            idle_timeout: document.idle.duration(),
+        }
+    }
+}
+
+impl From<&document::PoolTimeouts> for PoolTimeouts {
+    fn from(times: &document::PoolTimeouts) -> Self {
+        Self {
+            connect: times.connect.duration(),
+            first_byte: times.first_byte.duration(),
+            response_progress: times.response_progress.duration(),
+            send_progress: times.send_progress.duration(),
+        }
     }
 }

@@ -45,6 +45,22 @@ pub struct Pool {
     pub limits: PoolLimits,
 }
 
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            endpoints: Vec::new(),
+            balance: default_balance(),
+            health: Vec::new(),
+            ejection: Ejection::switched_on(),
+            connections: Connections::default(),
+            timeouts: PoolTimeouts::default(),
+            host: None,
+            replay: default_replay(),
+            limits: PoolLimits::default(),
+        }
+    }
+}
+
 fn default_balance() -> Value {
     Value::from("round-robin")
 }

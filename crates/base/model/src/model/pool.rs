@@ -42,6 +42,11 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// One of weight 1.
+    pub const fn new(host: Host, port: u16) -> Self {
+        Self { host, port, weight: 1 }
+    }
+
     /// The address, if no name has to be looked up for it.
     pub fn socket_addr(&self) -> Option<SocketAddr> {
         match self.host {

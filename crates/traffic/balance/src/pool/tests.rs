@@ -207,7 +207,7 @@ fn a_full_pool_takes_no_more() {
 
 #[test]
 fn a_name_takes_no_traffic_before_it_is_found() {
-    let by_name = Endpoint { host: Host::Name("app.internal".into()), port: 8080, weight: 1 };
+    let by_name = Endpoint::new(Host::Name("app.internal".into()), 8080);
     let pool = PoolState::new(&pool("p", vec![by_name]));
     let endpoint = Arc::clone(&pool.endpoints()[0]);
     assert_eq!((endpoint.name(), endpoint.health()), ("app.internal:8080", Health::Unchecked));

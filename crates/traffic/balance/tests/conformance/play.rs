@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base_kit::{Moment, Rng, SeededRng};
-use base_model::model::{Connections, Endpoint, Host, KindSettings, PassiveCheck, Pool, PoolTimeouts};
+use base_model::model::{Endpoint, Host, PassiveCheck, Pool};
 use traffic_balance::{
     Balancer, EndpointId, EndpointState, Feedback, InFlight, Member, PoolState, RequestFacts, hash_key,
 };
@@ -14,29 +14,15 @@ use traffic_balance::{
 /// The endpoint `10.0.x.y:80`.
 pub(crate) fn endpoint(number: usize, weight: u32) -> Endpoint {
     let [.., high, low] = number.to_be_bytes();
-    Endpoint { host: Host::Ip(IpAddr::V4(Ipv4Addr::new(10, 0, high, low))), port: 80, weight }
+    Endpoint { weight, ..Endpoint::new(Host::Ip(IpAddr::V4(Ipv4Addr::new(10, 0, high, low))), 80) }
 }
 
 /// A pool of endpoints of these weights.
 pub(crate) fn pool(weights: &[u32]) -> Arc<PoolState> {
     let second = Duration::from_secs(1);
-    PoolState::new(&Pool {
-        name: "play".into(),
-        endpoints: weights.iter().enumerate().map(|(number, &weight)| endpoint(number, weight)).collect(),
-        balance: KindSettings { name: "round-robin".into(), settings: serde_json::Value::Null },
-        checks: Vec::new(),
-        passive: PassiveCheck { consecutive_failures: 5, eject_for: second },
-        connections: Connections { max: 1_024, max_idle: 1, idle_timeout: second },
-        timeouts: PoolTimeouts {
-            connect: second,
-            first_byte: second,
-            response_progress: second,
-            send_progress: second,
-        },
-        host: None,
-        replay_bytes: 0,
-        max_head_bytes: 65_536,
-    })
+    let endpoints = weights.iter().enumerate().map(|(number, &weight)| endpoint(number, weight)).collect();
+    let passive = PassiveCheck { consecutive_failures: 5, eject_for: second };
+    PoolState::new(&Pool { passive, ..Pool::new("play", endpoints) })
 }
 
 /// Requests against one balancer.

@@ -8,10 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base_kit::{Clock, Moment};
-use base_model::model::{
-    ActiveCheck, BodyMatch, CheckKind, Connections, Endpoint, Host, KindSettings, PassiveCheck, Pool,
-    PoolTimeouts, StatusRange,
-};
+use base_model::model::{ActiveCheck, BodyMatch, CheckKind, Endpoint, Host, PassiveCheck, Pool, StatusRange};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -193,12 +190,12 @@ pub(crate) fn target(address: SocketAddr) -> traffic_health::Target {
 
 /// An endpoint by address.
 pub(crate) fn endpoint(address: SocketAddr) -> Endpoint {
-    Endpoint { host: Host::Ip(address.ip()), port: address.port(), weight: 1 }
+    Endpoint::new(Host::Ip(address.ip()), address.port())
 }
 
 /// An endpoint by name.
 pub(crate) fn named(name: &str, port: u16) -> Endpoint {
-    Endpoint { host: Host::Name(name.into()), port, weight: 1 }
+    Endpoint::new(Host::Name(name.into()), port)
 }
 
 /// A check that is repeated at once, with a timeout that does not matter.
@@ -226,24 +223,8 @@ pub(crate) fn http_with(method: &str, body: Option<BodyMatch>) -> CheckKind {
 
 /// A pool named `p`.
 pub(crate) fn pool(endpoints: Vec<Endpoint>, checks: Vec<ActiveCheck>) -> Pool {
-    let second = Duration::from_secs(1);
-    Pool {
-        name: "p".into(),
-        endpoints,
-        balance: KindSettings { name: "round-robin".into(), settings: serde_json::Value::Null },
-        checks,
-        passive: PassiveCheck { consecutive_failures: 1, eject_for: second },
-        connections: Connections { max: 100, max_idle: 1, idle_timeout: second },
-        timeouts: PoolTimeouts {
-            connect: second,
-            first_byte: second,
-            response_progress: second,
-            send_progress: second,
-        },
-        host: None,
-        replay_bytes: 0,
-        max_head_bytes: 65_536,
-    }
+    let passive = PassiveCheck { consecutive_failures: 1, eject_for: Duration::from_secs(1) };
+    Pool { checks, passive, ..Pool::new("p", endpoints) }
 }
 
 /// A clock that other threads may move.
