@@ -14,8 +14,10 @@ mod schema;
 pub use listener::{
     Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerLimits, ListenerTimeouts, Protocol, RequestId,
 };
-pub use operation::{Access, AccessFormat, Admin, History, LogLevel, Logs, SecretSource, Workers};
-pub use pool::{Check, Connections, Ejection, Endpoint, Pool, PoolLimits, PoolTimeouts, Status};
+pub use operation::{Access, AccessFormat, Admin, History, LogLevel, Logs, Node, SecretSource, Workers};
+pub use pool::{
+    Check, Connections, Ejection, Endpoint, Peers, Pool, PoolLimits, PoolTimeouts, SpillOver, Status,
+};
 pub use route::{Match, Retry, Route, RouteTimeouts, ValueMatch};
 
 pub use catalog::{KindCatalog, KindEntry, SettingsCheck, SettingsProblem};
@@ -33,6 +35,9 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 #[schemars(extend("required" = ["listeners"]))]
 pub struct Document {
+    /// This process among others.
+    #[serde(skip_serializing_if = "Node::is_unknown")]
+    pub node: Node,
     /// Worker threads. `auto` takes one for each core that may be used.
     pub workers: Workers,
     /// How long running requests may take to end when Aya stops, or when a listener goes.
@@ -60,6 +65,7 @@ pub struct Document {
 impl Default for Document {
     fn default() -> Self {
         Self {
+            node: Node::default(),
             workers: Workers::Auto,
             drain: TimeSpan::from_secs(30),
             listeners: IndexMap::new(),

@@ -13,8 +13,8 @@ pub use listener::{
 };
 pub use operation::{AccessLog, Admin, History, LogFormat, LogLevel, LogTarget, Operation, Secret};
 pub use pool::{
-    ActiveCheck, BodyMatch, CheckKind, Connections, Endpoint, Host, KindSettings, PassiveCheck, Pool,
-    PoolTimeouts, StatusRange,
+    ActiveCheck, BodyMatch, CheckKind, Connections, Endpoint, Host, KindSettings, PassiveCheck, PeerCheck,
+    Pool, PoolTimeouts, Preference, StatusRange, Subset,
 };
 pub use route::{Action, FieldMatch, FilterUse, HostPattern, Match, PathPattern, Route, Share, ValuePattern};
 pub use snapshot::{Fingerprint, Snapshot};

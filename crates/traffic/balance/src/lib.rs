@@ -24,7 +24,9 @@ mod methods;
 mod pool;
 mod reference;
 mod registry;
+mod selector;
 mod transition;
+mod waiting;
 
 pub use balancer::{
     Balancer, BalancerKind, FactsNeeded, Feedback, KeySource, Member, NoSettings, RequestFacts,
@@ -35,7 +37,9 @@ pub use endpoint::{
     MAX_AGENT_PERCENT, Penalty,
 };
 pub use methods::hash::hash_key;
-pub use pool::{MAX_ENDPOINTS_PER_POOL, MAX_WEIGHT, PoolChangeError, PoolState};
+pub use pool::{Level, MAX_ENDPOINTS_PER_POOL, MAX_WEIGHT, PoolChangeError, PoolState};
 pub use reference::reference_markdown;
 pub use registry::Registry;
+pub use selector::{Pick, Selector};
 pub use transition::{CauseKind, Outcome, Transition};
+pub use waiting::{Place, WaitingLine};

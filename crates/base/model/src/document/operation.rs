@@ -8,6 +8,26 @@ use serde::{Deserialize, Serialize};
 
 use super::forms::OrOff;
 
+/// This process among others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Node {
+    /// Its name, different from that of other nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "name"))]
+    pub name: Option<String>,
+    /// Where it is: endpoints of this zone are preferred.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "name"))]
+    pub zone: Option<String>,
+}
+
+impl Node {
+    pub(crate) fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Worker threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

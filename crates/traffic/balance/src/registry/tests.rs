@@ -37,7 +37,11 @@ fn names(pool: &PoolState) -> Vec<String> {
 fn what_was_learned_stays_with_endpoints_that_stay() {
     let (registry, state) = registry(&[pool("p", vec![endpoint(1, 1), endpoint(2, 1), endpoint(3, 1)])]);
     let before = state.endpoints();
-    let policy = PassiveCheck { consecutive_failures: 1, eject_for: Duration::from_secs(10) };
+    let policy = PassiveCheck {
+        consecutive_failures: 1,
+        eject_for: Duration::from_secs(10),
+        ..PassiveCheck::default()
+    };
     before[1].record(Outcome::Failure("broken"), &policy, Moment::ZERO).unwrap();
     before[2].set_health(Health::Down, CauseKind::HttpCheck, "test");
     state.set_admin_state("10.0.0.3:80", AdminState::Maintenance, "API").unwrap();
