@@ -89,11 +89,7 @@ impl ListenerView {
         Self {
             index,
             settings: listener.clone(),
-            limits: HeadLimits {
-                max_head_bytes: listener.max_head_bytes,
-                max_fields: listener.max_fields,
-                max_target_bytes: listener.max_target_bytes,
-            },
+            limits: head_limits(listener),
             meters: ListenerMeters {
                 open: shard.gauge(&families::CONNECTIONS_OPEN, &[name]),
                 accepted: shard.counter(&families::CONNECTIONS_ACCEPTED, &[name]),
@@ -101,6 +97,15 @@ impl ListenerView {
                 sent: shard.counter(&families::BYTES_SENT, &[name]),
             },
         }
+    }
+}
+
+/// What heads may hold that come in by a listener.
+pub(crate) const fn head_limits(listener: &Listener) -> HeadLimits {
+    HeadLimits {
+        max_head_bytes: listener.max_head_bytes,
+        max_fields: listener.max_fields,
+        max_target_bytes: listener.max_target_bytes,
     }
 }
 

@@ -13,13 +13,11 @@ use traffic_balance::{EndpointId, EndpointState, Transition};
 use traffic_net::BufferPool;
 
 use crate::plan::{Plan, PlanError};
-use crate::relay::{Exchange, Shelves};
+use crate::relay::{Exchange, Lenders, Shelf};
 use crate::timers::Timers;
 use crate::upstream::Reach;
 use crate::view::View;
 
-/// Exchanges kept for requests to come: as many as a busy worker has under way at once. Some 1 KiB each.
-const KEPT_EXCHANGES: usize = 1024;
 /// How long a connection without a request may linger when the worker drains: long enough for a request that is already on
 /// its way.
 pub(crate) const DRAIN_GRACE: Duration = Duration::from_millis(500);
@@ -52,12 +50,8 @@ pub(crate) struct Worker {
     failures: Vec<Counter>,
     view: RefCell<Rc<View>>,
     reaches: RefCell<HashMap<EndpointId, Rc<Reach>>>,
-    #[expect(
-        clippy::vec_box,
-        reason = "they are moved in and out with every request, so they move as pointers"
-    )]
-    exchanges: RefCell<Vec<Box<Exchange>>>,
-    shelves: Shelves,
+    exchanges: Shelf<Exchange>,
+    lenders: Lenders,
     connections: Cell<usize>,
     draining: Cell<bool>,
     drained: Notify,
@@ -81,8 +75,8 @@ impl Worker {
             date: crate::answer::DateCache::default(),
             failures,
             reaches: RefCell::default(),
-            exchanges: RefCell::default(),
-            shelves: Shelves::default(),
+            exchanges: Shelf::default(),
+            lenders: Lenders::default(),
             connections: Cell::new(0),
             draining: Cell::new(false),
             drained: Notify::new(),
@@ -136,16 +130,12 @@ impl Worker {
 
     /// Memory for a request.
     pub(crate) fn borrow_exchange(&self) -> Box<Exchange> {
-        let kept = self.exchanges.borrow_mut().pop();
-        kept.unwrap_or_else(|| Box::new(Exchange::new(&self.shelves)))
+        self.exchanges.take().unwrap_or_else(|| Box::new(Exchange::new(&self.lenders)))
     }
 
     /// Takes memory back, unless it has grown out of proportion.
-    pub(crate) fn return_exchange(&self, mut exchange: Box<Exchange>) {
-        let mut kept = self.exchanges.borrow_mut();
-        if kept.len() < KEPT_EXCHANGES && exchange.reset() {
-            kept.push(exchange);
-        }
+    pub(crate) fn return_exchange(&self, exchange: Box<Exchange>) {
+        self.exchanges.give(exchange);
     }
 
     /// Whether connections shall be closed after their present request.

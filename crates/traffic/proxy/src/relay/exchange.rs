@@ -11,7 +11,7 @@ use traffic_http::request_id::RequestId;
 use traffic_http::trace_context::TraceContext;
 use traffic_http::{Fields, Framing, KnownField, RequestHead, ResponseHead};
 
-use crate::relay::lent::{Lent, Reuse, Shelf};
+use crate::relay::lent::{Lender, Lent, Reuse};
 use crate::relay::pump::{Pump, Replay};
 use crate::upstream::Reach;
 
@@ -20,9 +20,9 @@ const KEPT_BYTES: usize = 16 << 10;
 
 /// What requests borrow from their worker.
 #[derive(Default)]
-pub(crate) struct Shelves {
-    requests: Shelf<RequestHead>,
-    replies: Shelf<Reply>,
+pub(crate) struct Lenders {
+    requests: Lender<RequestHead>,
+    replies: Lender<Reply>,
 }
 
 /// A request and its answer. All of its memory is used again, so that a request allocates nothing.
@@ -205,11 +205,11 @@ impl Record {
 }
 
 impl Exchange {
-    /// One that borrows from these shelves.
-    pub(crate) fn new(shelves: &Shelves) -> Self {
+    /// One that borrows from these lenders.
+    pub(crate) fn new(lenders: &Lenders) -> Self {
         Self {
-            request: shelves.requests.lend(),
-            reply: shelves.replies.lend(),
+            request: lenders.requests.lend(),
+            reply: lenders.replies.lend(),
             up: Pump::default(),
             to_endpoint: Vec::new(),
             replay: Replay::default(),
@@ -218,9 +218,10 @@ impl Exchange {
             record: Record::default(),
         }
     }
+}
 
-    /// Makes it as new, with its memory kept. False if it has grown so much that it should not be kept.
-    pub(crate) fn reset(&mut self) -> bool {
+impl Reuse for Exchange {
+    fn renew(&mut self) -> bool {
         self.request.give_back();
         self.reply.give_back();
         self.up.reset(Framing::Empty, Framing::Empty);
