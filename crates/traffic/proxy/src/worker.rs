@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use base_kit::{Clock, Moment, MonotonicClock, SeededRng};
 use base_signal::{AccessWriter, Counter, Reason, Shard, families};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use traffic_balance::{EndpointId, EndpointState, Transition};
 use traffic_net::BufferPool;
 
+use crate::decisions::{Decision, DecisionQuery, Decisions};
 use crate::plan::{Plan, PlanError};
 use crate::relay::{Exchange, Lenders, Shelf};
 use crate::timers::Timers;
@@ -47,6 +48,7 @@ pub(crate) struct Worker {
     pub(crate) access: RefCell<Option<AccessWriter>>,
     pub(crate) transitions: TransitionSink,
     pub(crate) date: crate::answer::DateCache,
+    pub(crate) decisions: RefCell<Decisions>,
     failures: Vec<Counter>,
     view: RefCell<Rc<View>>,
     reaches: RefCell<HashMap<EndpointId, Rc<Reach>>>,
@@ -63,6 +65,8 @@ impl Worker {
         let failures = failures
             .map(|reason| setup.shard.counter(&families::FAILURES, &[reason.word(), reason.blame().word()]))
             .collect();
+        let settings = setup.plan.model.operation.decisions;
+        let decisions = Decisions::new(settings, &setup.shard);
         Ok(Self {
             clock: MonotonicClock,
             rng: RefCell::new(SeededRng::from_system()),
@@ -73,6 +77,7 @@ impl Worker {
             access: RefCell::new(setup.access),
             transitions: setup.transitions,
             date: crate::answer::DateCache::default(),
+            decisions: RefCell::new(decisions),
             failures,
             reaches: RefCell::default(),
             exchanges: Shelf::default(),
@@ -95,7 +100,9 @@ impl Worker {
 
     /// Makes a plan the newest. Requests that have begun keep the one they have. Gives the listeners that are gone.
     pub(crate) fn adopt(&self, plan: Arc<Plan>) -> Result<Vec<Arc<str>>, PlanError> {
+        let settings = plan.model.operation.decisions;
         let view = Rc::new(View::new(plan, &self.shard)?);
+        self.decisions.borrow_mut().configure(settings);
         let former = self.view.replace(Rc::clone(&view));
         let names = former.listeners.iter().map(|listener| Arc::clone(&listener.settings.name));
         let gone: Vec<_> = names.filter(|name| view.listener(name).is_none()).collect();
@@ -121,6 +128,12 @@ impl Worker {
         if let Some(counter) = self.failures.get(reason as usize) {
             counter.increment();
         }
+    }
+
+    /// Answers with what is remembered of requests.
+    pub(crate) fn recall(&self, query: &DecisionQuery, answer: oneshot::Sender<Vec<Decision>>) {
+        // Whoever asked may have stopped waiting.
+        let _ = answer.send(self.decisions.borrow().find(query, self.now()));
     }
 
     /// Whether requests are logged.

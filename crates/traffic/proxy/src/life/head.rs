@@ -37,6 +37,7 @@ impl Life<'_> {
                 Err(_) => return Err(Reason::RequestHeadTimeout.into()),
             }
             if self.parse_head(&listener.limits)? {
+                self.exchange.decision.head = self.worker.now() - self.exchange.record.started;
                 return Ok(());
             }
         }

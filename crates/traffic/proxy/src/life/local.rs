@@ -1,5 +1,6 @@
 //! Answers that need no endpoint: filters', handlers' and failures'.
 
+use base_model::model::Action;
 use base_signal::{Blame, Reason};
 use traffic_filter::{Answer, Flow, Handler, RequestContext};
 use traffic_http::{Method, RequestHead, ResponseHead};
@@ -35,8 +36,9 @@ impl Life<'_> {
             return None;
         }
         let context = context!(self, route);
-        for filter in &route.filters {
+        for (filter, used) in route.filters.iter().zip(&route.route.filters) {
             if let Flow::Answer(answer) = filter.request_head(&context, &mut self.exchange.request) {
+                self.exchange.decision.answered_by(&used.kind.name);
                 return Some(answer);
             }
         }
@@ -52,7 +54,10 @@ impl Life<'_> {
     }
 
     /// Asks a handler.
-    pub(super) fn ask_handler(&self, handler: &dyn Handler, route: &RoutePlan) -> Answer {
+    pub(super) fn ask_handler(&mut self, handler: &dyn Handler, route: &RoutePlan) -> Answer {
+        if let Action::Handler(kind) = &route.route.action {
+            self.exchange.decision.answered_by(&kind.name);
+        }
         handler.answer(&context!(self, route), &self.exchange.request)
     }
 

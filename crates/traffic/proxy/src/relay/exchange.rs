@@ -11,6 +11,7 @@ use traffic_http::request_id::RequestId;
 use traffic_http::trace_context::TraceContext;
 use traffic_http::{Fields, Framing, KnownField, RequestHead, ResponseHead};
 
+use crate::decisions::Decision;
 use crate::relay::lent::{Lender, Lent, Reuse};
 use crate::relay::pump::{Pump, Replay};
 use crate::upstream::Reach;
@@ -41,6 +42,8 @@ pub(crate) struct Exchange {
     pub(crate) tried: Vec<EndpointId>,
     pub(crate) asked: Asked,
     pub(crate) record: Record,
+    /// What is remembered of it when it is over.
+    pub(crate) decision: Box<Decision>,
 }
 
 /// An answer on its way.
@@ -174,6 +177,8 @@ pub(crate) struct Record {
     pub(crate) bytes_sent: u64,
     pub(crate) connect: Option<Duration>,
     pub(crate) first_byte: Option<Duration>,
+    /// What it waited for an endpoint with room.
+    pub(crate) queued: Option<Duration>,
 }
 
 impl Default for Record {
@@ -193,6 +198,7 @@ impl Default for Record {
             bytes_sent: 0,
             connect: None,
             first_byte: None,
+            queued: None,
         }
     }
 }
@@ -216,6 +222,7 @@ impl Exchange {
             tried: Vec::new(),
             asked: Asked::default(),
             record: Record::default(),
+            decision: Box::default(),
         }
     }
 }

@@ -8,5 +8,5 @@ mod tunnel;
 
 pub(crate) use exchange::{Exchange, Lenders, Lookup};
 pub(crate) use lent::Shelf;
-pub(crate) use transfer::{Broken, Fault, Transfer};
+pub(crate) use transfer::{Broken, Transfer};
 pub(crate) use tunnel::tunnel;
