@@ -8,8 +8,9 @@ use base_model::model::Endpoint;
 use base_model::{Diagnostics, Loaded, diff, parse_endpoint};
 use base_signal::families;
 use control_api::{
-    AdminState, AgentView, Applied, ApplyError, CheckReport, ConfigView, EndpointChange, EndpointView,
-    Health, HistoryEntry, ListenerView, NewEndpoint, NodeError, Origin, Pending, PoolView, Readiness, Status,
+    AdminState, AgentView, Applied, ApplyError, CheckReport, ConfigView, DecisionFilter, DecisionView,
+    EndpointChange, EndpointView, Health, HistoryEntry, ListenerView, NewEndpoint, NodeError, Origin,
+    Pending, PoolView, Readiness, Status,
 };
 use traffic_balance::{EndpointState, PoolChangeError, PoolState};
 
@@ -90,6 +91,10 @@ impl control_api::Node for Node {
             })?;
             self.apply_from_api(source.as_bytes(), Origin::Rollback, None).await
         })
+    }
+
+    fn decisions(&self, filter: DecisionFilter) -> Pending<'_, Result<Vec<DecisionView>, NodeError>> {
+        Box::pin(self.recall(filter))
     }
 
     fn pools(&self) -> Vec<PoolView> {

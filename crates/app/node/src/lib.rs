@@ -11,6 +11,7 @@ mod apply;
 mod catalog;
 mod control;
 mod cores;
+mod decisions;
 mod files;
 mod history;
 mod listening;

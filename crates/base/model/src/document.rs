@@ -14,7 +14,9 @@ mod schema;
 pub use listener::{
     Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerLimits, ListenerTimeouts, Protocol, RequestId,
 };
-pub use operation::{Access, AccessFormat, Admin, History, LogLevel, Logs, Node, SecretSource, Workers};
+pub use operation::{
+    Access, AccessFormat, Admin, Decisions, History, LogLevel, Logs, Node, SecretSource, Workers,
+};
 pub use pool::{
     Check, Connections, Ejection, Endpoint, Peers, Pool, PoolLimits, PoolTimeouts, SpillOver, Status,
 };
@@ -56,6 +58,8 @@ pub struct Document {
     pub admin: Option<Admin>,
     /// What is written down about requests and about Aya itself.
     pub logs: Logs,
+    /// Which requests are remembered for a while, for `aya explain --id`; or `off`. Only where there is an admin port to ask.
+    pub decisions: OrOff<Decisions>,
     /// Keeps earlier configurations on disk, so that one can go back even after a restart. Without it the last 20 are kept in
     /// memory.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,6 +77,7 @@ impl Default for Document {
             pools: IndexMap::new(),
             admin: None,
             logs: Logs::default(),
+            decisions: OrOff::On(Decisions::default()),
             history: None,
         }
     }

@@ -11,7 +11,9 @@ mod snapshot;
 pub use listener::{
     Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerTimeouts, Protocol, RequestId,
 };
-pub use operation::{AccessLog, Admin, History, LogFormat, LogLevel, LogTarget, Operation, Secret};
+pub use operation::{
+    AccessLog, Admin, Decisions, History, LogFormat, LogLevel, LogTarget, Operation, Secret,
+};
 pub use pool::{
     ActiveCheck, BodyMatch, CheckKind, Connections, Endpoint, Host, KindSettings, PassiveCheck, PeerCheck,
     Pool, PoolTimeouts, Preference, StatusRange, Subset,

@@ -24,7 +24,7 @@ pub use node::{ApplyError, Node, NodeError, Pending};
 pub use problem::{Code, Problem};
 pub use server::{ServeError, serve};
 pub use types::{
-    AdminState, AgentView, Applied, Change, ChangeKind, CheckReport, ConfigView, Diagnostic, EndpointChange,
-    EndpointView, Health, HistoryEntry, ListenerView, NewEndpoint, Origin, PoolView, Readiness,
-    RollbackRequest, Severity, Status,
+    AdminState, AgentView, Applied, AttemptView, CandidateView, Change, ChangeKind, CheckReport, ConfigView,
+    DecisionFilter, DecisionView, Diagnostic, EndpointChange, EndpointView, Health, HistoryEntry,
+    ListenerView, NewEndpoint, Origin, PoolView, Readiness, RollbackRequest, Severity, Status,
 };

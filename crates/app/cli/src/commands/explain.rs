@@ -58,6 +58,12 @@ pub(crate) fn explain(file: &Path, request: &Request, json: bool) -> anyhow::Res
 impl Request {
     /// The head as a client would send it.
     fn head(&self) -> Result<String, String> {
+        for text in [&self.method, &self.url].into_iter().chain(&self.headers) {
+            // It would end a line, or be cut there, and say something else than is meant.
+            if text.contains(['\r', '\n', '\0']) {
+                return Err(format!("{text:?} must not have line breaks or zero bytes in it"));
+            }
+        }
         let after_scheme = self.url.split_once("://").map_or(&*self.url, |(_, rest)| rest);
         let has_authority = after_scheme.len() < self.url.len();
         let path_at = after_scheme.find(['/', '?']).unwrap_or(after_scheme.len());
@@ -78,14 +84,6 @@ impl Request {
             let _ = write!(head, "{line}\r\n");
         }
         head.push_str("\r\n");
-        // What the words bring with them must not become lines of their own.
-        let lines = head.matches("\r\n").count();
-        if head.contains(['\0'])
-            || head.matches(['\r', '\n']).count() != 2 * lines
-            || lines != self.headers.len() + 2 + usize::from(!names_host)
-        {
-            return Err("method, URL and headers must not have line breaks in them".to_owned());
-        }
         Ok(head)
     }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::num::NonZeroUsize;
 
+use base_kit::TimeSpan;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -173,6 +174,30 @@ impl From<AccessForm> for Access {
             AccessForm::Full(full) => full,
         };
         Self { format: full.format, to: full.to, fields: full.fields }
+    }
+}
+
+/// Which requests are remembered for a while, so that one can ask what became of them. Each worker remembers its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Decisions {
+    /// So many of the latest, on each worker; 0 keeps only failures.
+    #[schemars(range(min = 0, max = 65_536))]
+    pub keep: u32,
+    /// Share of the requests that are remembered there, drawn at random.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub sample: f64,
+    /// So many of the latest that failed, were tried more than once or took long, on each worker: kept apart, so that those
+    /// that went well do not push them out. All of them, whatever `sample` says. 0 treats them like the others.
+    #[schemars(range(min = 0, max = 65_536))]
+    pub failures: u32,
+    /// What takes long, from the request's first byte to the last of its answer.
+    pub slow: TimeSpan,
+}
+
+impl Default for Decisions {
+    fn default() -> Self {
+        Self { keep: 1_024, sample: 1.0, failures: 1_024, slow: TimeSpan::from_secs(1) }
     }
 }
 

@@ -123,6 +123,10 @@ families! {
         "Access-log lines lost because the target was too slow or failing.";
     ACCESS_LOG_ERRORS = Counter "aya_access_log_errors_total" [], FIXED,
         "Failed attempts to open or write the access log.";
+    DECISIONS_KEPT = Counter "aya_decisions_kept_total" ["as"], FIXED,
+        "Requests remembered for those who ask what became of them, by why (latest; failure for what failed, was tried more than once or was slow).";
+    DECISIONS_SKIPPED = Counter "aya_decisions_skipped_total" [], FIXED,
+        "Requests not remembered because `decisions.sample` left them out.";
     METRICS_OVERFLOW = Counter "aya_metrics_overflow_total" ["family"], FIXED,
         "Look-ups of a series that found its family full and were counted under other.";
 

@@ -4,9 +4,9 @@ use std::sync::Mutex;
 
 use crate::node::{ApplyError, Node, NodeError, Pending};
 use crate::types::{
-    AdminState, Applied, Change, ChangeKind, CheckReport, ConfigView, Diagnostic, EndpointChange,
-    EndpointView, Health, HistoryEntry, ListenerView, NewEndpoint, Origin, PoolView, Readiness, Severity,
-    Status,
+    AdminState, Applied, AttemptView, CandidateView, Change, ChangeKind, CheckReport, ConfigView,
+    DecisionFilter, DecisionView, Diagnostic, EndpointChange, EndpointView, Health, HistoryEntry,
+    ListenerView, NewEndpoint, Origin, PoolView, Readiness, Severity, Status,
 };
 
 /// The generation in use.
@@ -169,6 +169,24 @@ impl Node for Fake {
             }
             self.note(format!("rollback {generation}"));
             Ok(applied(GENERATION + 1))
+        })
+    }
+
+    /// Remembers one request; its path says what was asked.
+    fn decisions(&self, filter: DecisionFilter) -> Pending<'_, Result<Vec<DecisionView>, NodeError>> {
+        Box::pin(async move {
+            let view = DecisionView {
+                request_id: "r1".into(),
+                path: format!("{filter:?}"),
+                attempts: vec![AttemptView { endpoint: "10.0.0.1:8080".into(), ..AttemptView::default() }],
+                candidates: vec![CandidateView {
+                    endpoint: "10.0.0.1:8080".into(),
+                    out: Some("down".into()),
+                }],
+                ..DecisionView::default()
+            };
+            let is_it = filter.request_id.is_none_or(|id| id == view.request_id);
+            Ok(if is_it { vec![view] } else { Vec::new() })
         })
     }
 
