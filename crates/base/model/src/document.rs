@@ -10,6 +10,7 @@ mod operation;
 mod pool;
 mod route;
 mod schema;
+mod sticky;
 
 pub use listener::{
     Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerLimits, ListenerTimeouts, Protocol, RequestId,
@@ -17,6 +18,7 @@ pub use listener::{
 pub use operation::{Access, AccessFormat, Admin, History, LogLevel, Logs, SecretSource, Workers};
 pub use pool::{Check, Connections, Ejection, Endpoint, Pool, PoolLimits, PoolTimeouts, Status};
 pub use route::{Match, Retry, Route, RouteTimeouts, ValueMatch};
+pub use sticky::{LearnFrom, Prefixes, SameSite, Sticky, StickyCookie, StickyLearn, StickySource};
 
 pub use catalog::{KindCatalog, KindEntry, SettingsCheck, SettingsProblem};
 pub use forms::OrOff;
