@@ -1,16 +1,19 @@
 //! The endpoints of one pool, and the epoch that tells when to look at them again.
 
+mod sessions;
 mod shares;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use arc_swap::ArcSwapOption;
 use base_kit::Moment;
 use base_model::model::{Endpoint, Host, Pool};
 
 use crate::balancer::Member;
 use crate::endpoint::{AdminState, EndpointState, Health, Owner};
+use crate::sticky::SessionTable;
 use crate::transition::{CauseKind, Transition};
 
 /// Most endpoints of a pool when they are added through the API: far more than balancers in O(n) should look through.
@@ -66,6 +69,7 @@ pub struct PoolState {
     /// When the earliest ejection ends; [`Moment::NEVER`] when there is none.
     next_expiry_nanos: AtomicU64,
     membership: Mutex<Membership>,
+    sessions: ArcSwapOption<SessionTable>,
 }
 
 impl PoolState {
@@ -81,6 +85,7 @@ impl PoolState {
                 checked: !pool.checks.is_empty(),
                 endpoints: Arc::from([]),
             }),
+            sessions: ArcSwapOption::empty(),
         });
         state.reconcile(pool);
         state
@@ -200,6 +205,7 @@ impl PoolState {
 
     /// Takes over a configuration of this pool; see [`crate::Registry::reconcile`].
     pub(crate) fn reconcile(&self, pool: &Pool) -> Vec<Transition> {
+        self.keep_sessions(pool.sticky.as_ref());
         let mut membership = self.lock();
         let mut changed = false;
         if membership.configured != pool.endpoints {
@@ -259,6 +265,9 @@ impl PoolState {
 
     /// Asserts that the state is sound; for tests and simulations.
     pub fn check_invariants(&self) {
+        if let Some(sessions) = self.sessions() {
+            sessions.check_invariants();
+        }
         let membership = self.lock();
         let mut names: Vec<&str> = membership.endpoints.iter().map(|endpoint| endpoint.name()).collect();
         names.sort_unstable();
