@@ -26,5 +26,5 @@ pub use server::{ServeError, serve};
 pub use types::{
     AdminState, AgentView, Applied, Change, ChangeKind, CheckReport, ConfigView, Diagnostic, EndpointChange,
     EndpointView, Health, HistoryEntry, ListenerView, NewEndpoint, Origin, PoolView, Readiness,
-    RollbackRequest, Severity, Status,
+    RollbackRequest, Severity, Status, StickyView,
 };

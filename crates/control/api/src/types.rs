@@ -8,5 +8,7 @@ pub use config::{
     Applied, Change, ChangeKind, CheckReport, ConfigView, Diagnostic, HistoryEntry, Origin, RollbackRequest,
     Severity,
 };
-pub use pool::{AdminState, AgentView, EndpointChange, EndpointView, Health, NewEndpoint, PoolView};
+pub use pool::{
+    AdminState, AgentView, EndpointChange, EndpointView, Health, NewEndpoint, PoolView, StickyView,
+};
 pub use status::{ListenerView, Readiness, Status};

@@ -28,6 +28,7 @@ mod view;
 mod worker;
 
 pub use explain::{Explanation, Outcome, PoolChoice, Question, explain};
+pub use life::SessionChoice;
 pub use plan::{Plan, PlanError};
 pub use thread::{Command, ListenSocket, run};
 pub use worker::{TransitionSink, WorkerSetup};

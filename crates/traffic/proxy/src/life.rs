@@ -6,6 +6,7 @@ mod head;
 mod identity;
 mod local;
 mod record;
+mod sticky;
 
 use std::rc::Rc;
 
@@ -21,6 +22,8 @@ use crate::view::View;
 use crate::worker::Worker;
 
 pub(crate) use facts::balance_key;
+pub use sticky::SessionChoice;
+pub(crate) use sticky::choose_session;
 
 /// A request that is being served.
 pub(crate) struct Life<'a> {
