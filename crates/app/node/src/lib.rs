@@ -10,6 +10,7 @@ mod admin;
 mod apply;
 mod catalog;
 mod control;
+mod cookie_key;
 mod cores;
 mod decisions;
 mod files;

@@ -10,6 +10,7 @@ mod operation;
 mod pool;
 mod route;
 mod schema;
+mod sticky;
 
 pub use listener::{
     Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerLimits, ListenerTimeouts, Protocol, RequestId,
@@ -21,6 +22,7 @@ pub use pool::{
     Check, Connections, Ejection, Endpoint, Peers, Pool, PoolLimits, PoolTimeouts, SpillOver, Status,
 };
 pub use route::{Match, Retry, Route, RouteTimeouts, ValueMatch};
+pub use sticky::{LearnFrom, Prefixes, SameSite, Sticky, StickyCookie, StickyLearn, StickySource};
 
 pub use catalog::{KindCatalog, KindEntry, SettingsCheck, SettingsProblem};
 pub use forms::OrOff;

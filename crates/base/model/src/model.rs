@@ -7,6 +7,7 @@ mod operation;
 mod pool;
 mod route;
 mod snapshot;
+mod sticky;
 
 pub use listener::{
     Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerTimeouts, Protocol, RequestId,
@@ -20,6 +21,7 @@ pub use pool::{
 };
 pub use route::{Action, FieldMatch, FilterUse, HostPattern, Match, PathPattern, Route, Share, ValuePattern};
 pub use snapshot::{Fingerprint, Snapshot};
+pub use sticky::{SameSite, SessionLimits, SessionName, Sticky, StickyCookie, StickyLearn, StickySource};
 
 /// The whole configuration, ready to be compiled.
 #[derive(Clone, Debug, PartialEq)]

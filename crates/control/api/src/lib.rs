@@ -26,5 +26,5 @@ pub use server::{ServeError, serve};
 pub use types::{
     AdminState, AgentView, Applied, AttemptView, CandidateView, Change, ChangeKind, CheckReport, ConfigView,
     DecisionFilter, DecisionView, Diagnostic, EndpointChange, EndpointView, Health, HistoryEntry,
-    ListenerView, NewEndpoint, Origin, PoolView, Readiness, RollbackRequest, Severity, Status,
+    ListenerView, NewEndpoint, Origin, PoolView, Readiness, RollbackRequest, Severity, Status, StickyView,
 };

@@ -10,5 +10,7 @@ pub use config::{
     Severity,
 };
 pub use decision::{AttemptView, CandidateView, DecisionFilter, DecisionView};
-pub use pool::{AdminState, AgentView, EndpointChange, EndpointView, Health, NewEndpoint, PoolView};
+pub use pool::{
+    AdminState, AgentView, EndpointChange, EndpointView, Health, NewEndpoint, PoolView, StickyView,
+};
 pub use status::{ListenerView, Readiness, Status};

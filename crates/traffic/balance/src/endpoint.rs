@@ -33,6 +33,11 @@ impl EndpointId {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
+
+    /// The id as a number.
+    pub(crate) const fn number(self) -> u64 {
+        self.0
+    }
 }
 
 impl fmt::Display for EndpointId {

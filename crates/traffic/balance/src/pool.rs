@@ -2,6 +2,7 @@
 
 mod levels;
 mod peers;
+mod sessions;
 mod shares;
 
 use std::collections::HashMap;
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use base_kit::Moment;
 use base_model::model::{Endpoint, Host, PassiveCheck, PeerCheck, Pool, Preference};
 
@@ -17,6 +19,7 @@ pub(crate) use self::levels::tier_of;
 use self::peers::{Finding, PeerWatch, Verdict};
 use crate::balancer::Member;
 use crate::endpoint::{AdminState, EndpointState, FULL, Health, Owner, TRICKLE};
+use crate::sticky::SessionTable;
 use crate::transition::{CauseKind, Transition};
 use crate::waiting::WaitingLine;
 
@@ -85,6 +88,7 @@ pub struct PoolState {
     in_panic: AtomicBool,
     waiting: Arc<WaitingLine>,
     membership: Mutex<Membership>,
+    sessions: ArcSwapOption<SessionTable>,
 }
 
 impl PoolState {
@@ -108,6 +112,7 @@ impl PoolState {
                 watch: PeerWatch::default(),
                 endpoints: Arc::from([]),
             }),
+            sessions: ArcSwapOption::empty(),
         });
         state.reconcile(pool);
         state
@@ -318,6 +323,7 @@ impl PoolState {
 
     /// Takes over a configuration of this pool; see [`crate::Registry::reconcile`].
     pub(crate) fn reconcile(&self, pool: &Pool) -> Vec<Transition> {
+        self.keep_sessions(pool.sticky.as_ref());
         let mut membership = self.lock();
         let mut changed = membership.preference != pool.preference;
         membership.preference.clone_from(&pool.preference);
@@ -401,6 +407,9 @@ impl PoolState {
 
     /// Asserts that the state is sound; for tests and simulations.
     pub fn check_invariants(&self) {
+        if let Some(sessions) = self.sessions() {
+            sessions.check_invariants();
+        }
         let membership = self.lock();
         let mut names: Vec<&str> = membership.endpoints.iter().map(|endpoint| endpoint.name()).collect();
         names.sort_unstable();

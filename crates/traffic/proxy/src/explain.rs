@@ -14,7 +14,10 @@ use traffic_http::RequestHead;
 use traffic_route::{Considered, RequestView, Verdict};
 
 use crate::failure::Failure;
-use crate::life::{Admitted, Arrival, MAX_FORWARDS, admit, balance_key, identify, send_path, spend_forward};
+use crate::life::{
+    Admitted, Arrival, MAX_FORWARDS, SessionChoice, admit, balance_key, choose_session, identify, send_path,
+    spend_forward,
+};
 use crate::plan::{ActionPlan, Plan, PlanError, RoutePlan, build_balancer};
 use crate::relay::Lookup;
 use crate::view::head_limits;
@@ -77,6 +80,8 @@ pub struct PoolChoice {
     pub is_fixed: bool,
     /// Whether the balancer wants a key that the request does not have.
     pub lacks_key: bool,
+    /// What keeps it with an endpoint, if the pool is sticky.
+    pub session: Option<SessionChoice>,
     /// Names of the endpoints in the order in which they would be tried: one of many, unless it is fixed.
     pub order: Vec<Arc<str>>,
 }
@@ -212,10 +217,13 @@ fn choice(
     if let Some(host) = host {
         sent.to_mut().set_host(host);
     }
+    let session = choose_session(pool_plan, &mut sent, client);
     let key = needs.key.as_ref().and_then(|source| balance_key(source, &sent));
     let facts = RequestFacts { client, key };
     let mut rng = SeededRng::new(0);
-    let (mut tried, mut order) = (Vec::new(), Vec::new());
+    let bound = session.as_ref().and_then(|session| session.endpoint.as_ref());
+    let mut tried: Vec<_> = bound.iter().map(|endpoint| endpoint.id()).collect();
+    let mut order: Vec<_> = bound.iter().map(|endpoint| Arc::from(endpoint.name())).collect();
     while let Some(member) =
         balancer.pick(&facts, &tried, Moment::ZERO, &mut rng).and_then(|index| members.get(index))
     {
@@ -223,5 +231,6 @@ fn choice(
         order.push(Arc::from(member.state.name()));
     }
     let lacks_key = needs.key.is_some() && key.is_none();
-    Ok(PoolChoice { pool, weight, of, is_fixed: needs.client || key.is_some(), lacks_key, order })
+    let is_fixed = needs.client || key.is_some();
+    Ok(PoolChoice { pool, weight, of, is_fixed, lacks_key, session, order })
 }

@@ -31,6 +31,7 @@ mod worker;
 pub use decisions::{After, Attempt, Candidate, Decision, DecisionQuery, Setback};
 pub use explain::{Explanation, Outcome, PoolChoice, Question, explain};
 pub use failure::Fault;
+pub use life::SessionChoice;
 pub use plan::{Plan, PlanError};
 pub use thread::{Command, ListenSocket, run};
 pub use worker::{TransitionSink, WorkerSetup};

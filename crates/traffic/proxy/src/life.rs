@@ -6,6 +6,7 @@ mod head;
 mod identity;
 mod local;
 mod record;
+mod sticky;
 
 use std::rc::Rc;
 
@@ -24,6 +25,8 @@ pub(crate) use facts::balance_key;
 pub(crate) use head::{Admitted, admit, send_path};
 pub(crate) use identity::{Arrival, identify};
 pub(crate) use local::{MAX_FORWARDS, spend_forward};
+pub use sticky::SessionChoice;
+pub(crate) use sticky::choose_session;
 
 /// A request that is being served.
 pub(crate) struct Life<'a> {

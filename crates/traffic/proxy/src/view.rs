@@ -10,7 +10,7 @@ use traffic_http::HeadLimits;
 
 use crate::decisions::Standings;
 use crate::plan::{Plan, PlanError, RoutePlan, build_balancer};
-use crate::upstream::{LocalPool, PoolMeters};
+use crate::upstream::{LocalPool, LocalSessions, PoolMeters};
 
 /// One worker's view of a plan. A request keeps the view that it began with.
 pub(crate) struct View {
@@ -58,7 +58,9 @@ impl View {
             .map(|pool| {
                 let balancer = build_balancer(&pool.settings)?;
                 let meters = PoolMeters::new(shard, &pool.settings.name);
-                Ok(LocalPool::new(Arc::clone(&pool.settings), Arc::clone(&pool.state), balancer, meters))
+                let sessions = LocalSessions::new(&pool.settings, &pool.state, shard);
+                let (settings, state) = (Arc::clone(&pool.settings), Arc::clone(&pool.state));
+                Ok(LocalPool::new(settings, state, balancer, meters, sessions))
             })
             .collect::<Result<_, PlanError>>()?;
         let standings = Standings::new(plan.pools.len());

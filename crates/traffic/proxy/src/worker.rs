@@ -185,14 +185,17 @@ impl Worker {
         self.timers.doom(|_| true);
     }
 
-    /// What is done often: ejections that are over end, endpoints are compared with their peers, and the access log gets what
-    /// there is.
+    /// What is done often: ejections and sessions that are over end, endpoints are compared with their peers, and the access log
+    /// gets what there is.
     pub(crate) fn tick(&self) {
         let now = self.now();
         for pool in &self.view().pools {
             // The control side does the same. A worker does not depend on its being alive.
             for transition in pool.state.tend(now) {
                 (self.transitions)(&transition);
+            }
+            if let Some(sessions) = pool.state.sessions() {
+                sessions.sweep(now);
             }
         }
         if let Some(access) = &mut *self.access.borrow_mut() {

@@ -188,7 +188,12 @@ impl Report<'_> {
             of => format!(", for {} of {of} requests", choice.weight),
         };
         let _ = writeln!(text, "pool      {}{share}, balanced by {}", pool.name, pool.balance.name);
+        if let Some(session) = &choice.session {
+            let _ = writeln!(text, "session   {}", session.why);
+        }
+        let is_bound = choice.session.as_ref().is_some_and(|session| session.endpoint.is_some());
         let order = match (choice.is_fixed, choice.lacks_key) {
+            _ if is_bound => "the first one, while it is up",
             (true, _) => "always in this order, while all are up",
             (_, true) => "any of these: the request lacks what the balancer's key is made from",
             _ => "any of these, as load and turns have it",
@@ -238,6 +243,10 @@ impl Report<'_> {
             "of": choice.of,
             "fixed": choice.is_fixed,
             "lacks-key": choice.lacks_key,
+            "session": choice.session.as_ref().map(|session| json!({
+                "endpoint": session.endpoint.as_ref().map(|endpoint| endpoint.name()),
+                "why": session.why,
+            })),
             "endpoints": choice.order.iter().map(|name| &**name).collect::<Vec<_>>(),
         })
     }

@@ -95,7 +95,7 @@ fn one_address(checker: &mut Checker<'_>, text: &str, place: &Place<'_>) -> Opti
 type NoSecret = (String, &'static str);
 
 /// The value of a secret. It appears in no message.
-fn secret(checker: &mut Checker<'_>, source: &SecretSource, place: &Place<'_>) -> Option<Secret> {
+pub(super) fn secret(checker: &mut Checker<'_>, source: &SecretSource, place: &Place<'_>) -> Option<Secret> {
     let found = match source {
         SecretSource::Env(name) => (checker.surroundings.environment)(name).ok_or_else(|| {
             let message = format!("the environment variable `{name}` for the secret is not set");

@@ -1,5 +1,7 @@
 //! Pools: endpoints that differ, checks that can be made.
 
+mod sticky;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +48,7 @@ fn one(
         endpoints: endpoints(checker, &pool.endpoints, &place.key("endpoints")),
         checks: checks(checker, &pool.health, &place.key("health")),
         preference: preference(checker, pool, node, place),
+        sticky: pool.sticky.as_ref().and_then(|sticky| sticky::check(checker, sticky, &place.key("sticky"))),
         ..Pool::unchecked(name, pool)
     }
 }
@@ -331,12 +334,13 @@ impl Pool {
         Self { endpoints, ..Self::unchecked(name, &document::Pool::default()) }
     }
 
-    /// What needs no look at the document's places: all but endpoints and checks.
+    /// What needs no look at the document's places: all but endpoints, stickiness and checks.
     fn unchecked(name: &str, pool: &document::Pool) -> Self {
         Self {
             name: name.into(),
             endpoints: Vec::new(),
             balance: balance(&pool.balance),
+            sticky: None,
             checks: Vec::new(),
             passive: PassiveCheck::from(&pool.ejection),
             slow_start: pool.slow_start.on().map_or(Duration::ZERO, |span| span.duration()),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::forms::{OneOrMany, OneOrSome, OrOff, one_or_many};
+use super::sticky::Sticky;
 
 const fn switched_off() -> OrOff<TimeSpan> {
     OrOff::Off
@@ -24,6 +25,10 @@ pub struct Pool {
     #[serde(default = "default_balance")]
     #[schemars(with = "BalancerSlot")]
     pub balance: Value,
+    /// Keeps a session with its endpoint, whatever the balancer would choose: `{cookie: NAME}`, `source`, `{learn: {cookie: NAME}}` or
+    /// `{learn: {header: NAME}}`. Nothing does if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<Sticky>,
     /// Active checks: `tcp`, `{http: /path}`, `agent`, or a list of checks that must all pass. None if not given.
     #[serde(default, deserialize_with = "checks")]
     #[schemars(with = "HealthForm")]
@@ -67,6 +72,7 @@ impl Default for Pool {
         Self {
             endpoints: Vec::new(),
             balance: default_balance(),
+            sticky: None,
             health: Vec::new(),
             ejection: Ejection::switched_on(),
             slow_start: OrOff::Off,

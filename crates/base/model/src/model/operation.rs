@@ -51,6 +51,11 @@ impl Secret {
         Self::new("\0")
     }
 
+    /// Whether it stands for one that was only checked for.
+    pub(crate) fn is_missing(&self) -> bool {
+        *self == Self::missing()
+    }
+
     /// The value itself; for comparing and sending, never for printing.
     pub fn expose(&self) -> &str {
         &self.0

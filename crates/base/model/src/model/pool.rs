@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Sticky;
+
 /// Endpoints that serve the same thing, and how traffic is spread over them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
@@ -14,6 +16,8 @@ pub struct Pool {
     pub endpoints: Vec<Endpoint>,
     /// Balancer kind and its settings.
     pub balance: KindSettings,
+    /// What keeps a session with its endpoint, if anything does.
+    pub sticky: Option<Sticky>,
     /// Active checks; all must pass.
     pub checks: Vec<ActiveCheck>,
     /// What is learned from traffic.

@@ -101,6 +101,13 @@ families! {
     UPSTREAM_CONNECTIONS_OPEN = Gauge "aya_upstream_connections_open" ["pool"], NAMED,
         "Connections to endpoints open, idle ones included.";
 
+    STICKY_REQUESTS = Counter "aya_sticky_requests_total" ["pool", "outcome"], NAMED,
+        "Requests answered by a sticky pool, by what became of the session (kept, new, moved to another endpoint, unknown: forged, of another key, forgotten). Those without a session are not counted.";
+    STICKY_SESSIONS = Gauge "aya_sticky_sessions" ["pool"], NAMED,
+        "Sessions in a pool's table; a pool with cookies of Aya's own has none.";
+    STICKY_EVICTIONS = Counter "aya_sticky_evictions_total" ["pool"], NAMED,
+        "Sessions in use that were forgotten because the table was full.";
+
     ENDPOINT_IN_FLIGHT = Gauge "aya_endpoint_requests_in_flight" ["pool", "endpoint"], ENDPOINTS,
         "Requests that an endpoint is working on, over all workers.";
     ENDPOINT_STATE = Gauge "aya_endpoint_state" ["pool", "endpoint", "state"], ENDPOINTS,

@@ -61,7 +61,7 @@ fn endpoint() -> EndpointView {
 }
 
 fn pool() -> PoolView {
-    PoolView { name: "api".into(), balance: "round-robin".into(), endpoints: vec![endpoint()] }
+    PoolView { name: "api".into(), balance: "round-robin".into(), sticky: None, endpoints: vec![endpoint()] }
 }
 
 fn in_pool(pool: &str) -> Result<(), NodeError> {

@@ -31,6 +31,7 @@ impl Life<'_> {
             self.exchange.request.set_host(host.as_bytes());
         }
         self.unnamed = self.exchange.request.host().is_empty();
+        self.find_session(local);
         let facts = self.facts(local);
         self.exchange.replay.start(local.settings.replay_bytes, self.method.is_idempotent());
         let mut last: Option<Failure> = None;
@@ -72,11 +73,12 @@ impl Life<'_> {
         RequestFacts { client: self.exchange.record.client, key }
     }
 
-    /// The next endpoint in the balancer's order.
+    /// The endpoint of the session, then the next one in the balancer's order.
     fn next_turn(&mut self, local: &LocalPool, facts: RequestFacts) -> Result<Turn, Reason> {
         let worker = self.worker;
         let context = PickContext {
             facts,
+            session: self.exchange.session.endpoint,
             now: self.exchange.record.started,
             rng: &mut *worker.rng.borrow_mut(),
             reach: &|endpoint| worker.reach(endpoint),
@@ -282,7 +284,7 @@ impl Life<'_> {
         };
         let persists = self.exchange.reply.head.persists() && framing != Framing::UntilClose;
         self.exchange.reply.body.reset(framing, answer::client_framing(framing, self.version));
-        self.prepare_response(persists, framing, route);
+        self.prepare_response(persists, framing, (turn, local), route);
         let head_bytes = self.exchange.reply.out.len() as u64;
         let result = {
             let mut transfer = self.transfer(&mut connection, local);
@@ -309,7 +311,13 @@ impl Life<'_> {
     }
 
     /// Makes the endpoint's head the one that the client gets.
-    fn prepare_response(&mut self, persists: bool, framing: Framing, route: &RoutePlan) {
+    fn prepare_response(
+        &mut self,
+        persists: bool,
+        framing: Framing,
+        (turn, local): (&Turn, &LocalPool),
+        route: &RoutePlan,
+    ) {
         let half_sent = !self.exchange.up.is_finished() && (self.awaits_continue || !persists);
         let until_close = answer::client_framing(framing, self.version) == Framing::UntilClose;
         self.closes |= half_sent || until_close || self.worker.is_draining();
@@ -317,6 +325,7 @@ impl Life<'_> {
         if !route.filters.is_empty() {
             self.filter_response(route);
         }
+        self.bind_session(turn, local);
         let reply = &mut *self.exchange.reply;
         if answer::client_framing(framing, self.version) == Framing::Chunked {
             reply.head.fields_mut().set("transfer-encoding", b"chunked");
@@ -345,6 +354,7 @@ impl Life<'_> {
         }
         self.identify_switch();
         self.filter_response(route);
+        self.bind_session(turn, local);
         let (reply, record) = (&mut *self.exchange.reply, &mut self.exchange.record);
         reply.head.encode(&mut reply.out);
         record.status = reply.head.status();

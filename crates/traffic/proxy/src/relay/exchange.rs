@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base_kit::Moment;
 use base_signal::Reason;
-use traffic_balance::EndpointId;
+use traffic_balance::{EndpointId, Session};
 use traffic_http::request_id::RequestId;
 use traffic_http::trace_context::TraceContext;
 use traffic_http::{Fields, Framing, KnownField, RequestHead, ResponseHead};
@@ -40,6 +40,8 @@ pub(crate) struct Exchange {
     pub(crate) replay: Replay,
     /// Endpoints tried for this request.
     pub(crate) tried: Vec<EndpointId>,
+    /// What it says of its session.
+    pub(crate) session: Session,
     pub(crate) asked: Asked,
     pub(crate) record: Record,
     /// What is remembered of it when it is over.
@@ -220,6 +222,7 @@ impl Exchange {
             to_endpoint: Vec::new(),
             replay: Replay::default(),
             tried: Vec::new(),
+            session: Session::default(),
             asked: Asked::default(),
             record: Record::default(),
             decision: Box::default(),
@@ -235,6 +238,7 @@ impl Reuse for Exchange {
         self.to_endpoint.clear();
         self.replay.start(0, false);
         self.tried.clear();
+        self.session = Session::default();
         self.asked.clear();
         self.record = Record::default();
         self.to_endpoint.capacity() + self.replay.capacity() + self.asked.bytes.capacity() <= KEPT_BYTES
