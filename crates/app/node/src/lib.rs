@@ -16,6 +16,7 @@ mod history;
 mod listening;
 mod node;
 mod reload;
+mod stats;
 mod transitions;
 mod workers;
 

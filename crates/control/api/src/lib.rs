@@ -24,7 +24,8 @@ pub use node::{ApplyError, Node, NodeError, Pending};
 pub use problem::{Code, Problem};
 pub use server::{ServeError, serve};
 pub use types::{
-    AdminState, AgentView, Applied, Change, ChangeKind, CheckReport, ConfigView, Diagnostic, EndpointChange,
-    EndpointView, Health, HistoryEntry, ListenerView, NewEndpoint, Origin, PoolView, Readiness,
-    RollbackRequest, Severity, Status,
+    AdminState, AgentView, Answers, Applied, Change, ChangeKind, CheckReport, ConfigView, Diagnostic,
+    Durations, EndpointChange, EndpointStats, EndpointView, FailureCount, Health, HistoryEntry, LastFailure,
+    ListenerView, NewEndpoint, Origin, PoolStats, PoolView, Readiness, RollbackRequest, Severity, Stats,
+    Status,
 };

@@ -2,11 +2,15 @@
 
 mod config;
 mod pool;
+mod stats;
 mod status;
 
 pub use config::{
     Applied, Change, ChangeKind, CheckReport, ConfigView, Diagnostic, HistoryEntry, Origin, RollbackRequest,
     Severity,
 };
-pub use pool::{AdminState, AgentView, EndpointChange, EndpointView, Health, NewEndpoint, PoolView};
+pub use pool::{
+    AdminState, AgentView, EndpointChange, EndpointView, Health, LastFailure, NewEndpoint, PoolView,
+};
+pub use stats::{Answers, Durations, EndpointStats, FailureCount, PoolStats, Stats};
 pub use status::{ListenerView, Readiness, Status};

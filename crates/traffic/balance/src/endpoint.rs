@@ -111,6 +111,15 @@ pub(crate) trait Owner: Send + Sync {
     fn eject(&self, endpoint: &EndpointState, until: Moment, now: Moment) -> bool;
 }
 
+/// A request that failed at an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastFailure {
+    /// How, for instance `connect-failed`.
+    pub cause: &'static str,
+    /// When.
+    pub at: Moment,
+}
+
 /// Marks a weight that the API has not changed; no weight is as large.
 const NO_OVERRIDE: u32 = u32::MAX;
 /// Marks an endpoint that is not ejected.
@@ -139,6 +148,7 @@ pub struct EndpointState {
     admin: AtomicU8,
     agent: agent::AgentCell,
     failures_in_a_row: AtomicU32,
+    last_failure: ArcSwapOption<LastFailure>,
     ejected_until_nanos: AtomicU64,
     learned: Padded<Learned>,
 }
@@ -166,6 +176,7 @@ impl EndpointState {
             admin: AtomicU8::new(AdminState::Ready as u8),
             agent: agent::AgentCell::default(),
             failures_in_a_row: AtomicU32::new(0),
+            last_failure: ArcSwapOption::empty(),
             ejected_until_nanos: AtomicU64::new(NOT_EJECTED),
             learned: Padded::default(),
         }
@@ -294,6 +305,11 @@ impl EndpointState {
         self.failures_in_a_row.load(Ordering::Relaxed)
     }
 
+    /// The last request that failed there, if any has.
+    pub fn last_failure(&self) -> Option<LastFailure> {
+        self.last_failure.load().as_deref().copied()
+    }
+
     /// Whether it may take a new request: wanted, fit, not ejected, with a weight and an address.
     pub fn is_eligible(&self, now: Moment) -> bool {
         self.is_eligible_but_for_ejection() && !self.is_ejected(now)
@@ -348,7 +364,8 @@ impl EndpointState {
     }
 
     #[cold]
-    fn record_failure(&self, cause: &str, policy: &PassiveCheck, now: Moment) -> Option<Transition> {
+    fn record_failure(&self, cause: &'static str, policy: &PassiveCheck, now: Moment) -> Option<Transition> {
+        self.last_failure.store(Some(Arc::new(LastFailure { cause, at: now })));
         // Requests that were under way when it was taken out say nothing new.
         let is_out = self.is_ejected(now) || self.health() != Health::Up;
         if policy.consecutive_failures == 0 || is_out {

@@ -186,6 +186,7 @@ impl Life<'_> {
                 let latency = now.since(sent);
                 self.exchange.record.first_byte = Some(latency);
                 local.meters.first_byte.record(latency);
+                turn.meters.first_byte.record(latency);
                 let retry_after = retry_after(&self.exchange.reply.head);
                 let event = Feedback::FirstByte { latency, others: turn.others, status, retry_after };
                 local.feedback(&turn.state, event, now);
