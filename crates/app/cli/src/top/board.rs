@@ -135,6 +135,7 @@ impl Board {
 
     fn type_key(&mut self, key: KeyEvent) {
         let filter = &mut self.choice.filter;
+        let has_modifier = key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
         match key.code {
             KeyCode::Enter => self.is_typing = false,
             KeyCode::Esc => {
@@ -143,7 +144,9 @@ impl Board {
             }
             KeyCode::Backspace => drop(filter.pop()),
             KeyCode::Char('u') if key.modifiers.contains(KeyModifiers::CONTROL) => filter.clear(),
-            KeyCode::Char(letter) if !letter.is_control() && filter.chars().count() < MAX_FILTER => {
+            KeyCode::Char(letter)
+                if !has_modifier && !letter.is_control() && filter.chars().count() < MAX_FILTER =>
+            {
                 filter.push(letter);
             }
             _ => {}

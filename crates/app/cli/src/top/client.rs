@@ -34,7 +34,9 @@ pub(super) struct NoAnswer(pub(super) String);
 
 impl From<io::Error> for NoAnswer {
     fn from(error: io::Error) -> Self {
-        Self(error.to_string())
+        let text = error.to_string();
+        // The number says nothing that the words do not.
+        Self(text.split(" (os error").next().unwrap_or_default().to_lowercase())
     }
 }
 

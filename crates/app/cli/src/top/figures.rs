@@ -322,7 +322,10 @@ fn share(part: Option<u64>, whole: Option<u64>) -> Option<f64> {
     Some(part as f64 / whole as f64)
 }
 
-/// What keeps endpoints out, and the last failure of each.
+/// States that nobody asked for.
+const TROUBLED: [&str; 3] = ["down", "ejected", "degraded"];
+
+/// What is wrong with endpoints, and the last failure of each.
 fn troubles(now: &Reading) -> Vec<Trouble> {
     let mut found = Vec::new();
     for pool in &now.pools {
@@ -333,7 +336,8 @@ fn troubles(now: &Reading) -> Vec<Trouble> {
                 endpoint: state.address.clone(),
                 what,
             };
-            if let (false, Some(at), Some(cause)) = (state.eligible, state.cause_ms, &state.cause) {
+            let is_troubled = TROUBLED.contains(&state.condition.as_str());
+            if let (true, Some(at), Some(cause)) = (is_troubled, state.cause_ms, &state.cause) {
                 found.push(trouble(at, format!("{}: {cause}", state.condition)));
             }
             if let Some(last) = &state.last_failure {

@@ -22,12 +22,16 @@ impl<'a> Row<'a> {
         self.endpoint.map_or_else(|| self.pool.endpoints.iter().map(one).sum(), one)
     }
 
+    /// The part of its weight that counts, where it is not all of it.
+    pub(super) fn share(&self) -> Option<u32> {
+        self.endpoint.and_then(|endpoint| endpoint.share_percent)
+    }
+
     /// Whether something is wrong: it gets no traffic, less than its share, or errors.
     pub(super) fn is_troubled(&self) -> bool {
         let all = if self.endpoint.is_some() { 1 } else { self.pool.endpoints.len() };
-        let lowered = |endpoint: &EndpointFigures| endpoint.share_percent.is_some_and(|share| share < 100);
         self.eligible() < all
-            || self.endpoint.is_some_and(lowered)
+            || self.share().is_some_and(|share| share < 100)
             || self.load().error_share.is_some_and(|share| share > 0.0)
     }
 }

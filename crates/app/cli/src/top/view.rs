@@ -68,25 +68,31 @@ fn failures_height(board: &Board, height: u16) -> u16 {
 
 /// Who is asked, and how it does as a whole.
 fn header(board: &Board, now: Moment, width: usize) -> Vec<Line<'static>> {
-    vec![title(board, now), summary(&board.figures, board.lost.is_some()), rule("", width)]
+    let is_old = board.lost.is_some();
+    let why = board.lost.as_ref().map(|lost| format!("old figures: {}", lost.why));
+    let separator = rule(&why.unwrap_or_default(), width);
+    let separator = if is_old { separator.not_dim().red() } else { separator };
+    vec![title(board, now), summary(&board.figures, is_old), separator]
 }
 
 fn title(board: &Board, now: Moment) -> Line<'static> {
     let figures = &board.figures;
-    let mut spans =
-        vec!["Aya ".bold(), figures.version.clone().into(), "  ".into(), board.target.clone().cyan()];
+    let mut spans = vec![
+        "Aya ".bold(),
+        figures.version.clone().into(),
+        "  ".into(),
+        board.target.clone().cyan(),
+        "  ".into(),
+    ];
     if let Some(lost) = &board.lost {
-        let text = format!(
-            "  no connection for {} s: {}; the figures are old ",
-            lost.lasts(now).as_secs(),
-            lost.why
+        let text = format!(" no answer for {} s, trying again ", lost.lasts(now).as_secs());
+        spans.push(text.white().on_red().bold());
+    } else {
+        let up = uptime(figures.uptime_seconds);
+        spans.push(
+            format!("up {up}, {} workers, configuration {}", figures.workers, figures.generation).into(),
         );
-        spans.push(text.red().bold());
-        return Line::from(spans);
     }
-    let up = uptime(figures.uptime_seconds);
-    spans
-        .push(format!("  up {up}, {} workers, configuration {}", figures.workers, figures.generation).into());
     if figures.draining {
         spans.push("  draining".yellow().bold());
     }
@@ -128,9 +134,7 @@ fn uptime(seconds: u64) -> String {
 
 /// The column titles and so many lines that the marked one is among them.
 pub(super) fn table(board: &Board, rows: &[Row<'_>], width: usize, height: usize) -> Vec<Line<'static>> {
-    let has_shares =
-        rows.iter().any(|row| row.endpoint.is_some_and(|endpoint| endpoint.share_percent.is_some()));
-    let columns = columns::fitting(width, has_shares);
+    let columns = columns::fitting(width, rows, board.choice.lines);
     let choice = &board.choice;
     let cells = |texts: Vec<(String, Style)>| {
         let mut spans = Vec::new();
@@ -212,6 +216,7 @@ fn age(milliseconds: u64) -> String {
 
 /// `── title ─────`
 fn rule(title: &str, width: usize) -> Line<'static> {
+    let title: String = title.chars().take(width.saturating_sub(6)).collect();
     let start = if title.is_empty() { String::new() } else { format!("── {title} ") };
     let rest = "─".repeat(width.saturating_sub(start.chars().count()));
     Line::from(format!("{start}{rest}")).dim()
