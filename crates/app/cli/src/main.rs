@@ -6,6 +6,9 @@ mod commands;
 mod demo;
 mod logging;
 mod output;
+mod terminal;
+mod top;
+mod wire;
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -105,6 +108,8 @@ enum Command {
         #[arg(long)]
         plain: bool,
     },
+    /// Watch a running Aya: pools and endpoints with their rates, times, states and last errors
+    Top(top::TopOptions),
     /// Print a page of the reference
     #[command(hide = true)]
     Reference {
@@ -129,6 +134,7 @@ fn main() -> ExitCode {
             let run_for = seconds.map(Duration::from_secs);
             commands::demo(demo::DemoOptions { run_for, port, admin_port, plain })
         }
+        Command::Top(options) => top::run(options),
         Command::Reference { page } => commands::reference(page),
     };
     result.unwrap_or_else(|error| {

@@ -9,8 +9,8 @@ use base_model::{Diagnostics, Loaded, diff, parse_endpoint};
 use base_signal::families;
 use control_api::{
     AdminState, AgentView, Applied, ApplyError, CheckReport, ConfigView, DecisionFilter, DecisionView,
-    EndpointChange, EndpointView, Health, HistoryEntry, ListenerView, NewEndpoint, NodeError, Origin,
-    Pending, PoolView, Readiness, Status, StickyView,
+    EndpointChange, EndpointView, Health, HistoryEntry, LastFailure, ListenerView, NewEndpoint, NodeError,
+    Origin, Pending, PoolView, Readiness, Stats, Status, StickyView,
 };
 use traffic_balance::{EndpointState, PoolChangeError, PoolState};
 
@@ -51,6 +51,10 @@ impl control_api::Node for Node {
 
     fn metrics(&self) -> String {
         self.0.metrics.render()
+    }
+
+    fn stats(&self) -> Stats {
+        self.collect_stats()
     }
 
     fn config(&self) -> ConfigView {
@@ -212,17 +216,23 @@ impl Node {
         Some(PoolView { name, balance, sticky, endpoints })
     }
 
-    fn endpoint_view(&self, endpoint: &EndpointState) -> EndpointView {
+    pub(crate) fn endpoint_view(&self, endpoint: &EndpointState) -> EndpointView {
         let now = MonotonicClock.now();
         let (pool, name) = (endpoint.pool(), endpoint.name());
         let attempts =
             |outcome| self.0.metrics.counter_total(&families::UPSTREAM_REQUESTS, &[pool, name, outcome]);
         let failures = attempts("failed");
         let answered: u64 = ["1xx", "2xx", "3xx", "4xx", "5xx"].map(attempts).iter().sum();
+        let wall = WallClock.since_epoch();
         let ejected_until_ms = endpoint
             .ejected_until()
             .filter(|until| *until > now)
-            .map(|until| millis(WallClock.since_epoch() + until.since(now)));
+            .map(|until| millis(wall + until.since(now)));
+        let last_failure = endpoint.last_failure().map(|last| LastFailure {
+            reason: last.cause.to_owned(),
+            at_ms: millis(wall.saturating_sub(now.since(last.at))),
+        });
+        let cause = self.0.causes.of(endpoint);
         EndpointView {
             address: name.to_owned(),
             resolved: endpoint.address().map(|address| address.to_string()).filter(|address| address != name),
@@ -236,12 +246,15 @@ impl Node {
             agent: endpoint
                 .agent()
                 .map(|wish| AgentView { weight_percent: wish.percent, state: shown(wish.state) }),
+            condition: condition(endpoint, now).to_owned(),
             eligible: endpoint.is_eligible(now),
-            cause: self.0.causes.of(endpoint),
+            cause_ms: cause.as_ref().map(|cause| millis(cause.at)),
+            cause: cause.map(|cause| cause.what),
             ejected_until_ms,
             in_flight: endpoint.in_flight(),
             requests: answered + failures,
             failures,
+            last_failure,
         }
     }
 
@@ -284,6 +297,19 @@ fn states(endpoint: &EndpointState, now: base_kit::Moment) -> [(&'static str, bo
         (AdminState::Drain.word(), is_set(AdminState::Drain)),
         (AdminState::Maintenance.word(), is_set(AdminState::Maintenance)),
     ]
+}
+
+/// The one word for an endpoint's state: what would still keep it out if all that stands below were well.
+fn condition(endpoint: &EndpointState, now: base_kit::Moment) -> &'static str {
+    use traffic_balance::{AdminState, AgentWish, Health};
+    let agent = endpoint.agent().map_or(AdminState::Ready, AgentWish::effective_state);
+    match (endpoint.admin_state(), endpoint.health(), agent) {
+        (AdminState::Ready, Health::Up, AdminState::Ready) if endpoint.is_ejected(now) => "ejected",
+        (AdminState::Ready, Health::Up, AdminState::Ready) => Health::Up.word(),
+        (AdminState::Ready, Health::Up, agent) => agent.word(),
+        (AdminState::Ready, health, _) => health.word(),
+        (operator, ..) => operator.word(),
+    }
 }
 
 const fn shown(state: traffic_balance::AdminState) -> AdminState {
@@ -361,6 +387,48 @@ fn change_view(change: &base_model::Change) -> control_api::Change {
     }
 }
 
-fn millis(time: std::time::Duration) -> u64 {
+pub(crate) fn millis(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use base_kit::Moment;
+    use base_model::model::PassiveCheck;
+    use traffic_balance::{AdminState, AgentWish, CauseKind, Health, Outcome};
+
+    use super::*;
+
+    #[test]
+    fn the_word_for_an_endpoint_is_that_of_what_keeps_it_out() {
+        let source = "listeners: {web: {bind: 127.0.0.1:0}}\nroutes: [{pool: p}]\n\
+                      pools: {p: {endpoints: ['127.0.0.1:1', '127.0.0.1:2'], health: tcp}}\n";
+        let loaded = base_model::load(source, "test.yaml", &|_| None, &crate::catalog());
+        let model = loaded.unwrap_or_else(|found| panic!("{found}")).model;
+        let registry = traffic_balance::Registry::new();
+        registry.reconcile(&model.pools);
+        let pool = registry.pool("p").unwrap();
+        let endpoint = Arc::clone(&pool.endpoints()[0]);
+        let is = |word| assert_eq!(condition(&endpoint, Moment::from_nanos(1)), word);
+
+        is("unchecked");
+        for endpoint in pool.endpoints().iter() {
+            endpoint.set_health(Health::Up, CauseKind::TcpCheck, "");
+        }
+        is("up");
+        let policy = PassiveCheck {
+            consecutive_failures: 1,
+            eject_for: std::time::Duration::from_secs(1),
+            ..PassiveCheck::default()
+        };
+        endpoint.record(Outcome::Failure("connect-failed"), &policy, Moment::ZERO);
+        is("ejected");
+        let drained = AgentWish { percent: 100, state: AdminState::Drain };
+        endpoint.set_agent(Some(drained), CauseKind::AgentCheck, "");
+        is("drain");
+        endpoint.set_health(Health::Down, CauseKind::TcpCheck, "");
+        is("down");
+        endpoint.set_admin_state(AdminState::Maintenance, "");
+        is("maintenance");
+    }
 }

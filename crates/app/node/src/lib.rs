@@ -18,6 +18,7 @@ mod history;
 mod listening;
 mod node;
 mod reload;
+mod stats;
 mod transitions;
 mod workers;
 

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use base_kit::WallClock;
 use base_signal::{Registry, families};
 use traffic_balance::{EndpointState, Transition};
 use traffic_health::{CheckResult, CheckSink};
@@ -12,14 +14,23 @@ use crate::control::lock;
 
 /// Why each endpoint is in the state it is in.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Causes(Arc<Mutex<HashMap<Named, String>>>);
+pub(crate) struct Causes(Arc<Mutex<HashMap<Named, Cause>>>);
 
 /// Pool and endpoint.
 type Named = (Arc<str>, Arc<str>);
 
+/// Why an endpoint is in its state.
+#[derive(Clone, Debug)]
+pub(crate) struct Cause {
+    /// In words for people.
+    pub(crate) what: String,
+    /// When it was found, since 1970-01-01 UTC.
+    pub(crate) at: Duration,
+}
+
 impl Causes {
     /// Why an endpoint last changed its state; `None` if it never did.
-    pub(crate) fn of(&self, endpoint: &EndpointState) -> Option<String> {
+    pub(crate) fn of(&self, endpoint: &EndpointState) -> Option<Cause> {
         lock(&self.0).get(&(endpoint.pool().into(), endpoint.name().into())).cloned()
     }
 
@@ -38,7 +49,8 @@ pub(crate) fn counting(metrics: &Registry, causes: &Causes) -> TransitionSink {
         if from != to {
             shard.counter(&families::ENDPOINT_TRANSITIONS, &[pool, to, kind.word()]).increment();
         }
-        lock(&causes.0).insert((Arc::clone(pool), Arc::clone(endpoint)), cause.clone());
+        let cause = Cause { what: cause.clone(), at: WallClock.since_epoch() };
+        lock(&causes.0).insert((Arc::clone(pool), Arc::clone(endpoint)), cause);
     })
 }
 

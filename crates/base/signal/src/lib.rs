@@ -17,6 +17,7 @@ pub use access::{
     AccessTarget, AccessWriter,
 };
 pub use metrics::{
-    Counter, Family, FamilyKind, Gauge, Histogram, Registry, Samples, Shard, families, status_class,
+    Counter, DURATION_BOUNDS_NANOS, Distribution, Family, FamilyKind, Gauge, Histogram, Labels, Registry,
+    Samples, Shard, families, status_class,
 };
 pub use reason::{Blame, Reason};

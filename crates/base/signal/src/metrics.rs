@@ -13,7 +13,8 @@ mod registry;
 mod render;
 mod samples;
 
+pub use buckets::BOUNDS as DURATION_BOUNDS_NANOS;
 pub use families::{Family, FamilyKind, status_class};
 pub use instrument::{Counter, Gauge, Histogram};
 pub use registry::{Registry, Shard};
-pub use samples::Samples;
+pub use samples::{Distribution, Labels, Samples};

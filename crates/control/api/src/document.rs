@@ -17,7 +17,7 @@ use crate::types::CheckReport;
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     paths(
-        routes::index, routes::healthz, routes::readyz, routes::metrics, routes::openapi, routes::status,
+        routes::index, routes::healthz, routes::readyz, routes::metrics, routes::openapi, routes::status, routes::stats,
         routes::show_config, routes::apply, routes::history, routes::rollback,
         routes::list_decisions,
         routes::list, routes::show_pool, routes::add, routes::change, routes::remove,

@@ -24,7 +24,8 @@ pub use node::{ApplyError, Node, NodeError, Pending};
 pub use problem::{Code, Problem};
 pub use server::{ServeError, serve};
 pub use types::{
-    AdminState, AgentView, Applied, AttemptView, CandidateView, Change, ChangeKind, CheckReport, ConfigView,
-    DecisionFilter, DecisionView, Diagnostic, EndpointChange, EndpointView, Health, HistoryEntry,
-    ListenerView, NewEndpoint, Origin, PoolView, Readiness, RollbackRequest, Severity, Status, StickyView,
+    AdminState, AgentView, Answers, Applied, AttemptView, CandidateView, Change, ChangeKind, CheckReport,
+    ConfigView, DecisionFilter, DecisionView, Diagnostic, Durations, EndpointChange, EndpointStats,
+    EndpointView, FailureCount, Health, HistoryEntry, LastFailure, ListenerView, NewEndpoint, Origin,
+    PoolStats, PoolView, Readiness, RollbackRequest, Severity, Stats, Status, StickyView,
 };

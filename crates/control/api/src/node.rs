@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::types::{
     Applied, CheckReport, ConfigView, DecisionFilter, DecisionView, EndpointChange, EndpointView,
-    HistoryEntry, NewEndpoint, PoolView, Readiness, Status,
+    HistoryEntry, NewEndpoint, PoolView, Readiness, Stats, Status,
 };
 
 /// A result that takes a while.
@@ -23,6 +23,9 @@ pub trait Node: Send + Sync + 'static {
 
     /// All metrics, as Prometheus text.
     fn metrics(&self) -> String;
+
+    /// Everything that was counted, and every endpoint as it is now.
+    fn stats(&self) -> Stats;
 
     /// The configuration in use.
     fn config(&self) -> ConfigView;

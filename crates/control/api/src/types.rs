@@ -3,6 +3,7 @@
 mod config;
 mod decision;
 mod pool;
+mod stats;
 mod status;
 
 pub use config::{
@@ -11,6 +12,8 @@ pub use config::{
 };
 pub use decision::{AttemptView, CandidateView, DecisionFilter, DecisionView};
 pub use pool::{
-    AdminState, AgentView, EndpointChange, EndpointView, Health, NewEndpoint, PoolView, StickyView,
+    AdminState, AgentView, EndpointChange, EndpointView, Health, LastFailure, NewEndpoint, PoolView,
+    StickyView,
 };
+pub use stats::{Answers, Durations, EndpointStats, FailureCount, PoolStats, Stats};
 pub use status::{ListenerView, Readiness, Status};

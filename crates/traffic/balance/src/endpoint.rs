@@ -122,6 +122,15 @@ pub(crate) trait Owner: Send + Sync {
     fn eject(&self, endpoint: &EndpointState, policy: &PassiveCheck, now: Moment) -> Option<Duration>;
 }
 
+/// A request that failed at an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastFailure {
+    /// How, for instance `connect-failed`.
+    pub cause: &'static str,
+    /// When.
+    pub at: Moment,
+}
+
 /// Marks a weight that the API has not changed; no weight is as large.
 const NO_OVERRIDE: u32 = u32::MAX;
 /// Marks an endpoint that is not ejected.
@@ -132,6 +141,11 @@ const EJECTED: &str = "ejected";
 const DEGRADED: &str = "degraded";
 /// An ejection is at most so many times doubled; whoever wants more than 100,000 times the first span says so at once.
 const MAX_DOUBLINGS: u32 = 17;
+
+/// The tier of a level. Each tier has two levels: what is near, and what is not.
+pub(crate) const fn tier_of(level: u8) -> u8 {
+    level / 2
+}
 
 /// What is known about one server of one pool.
 ///
@@ -159,6 +173,7 @@ pub struct EndpointState {
     admin: AtomicU8,
     agent: agent::AgentCell,
     failures_in_a_row: AtomicU32,
+    last_failure: ArcSwapOption<LastFailure>,
     ejected_until_nanos: AtomicU64,
     /// How often it was ejected, each time soon after the last.
     ejections_in_a_row: AtomicU32,
@@ -194,6 +209,7 @@ impl EndpointState {
             admin: AtomicU8::new(AdminState::Ready as u8),
             agent: agent::AgentCell::default(),
             failures_in_a_row: AtomicU32::new(0),
+            last_failure: ArcSwapOption::empty(),
             ejected_until_nanos: AtomicU64::new(NOT_EJECTED),
             ejections_in_a_row: AtomicU32::new(0),
             last_ejection_end: AtomicU64::new(0),
@@ -345,6 +361,11 @@ impl EndpointState {
         self.failures_in_a_row.load(Ordering::Relaxed)
     }
 
+    /// The last request that failed there, if any has.
+    pub fn last_failure(&self) -> Option<LastFailure> {
+        self.last_failure.load().as_deref().copied()
+    }
+
     /// Whether it may take a new request: wanted, fit, not ejected, with a weight and an address.
     pub fn is_eligible(&self, now: Moment) -> bool {
         self.is_eligible_but_for_ejection() && !self.is_ejected(now)
@@ -408,7 +429,7 @@ impl EndpointState {
 
     /// 0 takes traffic first; the next ones are its backup.
     pub fn tier(&self) -> u8 {
-        crate::pool::tier_of(self.level())
+        tier_of(self.level())
     }
 
     /// Where it is, as configured.
@@ -417,8 +438,8 @@ impl EndpointState {
     }
 
     /// Sets where it belongs. The caller bumps the epoch.
-    pub(crate) fn set_place(&self, level: u8, zone: Option<Arc<str>>) {
-        self.level.store(level, Ordering::Relaxed);
+    pub(crate) fn set_place(&self, tier: u8, is_near: bool, zone: Option<Arc<str>>) {
+        self.level.store(tier * 2 + u8::from(!is_near), Ordering::Relaxed);
         self.zone.store(zone.map(Arc::new));
     }
 
@@ -479,7 +500,8 @@ impl EndpointState {
     }
 
     #[cold]
-    fn record_failure(&self, cause: &str, policy: &PassiveCheck, now: Moment) -> Option<Transition> {
+    fn record_failure(&self, cause: &'static str, policy: &PassiveCheck, now: Moment) -> Option<Transition> {
+        self.last_failure.store(Some(Arc::new(LastFailure { cause, at: now })));
         // Requests that were under way when it was taken out say nothing new.
         let is_out = self.is_ejected(now) || self.health() != Health::Up;
         if policy.consecutive_failures == 0 || is_out {

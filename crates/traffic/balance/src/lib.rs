@@ -35,8 +35,8 @@ pub use balancer::{
     SettingsError, read_settings, read_sound_settings,
 };
 pub use endpoint::{
-    AdminState, AgentWish, Average, ByLoad, EndpointId, EndpointState, Health, InFlight, Learned,
-    MAX_AGENT_PERCENT, Penalty,
+    AdminState, AgentWish, Average, ByLoad, EndpointId, EndpointState, Health, InFlight, LastFailure,
+    Learned, MAX_AGENT_PERCENT, Penalty,
 };
 pub use methods::hash::hash_key;
 pub use pool::{Level, MAX_ENDPOINTS_PER_POOL, MAX_WEIGHT, PoolChangeError, PoolState};

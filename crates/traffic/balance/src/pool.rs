@@ -15,7 +15,6 @@ use base_kit::Moment;
 use base_model::model::{Endpoint, Host, PassiveCheck, PeerCheck, Pool, Preference};
 
 pub use self::levels::Level;
-pub(crate) use self::levels::tier_of;
 use self::peers::{Finding, PeerWatch, Verdict};
 use crate::balancer::Member;
 use crate::endpoint::{AdminState, EndpointState, FULL, Health, Owner, TRICKLE};
@@ -447,7 +446,7 @@ fn others_can_serve(membership: &Membership, endpoint: &EndpointState, now: Mome
 
 fn put_in_place(state: &EndpointState, tier: u8, zone: Option<Arc<str>>, preference: &Preference) {
     let is_near = preference.zone.is_none() || preference.zone == zone;
-    state.set_place(levels::number(tier, is_near), zone);
+    state.set_place(tier, is_near, zone);
 }
 
 /// The share of the weight that is fit, of the endpoints that nobody took out on purpose; 1 if there are none.

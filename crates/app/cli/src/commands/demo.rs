@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use app_node::{AdminState, Health, Node, Overrides, catalog};
+use app_node::{Node, Overrides, catalog};
 use base_model::model::LogLevel;
 
 use crate::demo::{self, DemoNode, DemoOptions, EndpointView};
@@ -51,18 +51,9 @@ impl DemoNode for Shown {
 }
 
 fn view(endpoint: app_node::EndpointView) -> EndpointView {
-    // Checks outweigh an ejection: whatever becomes of it, an endpoint that is down stays out.
-    let state = match (endpoint.state, endpoint.health, endpoint.ejected_until_ms) {
-        (AdminState::Drain, ..) => "drain",
-        (AdminState::Maintenance, ..) => "maintenance",
-        (AdminState::Ready, Health::Down, _) => "down",
-        (AdminState::Ready, Health::Unchecked, _) => "unchecked",
-        (AdminState::Ready, Health::Up, Some(_)) => "ejected",
-        (AdminState::Ready, Health::Up, None) => "up",
-    };
     EndpointView {
         name: endpoint.address,
-        state: state.to_owned(),
+        state: endpoint.condition,
         takes_traffic: endpoint.eligible,
         cause: endpoint.cause.unwrap_or_default(),
         in_flight: endpoint.in_flight,

@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::message::{Head, Wire};
+use crate::wire::{Head, Wire};
 
 /// The field in which a backend says who answered.
 pub(super) const NAME_FIELD: &str = "x-backend";

@@ -6,7 +6,6 @@
 mod backends;
 mod board;
 mod event;
-mod message;
 mod plain;
 mod summary;
 mod traffic;
@@ -19,7 +18,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use base_kit::{Clock as _, Moment, MonotonicClock};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use self::backends::Backends;
@@ -27,6 +25,7 @@ use self::board::Board;
 use self::plain::Plain;
 use self::traffic::Traffic;
 use self::view::View;
+use crate::terminal::{Interrupts, Wish};
 
 /// How often the view is brought up to date: often enough to look live.
 const TICK: Duration = Duration::from_millis(100);
@@ -162,13 +161,6 @@ admin: {{bind: 127.0.0.1:{admin_port}}}
     )
 }
 
-/// What the user wants after having looked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
-    GoOn,
-    End,
-}
-
 /// Where the board is shown.
 enum Screen {
     Live(Box<View>),
@@ -187,26 +179,6 @@ impl Screen {
         match self {
             Self::Live(view) => view.show(board),
             Self::Lines(plain) => plain.show(board, &mut io::stdout().lock()),
-        }
-    }
-}
-
-/// The signals that end the demo in an orderly way.
-struct Interrupts {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Interrupts {
-    fn new() -> Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    async fn come(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::Wish;
 use super::board::{Board, Row};
+use crate::terminal::Wish;
 
 /// Writes a line each second, and one for each event at once.
 #[derive(Default)]

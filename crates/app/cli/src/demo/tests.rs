@@ -8,7 +8,8 @@ use ratatui::backend::TestBackend;
 use super::board::Board;
 use super::plain::Plain;
 use super::traffic::{Answers, Ledger};
-use super::{EndpointView, Wish, summary, view};
+use super::{EndpointView, summary, view};
+use crate::terminal::Wish;
 
 const ADDRESSES: [&str; 2] = ["127.0.0.1:1001", "127.0.0.1:1002"];
 

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::backends::{NAME_FIELD, place_of};
-use super::message::Wire;
+use crate::wire::Wire;
 
 /// Clients at once: enough to keep all backends busy, few enough to leave the machine alone.
 const CLIENTS: usize = 20;

@@ -3,16 +3,15 @@
 use std::io;
 use std::time::Duration;
 
-use ratatui::DefaultTerminal;
 use ratatui::Frame;
-use ratatui::crossterm::event::{self, Event as Input, KeyCode, KeyModifiers};
+use ratatui::crossterm::event::KeyCode;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize as _};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row as TableRow, Table};
 
-use super::Wish;
 use super::board::{Board, Row};
+use crate::terminal::{self, Input, Screen, Wish};
 
 /// Columns of the table: name, state, rate, share, in flight, latencies, failures. With gaps they fit into 80.
 const WIDTHS: [Constraint; 8] = [
@@ -30,39 +29,26 @@ const BAR_CELLS: f64 = 10.0;
 /// Parts of a cell, from an eighth to the whole.
 const BAR_PARTS: [&str; 8] = ["▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"];
 
-/// The terminal, in a state of its own until this is dropped. A panic restores it too: ratatui sees to that.
-pub(super) struct View {
-    terminal: DefaultTerminal,
-}
+/// The demo's screen.
+pub(super) struct View(Screen);
 
 impl View {
     pub(super) fn open() -> io::Result<Self> {
-        Ok(Self { terminal: ratatui::try_init()? })
+        Ok(Self(Screen::open()?))
     }
 
     /// Draws the board and looks at the keyboard; never waits.
     pub(super) fn show(&mut self, board: &Board) -> io::Result<Wish> {
-        self.terminal.draw(|frame| draw(frame, board))?;
-        while event::poll(Duration::ZERO)? {
-            if wants_to_end(&event::read()?) {
-                return Ok(Wish::End);
-            }
-        }
-        Ok(Wish::GoOn)
+        self.0.draw(|frame| draw(frame, board))?;
+        let ends = self.0.input()?.into_iter().any(wants_to_end);
+        Ok(if ends { Wish::End } else { Wish::GoOn })
     }
 }
 
-impl Drop for View {
-    fn drop(&mut self) {
-        ratatui::restore();
-    }
-}
-
-/// `q`, Escape, or Ctrl-C, which is a key like others while the terminal is raw.
-fn wants_to_end(input: &Input) -> bool {
+/// `q`, Escape or Ctrl-C.
+fn wants_to_end(input: Input) -> bool {
     let Input::Key(key) = input else { return false };
-    let control = key.modifiers.contains(KeyModifiers::CONTROL);
-    matches!(key.code, KeyCode::Char('q') | KeyCode::Esc) || control && key.code == KeyCode::Char('c')
+    matches!(key.code, KeyCode::Char('q') | KeyCode::Esc) || terminal::is_interrupt(key)
 }
 
 /// Draws everything there is to see.

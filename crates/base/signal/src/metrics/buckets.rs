@@ -5,7 +5,7 @@ const MILLISECOND: u64 = 1_000_000;
 
 /// Upper bounds in nanoseconds, each included in its bucket: about four a decade, 0.1 ms to 60 s. One bucket more takes what
 /// is longer. The steps are 1, 2, 3, 5 because people read them without a calculator.
-pub(crate) const BOUNDS: [u64; 24] = [
+pub const BOUNDS: [u64; 24] = [
     MILLISECOND / 10,
     MILLISECOND / 5,
     MILLISECOND * 3 / 10,

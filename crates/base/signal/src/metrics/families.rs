@@ -151,6 +151,19 @@ families! {
         "File descriptors that may be open.";
 }
 
+/// Time from the request sent to the first byte of the answer, by endpoint. Not in the output of a scrape, where 27 lines for
+/// each endpoint would be most of it: the admin API tells it, and `aya top` shows its quantiles.
+pub static ENDPOINT_FIRST_BYTE: Family = family(
+    FamilyKind::Histogram,
+    "aya_endpoint_first_byte_seconds",
+    &["pool", "endpoint"],
+    ENDPOINTS,
+    "Time from the request sent to the first byte of the endpoint's answer.",
+);
+
+/// Families that are kept like all others and left out of a scrape.
+pub static UNSCRAPED: &[&Family] = &[&ENDPOINT_FIRST_BYTE];
+
 /// The class of a status as label value: `2xx` … `5xx`, and `none` for what is no status.
 pub const fn status_class(status: u16) -> &'static str {
     match status / 100 {

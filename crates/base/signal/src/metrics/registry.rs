@@ -44,9 +44,10 @@ enum Cell {
 }
 
 impl Registry {
-    /// A registry with the families of [`families::ALL`], all without series. It reports the build and the process by itself.
+    /// A registry with the families of [`families::ALL`] and [`families::UNSCRAPED`], all without series. It reports the build
+    /// and the process by itself.
     pub fn new() -> Self {
-        Self::with_families(families::ALL)
+        Self::with_families(&[families::ALL, families::UNSCRAPED].concat())
     }
 
     pub(super) fn with_families(families: &[&'static Family]) -> Self {
@@ -98,7 +99,25 @@ impl Registry {
         lock(table).series.get(&owned(labels)).map_or(0, Series::number)
     }
 
-    /// Everything, as Prometheus text (format 0.0.4).
+    /// The labels of each series of a counter or gauge with what it adds up to over all shards; what others report at a scrape
+    /// is not in it.
+    pub fn numbers(&self, family: &'static Family) -> Vec<(Labels, i64)> {
+        debug_assert_ne!(family.kind, FamilyKind::Histogram, "{}", family.name);
+        self.series(family, |series| series.number().cast_signed())
+    }
+
+    /// The labels of each series of a histogram with its durations over all shards.
+    pub fn distributions(&self, family: &'static Family) -> Vec<(Labels, Distribution)> {
+        debug_assert_eq!(family.kind, FamilyKind::Histogram, "{}", family.name);
+        self.series(family, Series::distribution)
+    }
+
+    fn series<T>(&self, family: &'static Family, sum: impl Fn(&Series) -> T) -> Vec<(Labels, T)> {
+        let Some(table) = self.0.families.get(family.name) else { return Vec::new() };
+        lock(table).series.iter().map(|(labels, series)| (labels.clone(), sum(series))).collect()
+    }
+
+    /// Everything but what [`families::UNSCRAPED`] names, as Prometheus text (format 0.0.4).
     pub fn render(&self) -> String {
         let mut samples = Samples::default();
         process::collect(&mut samples);
@@ -111,6 +130,7 @@ impl Registry {
                 samples.count(&families::METRICS_OVERFLOW, &[family.name], *overflowed);
             }
         }
+        tables.retain(|(family, _, _)| !families::UNSCRAPED.contains(family));
         tables.sort_unstable_by_key(|(family, _, _)| family.name);
         let mut text = String::new();
         for (family, mut values, _) in tables {

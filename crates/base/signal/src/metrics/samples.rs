@@ -10,7 +10,7 @@ use super::families::Family;
 const OTHER: &str = "other";
 
 /// Label values, in the order of the family's label names.
-pub(super) type Labels = Arc<[Box<str>]>;
+pub type Labels = Arc<[Box<str>]>;
 
 /// What a series adds up to.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,11 +21,24 @@ pub(super) enum Value {
     Histogram(Box<Distribution>),
 }
 
-/// A histogram summed over shards; buckets are not cumulative.
+/// Durations summed over shards.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Distribution {
-    pub(super) buckets: [u64; buckets::COUNT],
-    pub(super) sum_nanos: u64,
+pub struct Distribution {
+    /// Durations by the bound of [`DURATION_BOUNDS_NANOS`](super::DURATION_BOUNDS_NANOS) that they do not exceed; the last takes
+    /// what is longer. Not cumulative.
+    pub buckets: [u64; buckets::COUNT],
+    /// The sum of all in nanoseconds.
+    pub sum_nanos: u64,
+}
+
+impl Distribution {
+    /// Adds another one to it.
+    pub fn add(&mut self, other: &Self) {
+        for (total, more) in self.buckets.iter_mut().zip(other.buckets) {
+            *total += more;
+        }
+        self.sum_nanos = self.sum_nanos.wrapping_add(other.sum_nanos);
+    }
 }
 
 /// A family's values at one scrape.

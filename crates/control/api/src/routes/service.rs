@@ -9,7 +9,7 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::NodeRef;
 use super::body::Json;
-use crate::types::{Readiness, Status};
+use crate::types::{Readiness, Stats, Status};
 
 /// What the API says about itself.
 #[derive(Debug)]
@@ -66,4 +66,11 @@ pub(super) async fn openapi(Extension(pages): Extension<Arc<Pages>>) -> Response
     responses((status = 200, description = "As it is now.", body = Status)))]
 pub(super) async fn status(State(node): State<NodeRef>) -> Json<Status> {
     Json(node.status())
+}
+
+/// Counts of everything, and every endpoint as it is now: what `aya top` shows.
+#[utoipa::path(get, path = "/api/v1/stats", tag = "service", operation_id = "stats",
+    responses((status = 200, description = "As it is now.", body = Stats)))]
+pub(super) async fn stats(State(node): State<NodeRef>) -> Json<Stats> {
+    Json(node.stats())
 }

@@ -4,9 +4,9 @@ use std::sync::Mutex;
 
 use crate::node::{ApplyError, Node, NodeError, Pending};
 use crate::types::{
-    AdminState, Applied, AttemptView, CandidateView, Change, ChangeKind, CheckReport, ConfigView,
-    DecisionFilter, DecisionView, Diagnostic, EndpointChange, EndpointView, Health, HistoryEntry,
-    ListenerView, NewEndpoint, Origin, PoolView, Readiness, Severity, Status,
+    AdminState, Answers, Applied, AttemptView, CandidateView, Change, ChangeKind, CheckReport, ConfigView,
+    DecisionFilter, DecisionView, Diagnostic, Durations, EndpointChange, EndpointStats, EndpointView, Health,
+    HistoryEntry, ListenerView, NewEndpoint, Origin, PoolStats, PoolView, Readiness, Severity, Stats, Status,
 };
 
 /// The generation in use.
@@ -51,12 +51,15 @@ fn endpoint() -> EndpointView {
         health: Health::Up,
         state: AdminState::Ready,
         agent: None,
+        condition: "up".into(),
         eligible: true,
         cause: None,
+        cause_ms: None,
         ejected_until_ms: None,
         in_flight: 3,
         requests: 10,
         failures: 1,
+        last_failure: None,
     }
 }
 
@@ -95,6 +98,28 @@ impl Node for Fake {
 
     fn metrics(&self) -> String {
         self.metrics.clone()
+    }
+
+    fn stats(&self) -> Stats {
+        let of_pool = PoolStats {
+            name: "api".into(),
+            balance: "round-robin".into(),
+            retries: 2,
+            connections: 4,
+            first_byte: Durations { buckets: vec![9, 0], sum_us: 900 },
+            endpoints: vec![EndpointStats {
+                endpoint: endpoint(),
+                answers: Answers { successful: 9, ..Answers::default() },
+                first_byte: Durations { buckets: vec![9, 0], sum_us: 900 },
+            }],
+        };
+        Stats {
+            version: "1.2.3".into(),
+            generation: GENERATION,
+            bounds_us: vec![100],
+            pools: vec![of_pool],
+            ..Stats::default()
+        }
     }
 
     fn config(&self) -> ConfigView {

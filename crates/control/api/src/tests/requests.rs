@@ -33,6 +33,20 @@ async fn a_node_that_is_not_ready_says_why() {
 }
 
 #[tokio::test]
+async fn counts_come_with_each_endpoint_as_it_is() {
+    let stats = Server::start().get("/api/v1/stats").await.json();
+    assert_eq!(stats["bounds_us"], json!([100]));
+    let pool = &stats["pools"][0];
+    assert_eq!(pool["first_byte"], json!({"buckets": [9, 0], "sum_us": 900}));
+    let endpoint = &pool["endpoints"][0];
+    assert_eq!((&endpoint["answers"]["2xx"], &endpoint["answers"]["5xx"]), (&json!(9), &json!(0)));
+    assert_eq!(
+        (&endpoint["endpoint"]["condition"], &endpoint["endpoint"]["in_flight"]),
+        (&json!("up"), &json!(3))
+    );
+}
+
+#[tokio::test]
 async fn the_first_page_lists_everything() {
     let server = Server::start();
     let page = server.get("/").await;

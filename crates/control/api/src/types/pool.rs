@@ -50,11 +50,17 @@ pub struct EndpointView {
     /// What an agent beside it asks for; absent if none has spoken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentView>,
+    /// All that in one word: `up`, `down`, `unchecked`, `ejected`, `drain` or `maintenance`. More may come.
+    #[schema(example = "up")]
+    pub condition: String,
     /// Whether it gets new traffic now, all in all.
     pub eligible: bool,
     /// Why it is in this state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// When that was found, in milliseconds since 1970-01-01 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause_ms: Option<u64>,
     /// Until when it is ejected, in milliseconds since 1970-01-01 UTC; absent if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ejected_until_ms: Option<u64>,
@@ -64,6 +70,19 @@ pub struct EndpointView {
     pub requests: u64,
     /// Those of them that failed.
     pub failures: u64,
+    /// The last one that failed; absent if none has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<LastFailure>,
+}
+
+/// A request that failed at an endpoint.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq, ToSchema)]
+pub struct LastFailure {
+    /// How, in the words of `x-aya-reason`.
+    #[schema(example = "connect-failed")]
+    pub reason: String,
+    /// When, in milliseconds since 1970-01-01 UTC.
+    pub at_ms: u64,
 }
 
 /// What an agent beside an endpoint asks for.

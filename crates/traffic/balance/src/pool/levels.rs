@@ -7,7 +7,7 @@ use base_model::model::{Preference, Subset};
 
 use super::shares;
 use crate::balancer::Member;
-use crate::endpoint::EndpointState;
+use crate::endpoint::{EndpointState, tier_of};
 use crate::methods::hash::{hash_key, mix};
 
 /// Endpoints that are equally preferred.
@@ -19,15 +19,6 @@ pub struct Level {
     pub share: f64,
     /// Those that may take traffic, at least one; with the weights that agents want.
     pub members: Vec<Member>,
-}
-
-/// The number of the level of a tier that is in this node's zone, or not.
-pub(super) const fn number(tier: u8, is_near: bool) -> u8 {
-    tier * 2 + !is_near as u8
-}
-
-pub(crate) const fn tier_of(level: u8) -> u8 {
-    level / 2
 }
 
 /// All endpoints of a tier, fit or not.

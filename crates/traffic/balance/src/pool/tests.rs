@@ -73,6 +73,19 @@ fn a_success_ends_the_row_of_failures() {
 }
 
 #[test]
+fn the_last_failure_is_kept_whatever_became_of_it() {
+    let pool = pool_of(2);
+    let endpoint = &pool.endpoints()[0];
+    assert_eq!(endpoint.last_failure(), None);
+    let off = PassiveCheck { consecutive_failures: 0, ..POLICY };
+    endpoint.record(Outcome::Failure("bad-response"), &off, at(1));
+    endpoint.record(BROKEN, &off, at(2));
+    endpoint.record(Outcome::Success, &off, at(3));
+    let last = endpoint.last_failure().unwrap();
+    assert_eq!((last.cause, last.at), ("connect-failed", at(2)));
+}
+
+#[test]
 fn zero_failures_switch_ejection_off() {
     let pool = pool_of(2);
     let off = PassiveCheck { consecutive_failures: 0, ..POLICY };

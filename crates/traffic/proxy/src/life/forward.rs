@@ -223,6 +223,7 @@ impl Life<'_> {
                 let sent = sent - self.exchange.record.started;
                 self.exchange.decision.answered(sent, latency, status);
                 local.meters.first_byte.record(latency);
+                turn.meters.first_byte.record(latency);
                 let retry_after = retry_after(&self.exchange.reply.head);
                 let event = Feedback::FirstByte { latency, others: turn.others, status, retry_after };
                 local.feedback(&turn.state, event, now);

@@ -54,12 +54,17 @@ impl StickyMeters {
 pub(crate) struct EndpointMeters {
     answered: [Counter; 5],
     failed: Counter,
+    pub(crate) first_byte: Histogram,
 }
 
 impl EndpointMeters {
     pub(crate) fn new(shard: &Shard, pool: &str, endpoint: &str) -> Self {
         let attempts = |outcome| shard.counter(&families::UPSTREAM_REQUESTS, &[pool, endpoint, outcome]);
-        Self { answered: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(attempts), failed: attempts("failed") }
+        Self {
+            answered: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(attempts),
+            failed: attempts("failed"),
+            first_byte: shard.histogram(&families::ENDPOINT_FIRST_BYTE, &[pool, endpoint]),
+        }
     }
 
     /// Counts an attempt that was answered with this status.

@@ -55,6 +55,35 @@ fn a_shared_shard_loses_nothing() {
     assert_eq!(hits.value(), 40_000);
 }
 
+#[test]
+fn all_series_of_a_family_can_be_read_at_once() {
+    let registry = registry();
+    for _ in 0..2 {
+        let shard = registry.shard();
+        shard.counter(&HITS, &["a", "2xx"]).add(5);
+        shard.counter(&HITS, &["b", "5xx"]).add(1);
+        shard.histogram(&SPAN, &[]).record(Duration::from_millis(3));
+    }
+    let numbers = registry.numbers(&HITS);
+    let seen: Vec<_> = numbers.iter().map(|(labels, value)| (&*labels[0], &*labels[1], *value)).collect();
+    assert_eq!(seen, [("a", "2xx", 10), ("b", "5xx", 2)]);
+    let mut sum = registry.distributions(&SPAN).remove(0).1;
+    assert_eq!((sum.buckets.iter().sum::<u64>(), sum.sum_nanos), (2, 6_000_000));
+    sum.add(&sum.clone());
+    assert_eq!((sum.buckets.iter().sum::<u64>(), sum.sum_nanos), (4, 12_000_000));
+}
+
+#[test]
+fn what_is_not_scraped_can_be_read_all_the_same() {
+    let registry = Registry::new();
+    let family = &families::ENDPOINT_FIRST_BYTE;
+    registry.shard().histogram(family, &["p", "e"]).record(Duration::from_millis(3));
+    assert_eq!(registry.distributions(family).len(), 1);
+    assert_eq!(lines(&registry, family.name), [""; 0]);
+    registry.retire(&[("pool", "p"), ("endpoint", "e")]);
+    assert_eq!(registry.distributions(family).len(), 0);
+}
+
 #[cfg(debug_assertions)]
 #[test]
 fn a_second_writing_thread_is_found_out() {
