@@ -70,7 +70,7 @@ fn connections_are_limited() {
         })
     };
     let (first, second) = (held(&gate), held(&gate));
-    let aya = front_with("", "", "connections: {max: 2}", &[&first, &second]);
+    let aya = front_with("", "", "connections: {max: 2, queue: 0}", &[&first, &second]);
     let mut clients: Vec<_> = (0..4).map(|_| aya.client()).collect();
     for client in &mut clients {
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");

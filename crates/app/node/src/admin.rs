@@ -119,7 +119,8 @@ impl control_api::Node for Node {
             place: "address".to_owned(),
             how: bad.help,
         })?;
-        let address = Endpoint { weight: endpoint.weight, ..address };
+        let zone = endpoint.zone.as_deref().map(Into::into);
+        let address = Endpoint { weight: endpoint.weight, tier: endpoint.tier, zone, ..address };
         let added = state.add_endpoint(&address).map_err(|error| refusal(&error))?;
         self.0.health.refresh();
         tracing::info!(target: "aya::admin", pool, endpoint = added.name(), weight = endpoint.weight, "endpoint added");
@@ -213,7 +214,8 @@ impl Node {
             capacity: sessions.as_ref().map(|sessions| sessions.capacity() as u64),
         });
         let (name, balance) = (pool.name.to_string(), pool.balance.name.to_string());
-        Some(PoolView { name, balance, sticky, endpoints })
+        let (waiting, panic) = (state.waiting().len(), state.is_in_panic());
+        Some(PoolView { name, balance, sticky, waiting, panic, endpoints })
     }
 
     pub(crate) fn endpoint_view(&self, endpoint: &EndpointState) -> EndpointView {
@@ -237,6 +239,9 @@ impl Node {
             address: name.to_owned(),
             resolved: endpoint.address().map(|address| address.to_string()).filter(|address| address != name),
             weight: endpoint.weight(),
+            share_percent: endpoint.share_percent(now),
+            tier: endpoint.tier(),
+            zone: endpoint.zone().as_deref().map(str::to_owned),
             health: match endpoint.health() {
                 traffic_balance::Health::Unchecked => Health::Unchecked,
                 traffic_balance::Health::Up => Health::Up,
@@ -268,8 +273,12 @@ impl Node {
                     let count = i64::try_from(sessions.len()).unwrap_or(i64::MAX);
                     samples.level(&families::STICKY_SESSIONS, &[pool.name()], count);
                 }
+                samples.level(&families::POOL_PANIC, &[pool.name()], i64::from(pool.is_in_panic()));
+                samples.level(&families::UPSTREAM_QUEUE, &[pool.name()], i64::from(pool.waiting().len()));
                 for endpoint in pool.endpoints().iter() {
                     let labels = [endpoint.pool(), endpoint.name()];
+                    let share = i64::from(endpoint.share_percent(now));
+                    samples.level(&families::ENDPOINT_SHARE, &labels, share);
                     samples.level(&families::ENDPOINT_IN_FLIGHT, &labels, i64::from(endpoint.in_flight()));
                     if let Some(wish) = endpoint.agent() {
                         samples.level(&families::ENDPOINT_AGENT_WEIGHT, &labels, i64::from(wish.percent));
@@ -285,7 +294,7 @@ impl Node {
 }
 
 /// The states that an endpoint can be in, and whether it is.
-fn states(endpoint: &EndpointState, now: base_kit::Moment) -> [(&'static str, bool); 6] {
+fn states(endpoint: &EndpointState, now: base_kit::Moment) -> [(&'static str, bool); 7] {
     use traffic_balance::{AdminState, AgentWish, Health};
     let agent = endpoint.agent().map_or(AdminState::Ready, AgentWish::effective_state);
     let is_set = |state| endpoint.admin_state() == state || agent == state;
@@ -294,6 +303,7 @@ fn states(endpoint: &EndpointState, now: base_kit::Moment) -> [(&'static str, bo
         (Health::Up.word(), endpoint.health() == Health::Up),
         (Health::Down.word(), endpoint.health() == Health::Down),
         ("ejected", endpoint.is_ejected(now)),
+        ("degraded", endpoint.is_degraded() && !endpoint.is_ejected(now)),
         (AdminState::Drain.word(), is_set(AdminState::Drain)),
         (AdminState::Maintenance.word(), is_set(AdminState::Maintenance)),
     ]
@@ -305,6 +315,7 @@ fn condition(endpoint: &EndpointState, now: base_kit::Moment) -> &'static str {
     let agent = endpoint.agent().map_or(AdminState::Ready, AgentWish::effective_state);
     match (endpoint.admin_state(), endpoint.health(), agent) {
         (AdminState::Ready, Health::Up, AdminState::Ready) if endpoint.is_ejected(now) => "ejected",
+        (AdminState::Ready, Health::Up, AdminState::Ready) if endpoint.is_degraded() => "degraded",
         (AdminState::Ready, Health::Up, AdminState::Ready) => Health::Up.word(),
         (AdminState::Ready, Health::Up, agent) => agent.word(),
         (AdminState::Ready, health, _) => health.word(),
@@ -343,6 +354,11 @@ fn refusal(error: &PoolChangeError) -> NodeError {
             NodeError::Conflict { what, how: "PATCH it to change its weight or state".to_owned() }
         }
         PoolChangeError::Full(_) => NodeError::Conflict { what, how: "remove one first".to_owned() },
+        PoolChangeError::TierTooLarge(_) => NodeError::Invalid {
+            what,
+            place: "tier".to_owned(),
+            how: "tiers go from 0, which takes traffic first, to 15".to_owned(),
+        },
         PoolChangeError::WeightTooLarge(_) => NodeError::Invalid {
             what,
             place: "weight".to_owned(),

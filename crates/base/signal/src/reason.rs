@@ -96,6 +96,8 @@ reasons! {
     NoEndpoint = "no-endpoint", 503, Upstream;
     /// Every endpoint that may take traffic is at its connection limit.
     ConnectionLimit = "connection-limit", 503, Upstream;
+    /// Every endpoint stayed at its connection limit for as long as a request may wait.
+    QueueTimeout = "queue-timeout", 503, Upstream;
     /// The endpoint refused the connection or could not be reached.
     ConnectFailed = "connect-failed", 502, Upstream;
     /// The connection to the endpoint was not made in time.

@@ -443,9 +443,14 @@ impl EndpointState {
         self.zone.store(zone.map(Arc::new));
     }
 
+    /// Sets how long it takes to get all of its share when it comes (back).
+    pub(crate) fn set_slow_start(&self, slow_start: Duration) {
+        self.standing.set_slow_start(slow_start);
+    }
+
     /// Which part of its share of traffic it gets now, in percent: less than 100 while it is new, or does worse than its peers.
-    pub fn share_percent(&self, slow_start: Duration, now: Moment) -> u32 {
-        self.standing.percent(slow_start, now)
+    pub fn share_percent(&self, now: Moment) -> u32 {
+        self.standing.percent(now)
     }
 
     /// Whether it does worse than its peers, or was taken out lately.
@@ -454,8 +459,8 @@ impl EndpointState {
     }
 
     /// Whether a request that the balancer gave it is left there.
-    pub(crate) fn admits(&self, slow_start: Duration, now: Moment, rng: &mut dyn Rng) -> bool {
-        self.standing.admits(slow_start, now, rng)
+    pub(crate) fn admits(&self, now: Moment, rng: &mut dyn Rng) -> bool {
+        self.standing.admits(now, rng)
     }
 
     /// It begins with a trickle, where the pool has a slow start.

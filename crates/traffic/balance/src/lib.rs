@@ -39,7 +39,7 @@ pub use endpoint::{
     Learned, MAX_AGENT_PERCENT, Penalty,
 };
 pub use methods::hash::hash_key;
-pub use pool::{Level, MAX_ENDPOINTS_PER_POOL, MAX_WEIGHT, PoolChangeError, PoolState};
+pub use pool::{Level, MAX_ENDPOINTS_PER_POOL, MAX_TIER, MAX_WEIGHT, PoolChangeError, PoolState};
 pub use reference::reference_markdown;
 pub use registry::Registry;
 pub use selector::{Pick, Selector};

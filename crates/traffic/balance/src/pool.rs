@@ -28,6 +28,9 @@ pub const MAX_ENDPOINTS_PER_POOL: usize = 10_000;
 /// The largest weight, as in the configuration.
 pub const MAX_WEIGHT: u32 = 65_535;
 
+/// The last tier, as in the configuration.
+pub const MAX_TIER: u8 = 15;
+
 /// Why a change of a pool was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PoolChangeError {
@@ -50,6 +53,9 @@ pub enum PoolChangeError {
     /// The weight is too large.
     #[error("weight {0} is more than {MAX_WEIGHT}")]
     WeightTooLarge(u32),
+    /// The tier is too large.
+    #[error("tier {0} is more than {MAX_TIER}")]
+    TierTooLarge(u8),
     /// The pool is full.
     #[error("pool `{0}` has {MAX_ENDPOINTS_PER_POOL} endpoints already")]
     Full(Arc<str>),
@@ -64,6 +70,7 @@ struct Membership {
     checked: bool,
     preference: Preference,
     passive: PassiveCheck,
+    slow_start: Duration,
     /// When endpoints are to be compared.
     next_judgement: Moment,
     watch: PeerWatch,
@@ -107,6 +114,7 @@ impl PoolState {
                 checked: !pool.checks.is_empty(),
                 preference: pool.preference.clone(),
                 passive: pool.passive,
+                slow_start: pool.slow_start,
                 next_judgement: Moment::ZERO,
                 watch: PeerWatch::default(),
                 endpoints: Arc::from([]),
@@ -264,6 +272,9 @@ impl PoolState {
     /// When there is such an endpoint, the pool is full, or the weight too large.
     pub fn add_endpoint(&self, endpoint: &Endpoint) -> Result<Arc<EndpointState>, PoolChangeError> {
         check_weight(endpoint.weight)?;
+        if endpoint.tier > MAX_TIER {
+            return Err(PoolChangeError::TierTooLarge(endpoint.tier));
+        }
         let mut membership = self.lock();
         let name = endpoint.to_string();
         if find(&membership.endpoints, &name).is_some() {
@@ -272,7 +283,7 @@ impl PoolState {
         if membership.endpoints.len() >= MAX_ENDPOINTS_PER_POOL {
             return Err(PoolChangeError::Full(Arc::clone(&self.name)));
         }
-        let added = self.new_endpoint(endpoint, membership.checked, &membership.preference);
+        let added = self.new_endpoint(endpoint, &membership);
         added.begin_anew();
         membership.endpoints = membership.endpoints.iter().chain([&added]).map(Arc::clone).collect();
         drop(membership);
@@ -328,21 +339,23 @@ impl PoolState {
         membership.preference.clone_from(&pool.preference);
         membership.passive = pool.passive;
         membership.next_judgement = Moment::ZERO;
-        if changed {
-            for endpoint in membership.endpoints.iter() {
-                put_in_place(endpoint, endpoint.tier(), endpoint.zone(), &pool.preference);
-            }
+        membership.slow_start = pool.slow_start;
+        let checks_ended = membership.checked && pool.checks.is_empty();
+        membership.checked = !pool.checks.is_empty();
+        for endpoint in membership.endpoints.iter() {
+            put_in_place(endpoint, endpoint.tier(), endpoint.zone(), &membership);
         }
         if membership.configured != pool.endpoints {
             changed = true;
             let known = membership.endpoints.iter().map(|endpoint| (endpoint.name(), endpoint)).collect();
-            let endpoints =
-                pool.endpoints.iter().map(|endpoint| self.kept_or_new(&known, endpoint, pool)).collect();
+            let endpoints = pool
+                .endpoints
+                .iter()
+                .map(|endpoint| self.kept_or_new(&known, endpoint, &membership))
+                .collect();
             membership.endpoints = endpoints;
             membership.configured.clone_from(&pool.endpoints);
         }
-        let checks_ended = membership.checked && pool.checks.is_empty();
-        membership.checked = !pool.checks.is_empty();
         let endpoints = Arc::clone(&membership.endpoints);
         self.find_next_expiry(&membership);
         drop(membership);
@@ -357,10 +370,10 @@ impl PoolState {
         &self,
         known: &HashMap<&str, &Arc<EndpointState>>,
         endpoint: &Endpoint,
-        pool: &Pool,
+        membership: &Membership,
     ) -> Arc<EndpointState> {
         let Some(kept) = known.get(endpoint.to_string().as_str()) else {
-            let new = self.new_endpoint(endpoint, !pool.checks.is_empty(), &pool.preference);
+            let new = self.new_endpoint(endpoint, membership);
             // Those that a pool begins with are all as new as each other.
             if !known.is_empty() {
                 new.begin_anew();
@@ -369,21 +382,16 @@ impl PoolState {
         };
         kept.set_configured_weight(endpoint.weight);
         kept.override_weight(None);
-        put_in_place(kept, endpoint.tier, endpoint.zone.clone(), &pool.preference);
+        put_in_place(kept, endpoint.tier, endpoint.zone.clone(), membership);
         Arc::clone(kept)
     }
 
-    fn new_endpoint(
-        &self,
-        endpoint: &Endpoint,
-        checked: bool,
-        preference: &Preference,
-    ) -> Arc<EndpointState> {
+    fn new_endpoint(&self, endpoint: &Endpoint, membership: &Membership) -> Arc<EndpointState> {
         let known = matches!(endpoint.host, Host::Ip(_));
-        let health = if known && !checked { Health::Up } else { Health::Unchecked };
+        let health = if known && !membership.checked { Health::Up } else { Health::Unchecked };
         let (owner, waiting) = (Weak::clone(&self.myself), Arc::clone(&self.waiting));
         let new = EndpointState::new(owner, waiting, Arc::clone(&self.name), endpoint, health);
-        put_in_place(&new, endpoint.tier, endpoint.zone.clone(), preference);
+        put_in_place(&new, endpoint.tier, endpoint.zone.clone(), membership);
         Arc::new(new)
     }
 
@@ -444,8 +452,10 @@ fn others_can_serve(membership: &Membership, endpoint: &EndpointState, now: Mome
     membership.endpoints.iter().any(|other| other.id() != endpoint.id() && other.is_eligible(now))
 }
 
-fn put_in_place(state: &EndpointState, tier: u8, zone: Option<Arc<str>>, preference: &Preference) {
-    let is_near = preference.zone.is_none() || preference.zone == zone;
+fn put_in_place(state: &EndpointState, tier: u8, zone: Option<Arc<str>>, membership: &Membership) {
+    let own = &membership.preference.zone;
+    let is_near = own.is_none() || *own == zone;
+    state.set_slow_start(membership.slow_start);
     state.set_place(tier, is_near, zone);
 }
 

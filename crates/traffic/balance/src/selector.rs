@@ -3,8 +3,6 @@
 //! Each level has a balancer of its own over its endpoints, which therefore hears of no others. A request is given to a level
 //! by the levels' shares; when that has no candidate left, to the others in their order.
 
-use std::time::Duration;
-
 use base_kit::{Moment, Rng};
 
 use crate::balancer::{Balancer, BalancerKind, FactsNeeded, Feedback, Member, RequestFacts, SettingsError};
@@ -22,7 +20,6 @@ type Build = Box<dyn Fn() -> Result<Box<dyn Balancer>, SettingsError>>;
 pub struct Selector {
     build: Build,
     needs: FactsNeeded,
-    slow_start: Duration,
     /// The pool's epoch that the rest was made from.
     epoch: Option<u64>,
     /// In the order of preference. One stays, with what its balancer knows, when it has no members for a while.
@@ -53,14 +50,10 @@ impl Selector {
     ///
     /// # Errors
     /// When the balancer does not accept its settings.
-    pub fn new(
-        kind: &'static dyn BalancerKind,
-        settings: serde_json::Value,
-        slow_start: Duration,
-    ) -> Result<Self, SettingsError> {
+    pub fn new(kind: &'static dyn BalancerKind, settings: serde_json::Value) -> Result<Self, SettingsError> {
         let build: Build = Box::new(move || kind.build(&settings));
         let needs = build()?.needs();
-        Ok(Self { build, needs, slow_start, epoch: None, levels: Vec::new(), members: Vec::new() })
+        Ok(Self { build, needs, epoch: None, levels: Vec::new(), members: Vec::new() })
     }
 
     /// Which facts about requests the balancer looks at.
@@ -110,7 +103,7 @@ impl Selector {
         let others = (0..self.levels.len()).filter(|index| *index != drawn);
         std::iter::once(drawn).chain(others).find_map(|index| {
             let level = self.levels.get_mut(index)?;
-            level.pick(&self.members, self.slow_start, request, tried, now, rng)
+            level.pick(&self.members, request, tried, now, rng)
         })
     }
 
@@ -168,7 +161,6 @@ impl LocalLevel {
     fn pick(
         &mut self,
         members: &[Member],
-        slow_start: Duration,
         request: &RequestFacts,
         tried: &mut Vec<EndpointId>,
         now: Moment,
@@ -180,7 +172,7 @@ impl LocalLevel {
             let Some(index) = self.balancer.pick(request, tried, now, rng) else { break passed_over };
             let index = self.first + index;
             let Some(member) = members.get(index) else { break passed_over };
-            if member.state.admits(slow_start, now, rng) {
+            if member.state.admits(now, rng) {
                 break Some(index);
             }
             passed_over = passed_over.or(Some(index));

@@ -100,6 +100,12 @@ pub struct Place {
 }
 
 impl Place {
+    /// Whether nobody is before it.
+    pub fn is_first(&self) -> bool {
+        let line = self.line.lock();
+        line.places.front().map(|(number, _)| *number) == self.number
+    }
+
     /// Leaves the line for good: there was room.
     pub fn leave(mut self) {
         if let Some(number) = self.number.take() {

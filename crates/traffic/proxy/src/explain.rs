@@ -18,7 +18,7 @@ use crate::life::{
     Admitted, Arrival, MAX_FORWARDS, SessionChoice, admit, balance_key, choose_session, identify, send_path,
     spend_forward,
 };
-use crate::plan::{ActionPlan, Plan, PlanError, RoutePlan, build_balancer};
+use crate::plan::{ActionPlan, Plan, PlanError, RoutePlan, build_selector};
 use crate::relay::Lookup;
 use crate::view::head_limits;
 
@@ -208,10 +208,9 @@ fn choice(
 ) -> Result<PoolChoice, Failure> {
     let internal = || Failure::from(Reason::Internal);
     let pool_plan = plan.pools.get(pool).ok_or_else(internal)?;
-    let mut balancer = build_balancer(&pool_plan.settings).map_err(|_| internal())?;
-    let members = pool_plan.state.eligible(Moment::ZERO);
-    balancer.update(&members);
-    let needs = balancer.needs();
+    let mut selector = build_selector(&pool_plan.settings).map_err(|_| internal())?;
+    selector.refresh(&pool_plan.state, Moment::ZERO);
+    let needs = selector.needs().clone();
     let host = pool_plan.settings.host.as_deref().map(str::as_bytes);
     let mut sent = Cow::Borrowed(request);
     if let Some(host) = host {
@@ -224,9 +223,8 @@ fn choice(
     let bound = session.as_ref().and_then(|session| session.endpoint.as_ref());
     let mut tried: Vec<_> = bound.iter().map(|endpoint| endpoint.id()).collect();
     let mut order: Vec<_> = bound.iter().map(|endpoint| Arc::from(endpoint.name())).collect();
-    while let Some(member) =
-        balancer.pick(&facts, &tried, Moment::ZERO, &mut rng).and_then(|index| members.get(index))
-    {
+    while let Some(pick) = selector.pick(&facts, &mut tried, Moment::ZERO, &mut rng) {
+        let Some(member) = selector.members().get(pick.index) else { break };
         tried.push(member.id);
         order.push(Arc::from(member.state.name()));
     }

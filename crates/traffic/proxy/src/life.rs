@@ -7,6 +7,7 @@ mod identity;
 mod local;
 mod record;
 mod sticky;
+mod turn;
 
 use std::rc::Rc;
 

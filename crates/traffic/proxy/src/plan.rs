@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base_model::Model;
 use base_model::model::{Action, KindSettings, Pool, Route};
 use thiserror::Error;
-use traffic_balance::{Balancer, PoolState, Registry};
+use traffic_balance::{PoolState, Registry, Selector};
 use traffic_filter::{Filter, Handler};
 use traffic_route::{CompileError, Router, Split};
 
@@ -101,7 +101,7 @@ impl RoutePlan {
 impl PoolPlan {
     fn build(pool: &Pool, registry: &Registry) -> Result<Self, PlanError> {
         // Each worker builds its own; this one shows that it can be built.
-        build_balancer(pool)?;
+        build_selector(pool)?;
         let state = registry.pool(&pool.name).ok_or_else(|| PlanError::UnknownPool(pool.name.to_string()))?;
         Ok(Self { settings: Arc::new(pool.clone()), state })
     }
@@ -119,12 +119,12 @@ fn build_handler(kind: &KindSettings) -> Result<Box<dyn Handler>, String> {
     found.build(&kind.settings).map_err(|error| error.to_string())
 }
 
-/// A balancer of the pool's kind.
-pub(crate) fn build_balancer(pool: &Pool) -> Result<Box<dyn Balancer>, PlanError> {
+/// What chooses the pool's endpoints.
+pub(crate) fn build_selector(pool: &Pool) -> Result<Selector, PlanError> {
     let kind = &pool.balance;
     let found = traffic_balance::kinds::ALL.iter().find(|known| known.info().name == &*kind.name);
     let built = match found {
-        Some(found) => found.build(&kind.settings).map_err(|error| error.to_string()),
+        Some(found) => Selector::new(*found, kind.settings.clone()).map_err(|error| error.to_string()),
         None => Err(format!("there is no balancer `{}`", kind.name)),
     };
     built.map_err(|problem| PlanError::Kind { place: format!("pool `{}`", pool.name), problem })

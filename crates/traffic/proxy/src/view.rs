@@ -9,7 +9,7 @@ use base_signal::{Counter, Gauge, Histogram, Shard, families};
 use traffic_http::HeadLimits;
 
 use crate::decisions::Standings;
-use crate::plan::{Plan, PlanError, RoutePlan, build_balancer};
+use crate::plan::{Plan, PlanError, RoutePlan, build_selector};
 use crate::upstream::{LocalPool, LocalSessions, PoolMeters};
 
 /// One worker's view of a plan. A request keeps the view that it began with.
@@ -56,11 +56,11 @@ impl View {
             .pools
             .iter()
             .map(|pool| {
-                let balancer = build_balancer(&pool.settings)?;
+                let selector = build_selector(&pool.settings)?;
                 let meters = PoolMeters::new(shard, &pool.settings.name);
                 let sessions = LocalSessions::new(&pool.settings, &pool.state, shard);
                 let (settings, state) = (Arc::clone(&pool.settings), Arc::clone(&pool.state));
-                Ok(LocalPool::new(settings, state, balancer, meters, sessions))
+                Ok(LocalPool::new(settings, state, selector, meters, sessions))
             })
             .collect::<Result<_, PlanError>>()?;
         let standings = Standings::new(plan.pools.len());

@@ -84,7 +84,7 @@ fn endpoints(
             );
         }
         let zone = document.zone.as_deref().map(Into::into);
-        out.push(Endpoint { host, port, weight: document.weight, tier: document.tier, zone });
+        out.push(Endpoint { host, port, weight: document.weight, tier: document.tier.unwrap_or(0), zone });
     }
     weights(checker, &out, place);
     out

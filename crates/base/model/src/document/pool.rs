@@ -111,7 +111,8 @@ pub struct Endpoint {
     /// Share of traffic relative to the others.
     pub weight: u32,
     /// 0 takes traffic first; the next ones are its backup.
-    pub tier: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tier: Option<u8>,
     /// Where it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
@@ -135,10 +136,10 @@ struct EndpointFull {
     #[serde(default = "default_weight")]
     #[schemars(range(min = 0, max = 65_535))]
     weight: u32,
-    /// 0 takes traffic first; 1 is its backup, 2 that of both.
+    /// 0, as if not given, takes traffic first; 1 is its backup, 2 that of both.
     #[serde(default)]
     #[schemars(range(min = 0, max = 15))]
-    tier: u8,
+    tier: Option<u8>,
     /// Where it is, in the words of `node.zone`.
     #[serde(default)]
     #[schemars(extend("format" = "name"))]
@@ -152,7 +153,7 @@ const fn default_weight() -> u32 {
 impl From<EndpointForm> for Endpoint {
     fn from(form: EndpointForm) -> Self {
         match form {
-            EndpointForm::Address(address) => Self { address, weight: default_weight(), tier: 0, zone: None },
+            EndpointForm::Address(address) => Self { address, weight: default_weight(), tier: None, zone: None },
             EndpointForm::Full(EndpointFull { address, weight, tier, zone }) => {
                 Self { address, weight, tier, zone }
             }

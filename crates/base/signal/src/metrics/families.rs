@@ -90,6 +90,10 @@ families! {
         "Attempts sent to endpoints, by outcome: class of the status received (1xx to 5xx), or failed.";
     UPSTREAM_FIRST_BYTE = Histogram "aya_upstream_first_byte_seconds" ["pool"], HISTOGRAMS,
         "Time from the request sent to the first byte of the endpoint's answer.";
+    UPSTREAM_QUEUE_TIME = Histogram "aya_upstream_queue_seconds" ["pool"], HISTOGRAMS,
+        "Time that requests waited because all endpoints were at their connection limit; only those that had to.";
+    UPSTREAM_QUEUE = Gauge "aya_upstream_queue_requests" ["pool"], NAMED,
+        "Requests that wait now.";
     UPSTREAM_RETRIES = Counter "aya_upstream_retries_total" ["pool"], NAMED,
         "Attempts after the first, on the next candidate.";
     UPSTREAM_REPLAYS = Counter "aya_upstream_replays_total" ["pool"], NAMED,
@@ -112,10 +116,14 @@ families! {
         "Requests that an endpoint is working on, over all workers.";
     ENDPOINT_STATE = Gauge "aya_endpoint_state" ["pool", "endpoint", "state"], ENDPOINTS,
         "1 for the state that an endpoint is in, 0 for the others.";
+    ENDPOINT_SHARE = Gauge "aya_endpoint_share_percent" ["pool", "endpoint"], ENDPOINTS,
+        "Which part of its share of traffic an endpoint gets: less than 100 while it is new, or does worse than its peers.";
+    POOL_PANIC = Gauge "aya_pool_panic" ["pool"], NAMED,
+        "1 while so little of a pool is fit that all endpoints get traffic.";
     ENDPOINT_AGENT_WEIGHT = Gauge "aya_endpoint_agent_weight_percent" ["pool", "endpoint"], ENDPOINTS,
         "Share of an endpoint's weight that its agent asks for, in percent; only where an agent has spoken.";
     ENDPOINT_TRANSITIONS = Counter "aya_endpoint_transitions_total" ["pool", "to", "cause"], NAMED,
-        "Changes of an endpoint's state, by new state and kind of cause (http-check, tcp-check, agent-check, exec-check, icmp-check, name-lookup, consecutive-failures, ejection-over, admin, configuration).";
+        "Changes of an endpoint's state, by new state and kind of cause (http-check, tcp-check, agent-check, exec-check, icmp-check, name-lookup, consecutive-failures, more-errors-than-peers, slower-than-peers, like-its-peers, panic-threshold, ejection-over, admin, configuration).";
     HEALTH_CHECKS = Counter "aya_health_checks_total" ["pool", "result"], NAMED,
         "Active health checks made, by result (pass, fail, or silent for an agent that could not be asked or was not understood).";
 

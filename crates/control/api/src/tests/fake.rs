@@ -48,6 +48,9 @@ fn endpoint() -> EndpointView {
         address: "10.0.0.1:8080".into(),
         resolved: None,
         weight: 1,
+        share_percent: 100,
+        tier: 0,
+        zone: None,
         health: Health::Up,
         state: AdminState::Ready,
         agent: None,
@@ -64,7 +67,14 @@ fn endpoint() -> EndpointView {
 }
 
 fn pool() -> PoolView {
-    PoolView { name: "api".into(), balance: "round-robin".into(), sticky: None, endpoints: vec![endpoint()] }
+    PoolView {
+        name: "api".into(),
+        balance: "round-robin".into(),
+        sticky: None,
+        waiting: 0,
+        panic: false,
+        endpoints: vec![endpoint()],
+    }
 }
 
 fn in_pool(pool: &str) -> Result<(), NodeError> {

@@ -243,6 +243,6 @@ async fn requests_that_are_remembered_can_be_asked_about() {
     assert_eq!(server.get("/api/v1/decisions?request-id=r2").await.json(), json!([]));
     for (bad, place) in [("fail=true", "query"), ("slower-than=2", "slower-than"), ("limit=1001", "limit")] {
         let problem = server.get(&format!("/api/v1/decisions?{bad}")).await.problem(400, "bad-request");
-        assert_eq!(problem["place"], *place, "{problem}");
+        assert_eq!(problem["where"], *place, "{problem}");
     }
 }

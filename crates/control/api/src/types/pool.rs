@@ -14,6 +14,12 @@ pub struct PoolView {
     /// What keeps a session with its endpoint; absent if nothing does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sticky: Option<StickyView>,
+    /// Requests that wait because all endpoints are at their connection limit.
+    #[serde(default)]
+    pub waiting: u32,
+    /// Whether so little of it is fit that all endpoints get traffic.
+    #[serde(default)]
+    pub panic: bool,
     /// Its endpoints.
     pub endpoints: Vec<EndpointView>,
 }
@@ -43,6 +49,15 @@ pub struct EndpointView {
     pub resolved: Option<String>,
     /// Share of traffic relative to the others; 0 takes no new traffic.
     pub weight: u32,
+    /// Which part of that it gets, in percent: less than 100 while it is new, or does worse than its peers.
+    #[serde(default = "all")]
+    pub share_percent: u32,
+    /// 0 takes traffic first; the next ones are its backup.
+    #[serde(default)]
+    pub tier: u8,
+    /// Where it is; absent if that is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// What is known of its health.
     pub health: Health,
     /// What an operator said.
@@ -130,6 +145,17 @@ pub struct NewEndpoint {
     #[serde(default = "one")]
     #[schema(default = 1, maximum = 65_535)]
     pub weight: u32,
+    /// 0 takes traffic first; the next ones are its backup.
+    #[serde(default)]
+    #[schema(maximum = 15)]
+    pub tier: u8,
+    /// Where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+}
+
+const fn all() -> u32 {
+    100
 }
 
 const fn one() -> u32 {

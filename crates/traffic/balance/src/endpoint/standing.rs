@@ -24,11 +24,17 @@ pub(super) struct Standing {
     share: AtomicU32,
     /// In nanoseconds.
     new_since: AtomicU64,
+    /// How long what is new takes to get all of its share, in nanoseconds.
+    slow_start: AtomicU64,
 }
 
 impl Default for Standing {
     fn default() -> Self {
-        Self { share: AtomicU32::new(FULL), new_since: AtomicU64::new(SETTLED) }
+        Self {
+            share: AtomicU32::new(FULL),
+            new_since: AtomicU64::new(SETTLED),
+            slow_start: AtomicU64::new(0),
+        }
     }
 }
 
@@ -42,23 +48,29 @@ impl Standing {
         self.share.store(percent.min(FULL), Ordering::Relaxed);
     }
 
+    pub(super) fn set_slow_start(&self, slow_start: Duration) {
+        let nanos = u64::try_from(slow_start.as_nanos()).unwrap_or(u64::MAX);
+        self.slow_start.store(nanos, Ordering::Relaxed);
+    }
+
     /// It comes (back), cold.
     pub(super) fn begin_anew(&self) {
         self.new_since.store(NEW, Ordering::Relaxed);
     }
 
     /// All in all, in percent; at least 1.
-    pub(super) fn percent(&self, slow_start: Duration, now: Moment) -> u32 {
+    pub(super) fn percent(&self, now: Moment) -> u32 {
         let new_since = self.new_since.load(Ordering::Relaxed);
         if new_since == SETTLED {
             return self.share();
         }
-        let risen = self.risen(new_since, slow_start, now);
+        let risen = self.risen(new_since, now);
         (self.share() * risen / FULL).max(1)
     }
 
     #[cold]
-    fn risen(&self, new_since: u64, slow_start: Duration, now: Moment) -> u32 {
+    fn risen(&self, new_since: u64, now: Moment) -> u32 {
+        let slow_start = Duration::from_nanos(self.slow_start.load(Ordering::Relaxed));
         let begun = match new_since {
             NEW => now.as_nanos().max(1),
             begun => begun,
@@ -77,8 +89,8 @@ impl Standing {
     }
 
     /// Whether a request that the balancer gave it is left there.
-    pub(super) fn admits(&self, slow_start: Duration, now: Moment, rng: &mut dyn Rng) -> bool {
-        let percent = self.percent(slow_start, now);
+    pub(super) fn admits(&self, now: Moment, rng: &mut dyn Rng) -> bool {
+        let percent = self.percent(now);
         percent >= FULL || rng.below(u64::from(FULL)) < u64::from(percent)
     }
 }
@@ -91,17 +103,18 @@ mod tests {
     #[test]
     fn what_is_new_begins_with_a_tenth_and_rises_evenly() {
         let standing = Standing::default();
-        let window = Duration::from_secs(10);
+        standing.set_slow_start(Duration::from_secs(10));
         let at = |seconds: u64| Moment::ZERO + Duration::from_secs(100 + seconds);
-        assert_eq!(standing.percent(window, at(0)), 100);
+        assert_eq!(standing.percent(at(0)), 100);
         standing.begin_anew();
-        assert_eq!(standing.percent(window, at(0)), 10);
-        assert_eq!(standing.percent(window, at(5)), 55);
+        assert_eq!(standing.percent(at(0)), 10);
+        assert_eq!(standing.percent(at(5)), 55);
         standing.set_share(50);
-        assert_eq!(standing.percent(window, at(5)), 27, "both count");
-        assert_eq!(standing.percent(window, at(10)), 50);
+        assert_eq!(standing.percent(at(5)), 27, "both count");
+        assert_eq!(standing.percent(at(10)), 50);
         standing.begin_anew();
-        assert_eq!(standing.percent(Duration::ZERO, at(20)), 50, "without slow start all at once");
+        standing.set_slow_start(Duration::ZERO);
+        assert_eq!(standing.percent(at(20)), 50, "without slow start all at once");
     }
 
     #[test]
@@ -109,8 +122,7 @@ mod tests {
         let standing = Standing::default();
         let mut rng = SeededRng::new(1);
         standing.set_share(25);
-        let mut admitted =
-            || (0..10_000).filter(|_| standing.admits(Duration::ZERO, Moment::ZERO, &mut rng)).count();
+        let mut admitted = || (0..10_000).filter(|_| standing.admits(Moment::ZERO, &mut rng)).count();
         assert!((2_300..2_700).contains(&admitted()));
     }
 }

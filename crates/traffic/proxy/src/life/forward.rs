@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 
 use base_signal::Reason;
-use traffic_balance::{Feedback, Outcome, RequestFacts};
+use traffic_balance::{Feedback, Outcome};
 use traffic_http::{Framing, Method, hygiene};
 
 use crate::answer;
@@ -12,11 +12,11 @@ use crate::client::Ending;
 use crate::decisions::After;
 use crate::failure::{Failure, Fault};
 use crate::life::Life;
-use crate::life::facts::{balance_key, retry_after};
+use crate::life::facts::retry_after;
 use crate::plan::RoutePlan;
 use crate::relay::{Broken, Transfer, tunnel};
 use crate::timers::{Expired, within};
-use crate::upstream::{Connection, LocalPool, PickContext, Turn};
+use crate::upstream::{Connection, LocalPool, Turn};
 
 /// Interim answers that are relayed for one request; an endpoint that sends more is broken.
 const MAX_INTERIM: u32 = 32;
@@ -37,12 +37,12 @@ impl Life<'_> {
         let mut last: Option<Failure> = None;
         let mut left = route.route.attempts;
         while left > 0 {
-            let turn = match self.next_turn(local, facts) {
+            let turn = match self.next_turn(local, facts).await {
                 Ok(turn) => turn,
                 // What the last endpoint did says more than that there is no other.
-                Err(reason) => {
+                Err(failure) => {
                     self.exchange.decision.then(After::NoOtherEndpoint);
-                    return Err(last.unwrap_or(reason.into()));
+                    return Err(last.unwrap_or(failure));
                 }
             };
             if last.is_some() {
@@ -65,25 +65,6 @@ impl Life<'_> {
         }
         self.exchange.decision.then(After::NoAttemptLeft);
         Err(last.unwrap_or(Reason::Internal.into()))
-    }
-
-    /// What the balancer wants to know of the request. Of what the endpoint gets, after all filters.
-    fn facts(&self, local: &LocalPool) -> RequestFacts {
-        let key = local.key.as_ref().and_then(|source| balance_key(source, &self.exchange.request));
-        RequestFacts { client: self.exchange.record.client, key }
-    }
-
-    /// The endpoint of the session, then the next one in the balancer's order.
-    fn next_turn(&mut self, local: &LocalPool, facts: RequestFacts) -> Result<Turn, Reason> {
-        let worker = self.worker;
-        let context = PickContext {
-            facts,
-            session: self.exchange.session.endpoint,
-            now: self.exchange.record.started,
-            rng: &mut *worker.rng.borrow_mut(),
-            reach: &|endpoint| worker.reach(endpoint),
-        };
-        local.next(&mut self.exchange.tried, context)
     }
 
     /// Why no other endpoint is to be asked, if none is.
@@ -225,6 +206,7 @@ impl Life<'_> {
                 local.meters.first_byte.record(latency);
                 turn.meters.first_byte.record(latency);
                 let retry_after = retry_after(&self.exchange.reply.head);
+                turn.answered(latency, status);
                 let event = Feedback::FirstByte { latency, others: turn.others, status, retry_after };
                 local.feedback(&turn.state, event, now);
                 return Ok(());
@@ -387,7 +369,8 @@ impl Life<'_> {
             return;
         }
         let now = self.worker.now();
-        let outcome = Outcome::Failure(broken.failure.reason.word());
+        let word = broken.failure.reason.word();
+        let outcome = if turn.is_answered() { Outcome::Broken(word) } else { Outcome::Failure(word) };
         let transition = turn.state.record(outcome, &local.settings.passive, now);
         if let Some(transition) = transition {
             (self.worker.transitions)(&transition);

@@ -11,6 +11,7 @@ pub(crate) struct PoolMeters {
     pub(crate) reused: Counter,
     pub(crate) open: Gauge,
     pub(crate) first_byte: Histogram,
+    pub(crate) queued: Histogram,
 }
 
 impl PoolMeters {
@@ -22,6 +23,7 @@ impl PoolMeters {
             reused: shard.counter(&families::UPSTREAM_CONNECTIONS_REUSED, &[pool]),
             open: shard.gauge(&families::UPSTREAM_CONNECTIONS_OPEN, &[pool]),
             first_byte: shard.histogram(&families::UPSTREAM_FIRST_BYTE, &[pool]),
+            queued: shard.histogram(&families::UPSTREAM_QUEUE_TIME, &[pool]),
         }
     }
 }

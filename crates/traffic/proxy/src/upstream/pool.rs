@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base_kit::{Moment, Rng};
 use base_model::model::Pool;
 use base_signal::Reason;
-use traffic_balance::{Balancer, EndpointId, EndpointState, Feedback, KeySource, PoolState, RequestFacts};
+use traffic_balance::{EndpointId, EndpointState, Feedback, KeySource, PoolState, RequestFacts, Selector};
 
 use crate::upstream::{LocalSessions, PoolMeters, Reach, Turn};
 
@@ -24,11 +24,9 @@ pub(crate) struct LocalPool {
 }
 
 struct Choice {
-    /// The pool's epoch that `reaches` and the balancer were made from.
-    epoch: Option<u64>,
-    /// In the order of the balancer's members.
+    /// In the order of the selector's members.
     reaches: Vec<Rc<Reach>>,
-    balancer: Box<dyn Balancer>,
+    selector: Selector,
 }
 
 /// What a pick needs from outside.
@@ -46,12 +44,12 @@ impl LocalPool {
     pub(crate) fn new(
         settings: Arc<Pool>,
         state: Arc<PoolState>,
-        balancer: Box<dyn Balancer>,
+        selector: Selector,
         meters: PoolMeters,
         sessions: Option<LocalSessions>,
     ) -> Self {
-        let key = balancer.needs().key;
-        let choice = Choice { epoch: None, reaches: Vec::new(), balancer };
+        let key = selector.needs().key.clone();
+        let choice = Choice { reaches: Vec::new(), selector };
         let sessions = sessions.map(RefCell::new);
         Self { settings, state, meters, key, sessions, choice: RefCell::new(choice) }
     }
@@ -63,20 +61,26 @@ impl LocalPool {
         mut context: PickContext<'_>,
     ) -> Result<Turn, Reason> {
         let mut choice = self.choice.borrow_mut();
-        self.refresh(&mut choice, &context);
+        choice.refresh(&self.state, &context);
+        let before = tried.len();
         let mut full = false;
         let mut bound = self.session_reach(tried, &context);
         while let Some(reach) = bound.take().or_else(|| choice.candidate(tried, &mut context)) {
             tried.push(reach.state.id());
             match Turn::begin(&reach, self.settings.connections.max) {
                 Some(turn) => {
-                    choice.balancer.feedback(&turn.state, Feedback::Started, context.now);
+                    choice.selector.feedback(&turn.state, Feedback::Started, context.now);
                     return Ok(turn);
                 }
                 None => full = true,
             }
         }
-        Err(if full { Reason::ConnectionLimit } else { Reason::NoEndpoint })
+        if full {
+            // Nobody was asked: whoever waits may try them all again.
+            tried.truncate(before);
+            return Err(Reason::ConnectionLimit);
+        }
+        Err(Reason::NoEndpoint)
     }
 
     /// The way to the endpoint that the session is bound to, if that may still serve it and was not tried.
@@ -85,28 +89,24 @@ impl LocalPool {
         self.sessions.as_ref()?.borrow().reach(endpoint)
     }
 
-    /// Takes in changes of membership, weight, health and administration since the last pick.
-    fn refresh(&self, choice: &mut Choice, context: &PickContext<'_>) {
-        let epoch = self.state.epoch();
-        if choice.epoch == Some(epoch) {
-            return;
-        }
-        let members = self.state.eligible(context.now);
-        choice.balancer.update(&members);
-        choice.reaches = members.iter().map(|member| (context.reach)(&member.state)).collect();
-        choice.epoch = Some(epoch);
-    }
-
     /// Tells the balancer what became of a request.
     pub(crate) fn feedback(&self, endpoint: &EndpointState, event: Feedback, now: Moment) {
-        self.choice.borrow_mut().balancer.feedback(endpoint, event, now);
+        self.choice.borrow_mut().selector.feedback(endpoint, event, now);
     }
 }
 
 impl Choice {
-    /// The balancer's next candidate that is not in `tried`.
-    fn candidate(&mut self, tried: &[EndpointId], context: &mut PickContext<'_>) -> Option<Rc<Reach>> {
-        let index = self.balancer.pick(&context.facts, tried, context.now, context.rng)?;
+    /// Takes in changes of membership, weight, health and administration since the last pick.
+    fn refresh(&mut self, pool: &PoolState, context: &PickContext<'_>) {
+        if self.selector.refresh(pool, context.now) {
+            let members = self.selector.members().iter();
+            self.reaches = members.map(|member| (context.reach)(&member.state)).collect();
+        }
+    }
+
+    /// The selector's next candidate that is not in `tried`.
+    fn candidate(&mut self, tried: &mut Vec<EndpointId>, context: &mut PickContext<'_>) -> Option<Rc<Reach>> {
+        let index = self.selector.pick(&context.facts, tried, context.now, context.rng)?.index;
         self.reaches.get(index).map(Rc::clone)
     }
 }

@@ -1,6 +1,6 @@
 //! One worker's reach to one endpoint: its idle connections and its share of the counting.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -77,12 +77,28 @@ pub(crate) struct Turn {
     reach: Rc<Reach>,
     /// Other requests in flight there when it began.
     pub(crate) others: u32,
+    is_answered: Cell<bool>,
 }
 
 impl Turn {
     /// Takes a turn, unless `max` requests are in flight there over all workers.
     pub(crate) fn begin(reach: &Rc<Reach>, max: u32) -> Option<Self> {
-        reach.state.begin(max).map(|others| Self { reach: Rc::clone(reach), others })
+        let others = reach.state.begin(max)?;
+        reach.state.begin_waiting();
+        Some(Self { reach: Rc::clone(reach), others, is_answered: Cell::new(false) })
+    }
+
+    /// The head of the final answer has come.
+    pub(crate) fn answered(&self, latency: Duration, status: u16) {
+        if !self.is_answered.replace(true) {
+            self.reach.state.end_waiting();
+        }
+        self.reach.state.observe_answer(latency, status);
+    }
+
+    /// Whether it has come.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.is_answered.get()
     }
 
     /// The reach itself, which stays when the turn is over.
@@ -101,6 +117,9 @@ impl Deref for Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        if !self.is_answered.get() {
+            self.reach.state.end_waiting();
+        }
         self.reach.state.end();
     }
 }
