@@ -274,6 +274,34 @@ fn some_answers_bind_nobody() {
     assert!(counts == [20, 0] || counts == [0, 20], "{counts:?}");
 }
 
+/// A connection that switches protocols is bound like any other request, and finds its endpoint again.
+#[test]
+fn tunnels_are_bound_as_well() {
+    let server = |name: &'static str| {
+        Backend::script(move |session| {
+            session.request()?;
+            session
+                .send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: play\r\n\r\n")?;
+            session.send(name)
+        })
+    };
+    let servers = [server("a"), server("b"), server("c")];
+    let aya = start(COOKIE, &servers);
+    let open = |lines: &str| {
+        let mut client = aya.client();
+        client.send(format!(
+            "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: play\r\n{lines}\r\n"
+        ));
+        let response = client.response();
+        assert_eq!((response.status, response.header("cache-control")), (101, None));
+        let name = client.exactly(1).expect("the backend speaks in the tunnel");
+        (name, cookie_in(&response, "node"))
+    };
+    let (home, cookie) = open("");
+    let line = format!("Cookie: node={}\r\n", cookie.expect("a 101 binds"));
+    assert!((0..15).all(|_| open(&line) == (home.clone(), None)));
+}
+
 /// Networks stay with their endpoint: on all workers, over reloads, through a drain; not when it dies.
 #[test]
 fn networks_stay_with_their_endpoint() {
