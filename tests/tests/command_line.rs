@@ -348,7 +348,8 @@ fn every_example_runs() {
 
 fn example_runs(file: &Path) {
     let name = file.display().to_string();
-    let token = [("AYA_TOKEN", "play"), ("ADMIN_TOKEN", "play")];
+    let token =
+        [("AYA_TOKEN", "play"), ("ADMIN_TOKEN", "play"), ("AYA_STICKY_KEY", "a-key-of-the-plays-0123456789")];
     let mut check = Aya::command();
     check.arg("check").arg(file).envs(token);
     let checked = Process::run(check, Duration::from_secs(15));

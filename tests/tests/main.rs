@@ -13,6 +13,7 @@ mod observing;
 mod real_servers;
 mod reload;
 mod routing;
+mod sticky;
 mod timeouts;
 mod upstream;
 

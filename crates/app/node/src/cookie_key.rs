@@ -51,7 +51,7 @@ mod tests {
                     a: {endpoints: [10.0.0.1], sticky: {cookie: node}}\n  \
                     b: {endpoints: [10.0.0.1], sticky: {cookie: node, keys: {env: KEY}}}\n  \
                     c: {endpoints: [10.0.0.1], sticky: source}\n";
-        let environment = |_: &str| Some("a key of the operator".to_owned());
+        let environment = |_: &str| Some("a-key-of-the-operator".to_owned());
         let mut model = load(text, "aya.yaml", &environment, &catalog()).unwrap().model;
         let key = CookieKey::draw().unwrap();
         key.put_into(&mut model);
@@ -60,7 +60,7 @@ mod tests {
             _ => Vec::new(),
         };
         assert_eq!((keys(0), keys(2)), (vec![key.0.clone()], vec![]));
-        assert_eq!(keys(1), [Secret::new("a key of the operator")]);
+        assert_eq!(keys(1), [Secret::new("a-key-of-the-operator")]);
         assert_eq!(key.0.expose().len(), 2 * KEY_BYTES);
         assert_ne!(key.0, CookieKey::draw().unwrap().0);
     }

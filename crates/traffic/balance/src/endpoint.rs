@@ -83,9 +83,9 @@ impl Health {
 pub enum AdminState {
     /// Takes traffic.
     Ready,
-    /// Takes no new requests; running ones end in peace.
+    /// Takes no new requests but those of sessions that stay with it; running ones end in peace.
     Drain,
-    /// Takes no new requests either, and is meant to stay out until it is made ready.
+    /// Takes no new requests at all, and is meant to stay out until it is made ready.
     Maintenance,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use super::format::tree;
 use super::writer::flow;
@@ -52,11 +52,24 @@ struct Reference<'a> {
 impl<'a> Reference<'a> {
     /// The section of a key that holds a map, and those of the maps inside.
     fn property_section(&mut self, path: &str, property: &'a Json, level: usize) {
-        let Some((path, object)) = object_behind(self.root, path, property) else { return };
+        let Some((path, object)) = object_behind(self.root, path, property) else {
+            return self.several_sections(path, property, level);
+        };
         if !self.done.insert(path.clone()) {
             return;
         }
         self.section(&format!("`{path}`"), &path, object, level);
+    }
+
+    /// The sections of a key that holds one of several maps with settings, which differ in the key that each must have.
+    fn several_sections(&mut self, path: &str, property: &'a Json, level: usize) {
+        let maps = branches(self.root, resolve(self.root, property)).unwrap_or_default();
+        let settings = |map: &&Json| map.get("properties").and_then(Json::as_object).map_or(0, Map::len);
+        let has_settings = maps.iter().any(|map| settings(map) > 1);
+        for map in maps.into_iter().filter(|map| has_settings && settings(map) > 0) {
+            let Some(key) = map.pointer("/required/0").and_then(Json::as_str) else { continue };
+            self.section(&format!("`{path}` with `{key}`"), path, map, level);
+        }
     }
 
     fn section(&mut self, title: &str, path: &str, object: &'a Json, level: usize) {

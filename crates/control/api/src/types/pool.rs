@@ -128,7 +128,7 @@ pub enum Health {
 pub enum AdminState {
     /// Takes traffic.
     Ready,
-    /// Finishes what it has, takes nothing new.
+    /// Finishes what it has, sessions that stay with it included; takes nothing new.
     Drain,
     /// Out of use.
     Maintenance,

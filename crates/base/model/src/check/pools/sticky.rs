@@ -113,8 +113,11 @@ fn keys(
         return None;
     }
     let keys = sources.iter().enumerate().map(|(index, source)| key(checker, source, &place.index(index)));
-    // All of them are looked at before one that is missing ends it.
-    keys.collect::<Vec<_>>().into_iter().collect()
+    // All of them are looked at before one that cannot be had ends it.
+    let mut keys = keys.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()?;
+    // Where they are only checked for, one that is not there must not pass for a key.
+    keys.retain(|key| !key.is_missing());
+    Some(keys)
 }
 
 fn key(checker: &mut Checker<'_>, source: &document::SecretSource, place: &Place<'_>) -> Option<Secret> {

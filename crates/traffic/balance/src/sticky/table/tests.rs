@@ -27,7 +27,7 @@ fn sweep_all(table: &SessionTable, now: Moment) {
 
 #[test]
 fn as_many_as_the_limit_says_find_room_and_stay() {
-    for max in [1, 10, 1_000, 100_000] {
+    for max in [1, 10, 1_000, 1 << 17] {
         let table = SessionTable::new(limits(max));
         let keys: Vec<_> = keys(u64::from(max)).take(max as usize).collect();
         for (number, key) in keys.iter().enumerate() {
