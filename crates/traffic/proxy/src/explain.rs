@@ -15,9 +15,9 @@ use traffic_route::{Considered, RequestView, Verdict};
 
 use crate::failure::Failure;
 use crate::life::{Admitted, Arrival, MAX_FORWARDS, admit, balance_key, identify, send_path, spend_forward};
+use crate::plan::head_limits;
 use crate::plan::{ActionPlan, Plan, PlanError, RoutePlan, build_balancer};
 use crate::relay::Lookup;
-use crate::view::head_limits;
 
 /// A request that nobody sends.
 #[derive(Clone, Copy, Debug)]
