@@ -1,4 +1,7 @@
-//! `aya explain` answers the questions people ask, and says what a running Aya then does.
+//! `aya explain` answers the questions people ask: what a running Aya would do, and what it has done. The questions of
+//! `docs/guide/explain.md` are names of tests, here and in `past`.
+
+mod past;
 
 use base_testkit::{Aya, Backend, Ended, TempFolder};
 use serde_json::Value;
@@ -71,12 +74,12 @@ fn which_path_is_matched() {
 }
 
 #[test]
-fn who_answers_without_an_endpoint() {
+fn why_no_endpoint_is_asked() {
     has(&ask(&["GET", "/old/page"]), &["old: takes it", "answer    308, by `redirect`"]);
 }
 
 #[test]
-fn how_a_split_is_drawn() {
+fn why_this_pool() {
     has(&ask(&["GET", "/canary"]), &["main, for 95 of 100 requests", "other, for 5 of 100 requests"]);
 }
 

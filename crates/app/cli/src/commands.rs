@@ -9,7 +9,7 @@ mod simulate;
 
 pub(crate) use config::{check, diff, fmt, schema};
 pub(crate) use demo::demo;
-pub(crate) use explain::{Request, explain};
+pub(crate) use explain::{ExplainOptions, explain};
 pub(crate) use reference::{Page, reference};
 pub(crate) use run::run;
 pub(crate) use simulate::{SimulateOptions, simulate};

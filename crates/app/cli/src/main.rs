@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 fine, 1 failed at run time, 2 bad input.
 
+mod admin;
 mod commands;
 mod demo;
 mod logging;
@@ -10,7 +11,6 @@ mod terminal;
 mod top;
 mod wire;
 
-use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -70,27 +70,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Say what would become of a request, and why: route, filters, pool, endpoints
-    Explain {
-        /// The configuration; `-` reads standard input
-        file: PathBuf,
-        /// Such as `GET`
-        method: String,
-        /// Such as `http://shop.example.com/cart?id=1`, or a path (of the host `localhost`)
-        url: String,
-        /// A header field, `Name: value`; may be repeated
-        #[arg(short = 'H', long = "header", value_name = "HEADER")]
-        headers: Vec<String>,
-        /// Who would open the connection
-        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
-        client: IpAddr,
-        /// The listener it would come in by; default: the one with the port of the URL, or the first
-        #[arg(long, value_name = "NAME")]
-        listener: Option<String>,
-        /// For programs
-        #[arg(long)]
-        json: bool,
-    },
+    /// Say what would become of a request, and why; or, with --id, what has become of one
+    Explain(commands::ExplainOptions),
     /// Compare balancers on a scenario, without servers and in far less time than it would take
     Simulate(commands::SimulateOptions),
     /// Show Aya at work: four backends, traffic and a live view, all by itself
@@ -125,10 +106,7 @@ fn main() -> ExitCode {
         Command::Fmt { file, full, write } => commands::fmt(&file, full, write),
         Command::Schema => commands::schema(),
         Command::Diff { before, after, json } => commands::diff(&before, &after, json),
-        Command::Explain { file, method, url, headers, client, listener, json } => {
-            let request = commands::Request { method, url, headers, client, listener };
-            commands::explain(&file, &request, json)
-        }
+        Command::Explain(options) => commands::explain(options),
         Command::Simulate(options) => commands::simulate(options),
         Command::Demo { seconds, port, admin_port, plain } => {
             let run_for = seconds.map(Duration::from_secs);

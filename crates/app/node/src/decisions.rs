@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base_kit::{Clock, MonotonicClock};
 use control_api::{AttemptView, CandidateView, DecisionFilter, DecisionView, NodeError};
-use traffic_proxy::{Attempt, Decision, DecisionQuery};
+use traffic_proxy::{Attempt, Candidate, Decision, DecisionQuery};
 
 use crate::control::lock;
 use crate::node::Node;
@@ -33,42 +34,56 @@ impl Node {
         let mut found = self.0.workers.recall(&Arc::new(query)).await;
         found.sort_by_key(|decision| Reverse(decision.time));
         found.truncate(limit);
-        Ok(found.iter().map(view).collect())
+        Ok(found.iter().map(|decision| self.decision_view(decision)).collect())
     }
-}
 
-fn view(decision: &Decision) -> DecisionView {
-    let reason = decision.reason;
-    DecisionView {
-        request_id: decision.request_id().to_owned(),
-        time_ms: u64::try_from(decision.time.as_millis()).unwrap_or(u64::MAX),
-        client: decision.client.to_string(),
-        listener: text(decision.listener()),
-        method: text(decision.method()),
-        host: text(decision.host()),
-        path: text(decision.path()),
-        path_cut: decision.is_cut,
-        status: decision.status,
-        reason: reason.map(|reason| reason.word().to_owned()),
-        meaning: reason.map(|reason| reason.meaning().trim().to_owned()),
-        detail: decision.detail.clone(),
-        blame: reason.map(|reason| reason.blame().word().to_owned()),
-        route: decision.route().map(text),
-        answered_by: decision.answerer().map(text),
-        pool: decision.pool().map(text),
-        balancer: decision.balancer().map(text),
-        attempts: decision.attempts().map(|(endpoint, attempt)| attempt_view(endpoint, attempt)).collect(),
-        attempts_omitted: decision.omitted,
-        candidates: decision
-            .candidates
-            .iter()
-            .flat_map(|candidates| candidates.iter())
-            .map(candidate_view)
-            .collect(),
-        head_ms: millis(decision.head),
-        queued_ms: decision.queued.map(millis),
-        body_ms: millis(decision.body()),
-        total_ms: millis(decision.total),
+    fn decision_view(&self, decision: &Decision) -> DecisionView {
+        let reason = decision.reason;
+        let pool = decision.pool().map(text);
+        let candidates = decision.candidates.iter().flat_map(|candidates| candidates.iter());
+        let candidates =
+            candidates.map(|candidate| self.candidate_view(pool.as_deref(), candidate)).collect();
+        DecisionView {
+            request_id: decision.request_id().to_owned(),
+            time_ms: u64::try_from(decision.time.as_millis()).unwrap_or(u64::MAX),
+            client: decision.client.to_string(),
+            listener: text(decision.listener()),
+            method: text(decision.method()),
+            host: text(decision.host()),
+            path: text(decision.path()),
+            path_cut: decision.is_cut,
+            status: decision.status,
+            reason: reason.map(|reason| reason.word().to_owned()),
+            meaning: reason.map(|reason| reason.meaning().trim().to_owned()),
+            detail: decision.detail.clone(),
+            blame: reason.map(|reason| reason.blame().word().to_owned()),
+            route: decision.route().map(text),
+            answered_by: decision.answerer().map(text),
+            pool,
+            balancer: decision.balancer().map(text),
+            attempts: decision
+                .attempts()
+                .map(|(endpoint, attempt)| attempt_view(endpoint, attempt))
+                .collect(),
+            attempts_omitted: decision.omitted,
+            candidates,
+            head_ms: millis(decision.head),
+            queued_ms: decision.queued.map(millis),
+            body_ms: millis(decision.body()),
+            total_ms: millis(decision.total),
+        }
+    }
+
+    fn candidate_view(&self, pool: Option<&str>, candidate: &Candidate) -> CandidateView {
+        let Candidate { endpoint, out } = candidate;
+        // Why it is out is known of the present only.
+        let state = out.and_then(|_| self.0.endpoints.pool(pool?)?.endpoint(endpoint));
+        let state = state.filter(|state| !state.is_eligible(MonotonicClock.now()));
+        CandidateView {
+            endpoint: endpoint.clone(),
+            out: out.map(str::to_owned),
+            cause: state.and_then(|state| self.0.causes.of(&state)),
+        }
     }
 }
 
@@ -88,10 +103,6 @@ fn attempt_view(endpoint: &[u8], attempt: &Attempt) -> AttemptView {
         fault: setback.map(|setback| setback.fault.word().to_owned()),
         after: setback.map(|setback| setback.after.word().to_owned()),
     }
-}
-
-fn candidate_view(candidate: &traffic_proxy::Candidate) -> CandidateView {
-    CandidateView { endpoint: candidate.endpoint.clone(), out: candidate.out.map(str::to_owned) }
 }
 
 fn text(bytes: &[u8]) -> String {

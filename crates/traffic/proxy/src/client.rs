@@ -11,8 +11,8 @@ use std::time::Duration;
 use base_kit::Moment;
 use traffic_net::{Buffer, BufferPool, BufferSize, Stream};
 
+use crate::plan::{ListenerView, View};
 use crate::timers::{Timer, Timers, within};
-use crate::view::{ListenerView, View};
 
 /// How long a connection that is given up is still read from, so that the answer reaches a client that is still sending:
 /// closing with unread bytes would reset the connection and could take the answer with it.

@@ -18,9 +18,8 @@ use crate::life::{
     Admitted, Arrival, MAX_FORWARDS, SessionChoice, admit, balance_key, choose_session, identify, send_path,
     spend_forward,
 };
-use crate::plan::{ActionPlan, Plan, PlanError, RoutePlan, build_selector};
+use crate::plan::{ActionPlan, Plan, PlanError, RoutePlan, build_selector, head_limits};
 use crate::relay::Lookup;
-use crate::view::head_limits;
 
 /// A request that nobody sends.
 #[derive(Clone, Copy, Debug)]

@@ -25,7 +25,6 @@ mod relay;
 mod thread;
 mod timers;
 mod upstream;
-mod view;
 mod worker;
 
 pub use decisions::{After, Attempt, Candidate, Decision, DecisionQuery, Setback};

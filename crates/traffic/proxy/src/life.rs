@@ -18,8 +18,8 @@ use traffic_http::{Method, Version};
 use crate::client::{Client, Ending};
 use crate::failure::Failure;
 use crate::plan::ActionPlan;
+use crate::plan::View;
 use crate::relay::Exchange;
-use crate::view::View;
 use crate::worker::Worker;
 
 pub(crate) use facts::balance_key;

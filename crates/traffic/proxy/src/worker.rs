@@ -13,11 +13,11 @@ use traffic_balance::{EndpointId, EndpointState, Transition};
 use traffic_net::BufferPool;
 
 use crate::decisions::{Decision, DecisionQuery, Decisions};
+use crate::plan::View;
 use crate::plan::{Plan, PlanError};
 use crate::relay::{Exchange, Lenders, Shelf};
 use crate::timers::Timers;
 use crate::upstream::Reach;
-use crate::view::View;
 
 /// How long a connection without a request may linger when the worker drains: long enough for a request that is already on
 /// its way.

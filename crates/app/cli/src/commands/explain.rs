@@ -1,37 +1,89 @@
-//! `aya explain`: what would become of a request, and why.
+//! `aya explain`: what would become of a request, and why; or what has become of one.
+
+mod past;
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use base_model::Model;
 use base_model::model::Pool;
+use clap::Args;
 use serde_json::{Value, json};
 use traffic_proxy::{Explanation, Outcome, PoolChoice, Question};
 use traffic_route::{Considered, Loss, Verdict};
 
 use super::config::{load, refuse};
+use crate::admin::DEFAULT_URL;
 use crate::output;
 
 /// Endpoints shown of each pool.
 const SHOWN: usize = 8;
 
+/// What is asked on the command line.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainOptions {
+    /// The configuration; `-` reads standard input
+    #[arg(required_unless_present = "id")]
+    file: Option<PathBuf>,
+    /// Such as `GET`
+    #[arg(required_unless_present = "id")]
+    method: Option<String>,
+    /// Such as `http://shop.example.com/cart?id=1`, or a path (of the host `localhost`)
+    #[arg(required_unless_present = "id")]
+    url: Option<String>,
+    /// A header field, `Name: value`; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    headers: Vec<String>,
+    /// Who would open the connection
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    client: IpAddr,
+    /// The listener it would come in by; default: the one with the port of the URL, or the first
+    #[arg(long, value_name = "NAME")]
+    listener: Option<String>,
+    /// The id of a request of the past (`x-request-id` of its answer): asks a running Aya what became of it
+    #[arg(long, value_name = "REQUEST_ID", conflicts_with_all = ["file", "headers", "client", "listener"])]
+    id: Option<String>,
+    /// The admin port of that Aya
+    #[arg(long, value_name = "URL", default_value = DEFAULT_URL, conflicts_with = "file")]
+    admin: String,
+    /// The file that holds the token of that admin port, if it wants one
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    token_file: Option<PathBuf>,
+    /// For programs
+    #[arg(long)]
+    json: bool,
+}
+
 /// The request that is asked about.
-pub(crate) struct Request {
-    pub(crate) method: String,
-    pub(crate) url: String,
+struct Request {
+    method: String,
+    url: String,
     /// `Name: value` each.
-    pub(crate) headers: Vec<String>,
+    headers: Vec<String>,
     /// Who would open the connection.
-    pub(crate) client: IpAddr,
+    client: IpAddr,
     /// Name of the listener; the one with the port of the URL, or the first, if not given.
-    pub(crate) listener: Option<String>,
+    listener: Option<String>,
+}
+
+/// Says what would become of a request, or what has become of one.
+pub(crate) fn explain(options: ExplainOptions) -> anyhow::Result<ExitCode> {
+    let ExplainOptions { file, method, url, headers, client, listener, id, admin, token_file, json } =
+        options;
+    match (id, file, method, url) {
+        (Some(id), ..) => past::explain(&id, &admin, token_file.as_deref(), json),
+        (None, Some(file), Some(method), Some(url)) => {
+            foretell(&file, &Request { method, url, headers, client, listener }, json)
+        }
+        _ => anyhow::bail!("give FILE, METHOD and URL, or --id"),
+    }
 }
 
 /// Says what would become of a request.
-pub(crate) fn explain(file: &Path, request: &Request, json: bool) -> anyhow::Result<ExitCode> {
+fn foretell(file: &Path, request: &Request, json: bool) -> anyhow::Result<ExitCode> {
     let loaded = match load(file)? {
         Ok(loaded) => loaded,
         Err(diagnostics) => return Ok(refuse(&diagnostics)),

@@ -217,6 +217,7 @@ impl Node for Fake {
                 candidates: vec![CandidateView {
                     endpoint: "10.0.0.1:8080".into(),
                     out: Some("down".into()),
+                    cause: None,
                 }],
                 ..DecisionView::default()
             };

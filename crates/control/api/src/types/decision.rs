@@ -122,6 +122,9 @@ pub struct CandidateView {
     /// Why it took no traffic: `down`, `unchecked`, `ejected`, `drain`, `maintenance`, `no-address` or `weight-0`; absent if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub out: Option<String>,
+    /// What has put it out, if it still is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
 }
 
 /// Which requests are asked about. What is not given does not matter.

@@ -1,5 +1,7 @@
 //! A configuration as the workers use it: routes compiled, kinds built, pools bound to their living state.
 
+mod view;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,6 +11,8 @@ use thiserror::Error;
 use traffic_balance::{PoolState, Registry, Selector};
 use traffic_filter::{Filter, Handler};
 use traffic_route::{CompileError, Router, Split};
+
+pub(crate) use view::{ListenerView, View, head_limits};
 
 /// A compiled configuration. Immutable; every worker holds the newest.
 pub struct Plan {
