@@ -14,6 +14,7 @@ mod real_servers;
 mod reload;
 mod routing;
 mod timeouts;
+mod top;
 mod upstream;
 
 use std::time::Duration;
