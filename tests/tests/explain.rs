@@ -100,6 +100,7 @@ fn bad_questions_are_refused() {
         (vec!["GET", "/", "-H", "x-user"], "-H 'Name: value'"),
         (vec!["GET", "/", "-H", "a: b\r\nc: d"], "line breaks"),
         (vec!["GET\r\nX: y", "/"], "line breaks"),
+        (vec!["GET", "/a\nb"], "line breaks"),
     ] {
         let ended = explain(&text, &arguments);
         assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.stdout);
@@ -133,4 +134,48 @@ fn what_is_explained_is_what_happens() {
         serde_json::from_str(&explain(&text, &["GET", "http://shop.test/api/x", "--json"]).stdout).unwrap();
     let pool = &answer["outcome"]["pools"][0];
     assert_eq!((&pool["fixed"], &pool["lacks-key"]), (&true.into(), &false.into()), "{answer}");
+}
+
+/// What the endpoint is told decides, not what the client sent: the normal path, and the fields that Aya writes.
+#[test]
+fn what_is_explained_is_what_happens_to_heads_that_are_rewritten() {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let backends: Vec<_> = names.into_iter().map(Backend::echo).collect();
+    let endpoints: Vec<_> = backends.iter().map(|backend| format!("'{backend}'")).collect();
+    let text = format!(
+        "listeners: {{web: {{bind: '127.0.0.1:0', trusted-proxies: [127.0.0.0/8]}}}}
+routes: [{{match: {{path: '/by-path/**'}}, pool: by-path}}, {{match: {{path: '/by-hop/**'}}, pool: by-hop}}]
+pools:
+  by-path: {{endpoints: [{0}], balance: {{kind: consistent-hash, key: path}}}}
+  by-hop: {{endpoints: [{0}], balance: {{kind: consistent-hash, key: {{header: x-forwarded-for}}}}}}
+",
+        endpoints.join(", ")
+    );
+    let aya = Aya::start(&text);
+    let mut taken = std::collections::HashSet::new();
+    for (path, header) in [
+        ("/x/../by-path/%61", "a: b"),
+        ("/by-path/./b?q=/../c", "a: b"),
+        ("/by-path/%7Euser//x/..", "a: b"),
+        ("/by-path/%63%64", "a: b"),
+        ("/by-hop/1", "x-forwarded-for: 192.0.2.1"),
+        ("/by-hop/2", "x-forwarded-for: 192.0.2.77, 127.0.0.9"),
+        ("/by-hop/3", "Connection: x-forwarded-for\r\nx-forwarded-for: 192.0.2.5"),
+    ] {
+        let mut arguments = vec!["GET", path, "--json"];
+        header.split("\r\n").for_each(|line| arguments.extend(["-H", line]));
+        let answer: Value = serde_json::from_str(&explain(&text, &arguments).stdout).unwrap();
+        let foretold = answer["outcome"]["pools"][0]["endpoints"][0].as_str().unwrap();
+        let asked = aya.client().get_with(path, &format!("{header}\r\n"));
+        let place = backends.iter().position(|backend| backend.to_string() == foretold).unwrap();
+        assert_eq!(asked.header("x-backend"), Some(names[place]), "{path}: {answer}");
+        taken.insert(place);
+    }
+    assert!(taken.len() > 1, "not all went to the same by chance");
+}
+
+#[test]
+fn who_answers_a_request_that_must_go_no_further() {
+    let text = ask(&["OPTIONS", "http://shop.test/api/x", "-H", "Max-Forwards: 0"]);
+    has(&text, &["answer    204, by `max-forwards`"]);
 }

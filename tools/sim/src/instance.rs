@@ -99,7 +99,7 @@ impl Instance {
 
     fn refresh(&mut self, now: Moment) {
         // Tells of its transitions in the epoch, too.
-        let _ = self.pool.expire_ejections(now);
+        let _ = self.pool.tend(now);
         let epoch = Some(self.pool.epoch());
         if self.epoch == epoch {
             return;

@@ -334,13 +334,7 @@ fn plan(scenario: &Scenario, law: Law, overrides: &Overrides) -> Result<Plan, Lo
             effect,
         }
     });
-    let passive = scenario.ejection.on().map_or(
-        PassiveCheck { consecutive_failures: 0, eject_for: std::time::Duration::ZERO },
-        |ejection| PassiveCheck {
-            consecutive_failures: ejection.consecutive_failures,
-            eject_for: ejection.span.duration(),
-        },
-    );
+    let passive = PassiveCheck::from(&scenario.ejection);
     Ok(Plan {
         seed: overrides.seed.unwrap_or(scenario.seed),
         warm_up,

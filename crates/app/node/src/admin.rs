@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use base_kit::{Clock, MonotonicClock, WallClock};
-use base_model::model::Endpoint;
+use base_model::model::{Endpoint, Pool};
 use base_model::{Diagnostics, Loaded, diff, parse_endpoint};
 use base_signal::families;
 use control_api::{
-    AdminState, AgentView, Applied, ApplyError, CheckReport, ConfigView, EndpointChange, EndpointView,
-    Health, HistoryEntry, LastFailure, ListenerView, NewEndpoint, NodeError, Origin, Pending, PoolView,
-    Readiness, Stats, Status,
+    AdminState, AgentView, Applied, ApplyError, CheckReport, ConfigView, DecisionFilter, DecisionView,
+    EndpointChange, EndpointView, Health, HistoryEntry, LastFailure, ListenerView, NewEndpoint, NodeError,
+    Origin, Pending, PoolView, Readiness, Stats, Status, StickyView,
 };
 use traffic_balance::{EndpointState, PoolChangeError, PoolState};
 
@@ -97,6 +97,10 @@ impl control_api::Node for Node {
         })
     }
 
+    fn decisions(&self, filter: DecisionFilter) -> Pending<'_, Result<Vec<DecisionView>, NodeError>> {
+        Box::pin(self.recall(filter))
+    }
+
     fn pools(&self) -> Vec<PoolView> {
         self.pool_views()
     }
@@ -105,7 +109,7 @@ impl control_api::Node for Node {
         let model = Arc::clone(&lock(&self.0.current).snapshot.model);
         let index = model.pool_index(name)?;
         let pool = model.pools.get(index)?;
-        self.pool_view(name, &pool.balance.name)
+        self.pool_view(pool)
     }
 
     fn add_endpoint(&self, pool: &str, endpoint: NewEndpoint) -> Result<EndpointView, NodeError> {
@@ -156,7 +160,7 @@ impl Node {
     /// All pools as they are now, in the order of the configuration.
     pub fn pool_views(&self) -> Vec<PoolView> {
         let model = Arc::clone(&lock(&self.0.current).snapshot.model);
-        model.pools.iter().filter_map(|pool| self.pool_view(&pool.name, &pool.balance.name)).collect()
+        model.pools.iter().filter_map(|pool| self.pool_view(pool)).collect()
     }
 
     async fn apply_from_api(
@@ -199,10 +203,17 @@ impl Node {
         })
     }
 
-    fn pool_view(&self, name: &str, balance: &str) -> Option<PoolView> {
-        let state = self.0.endpoints.pool(name)?;
+    fn pool_view(&self, pool: &Pool) -> Option<PoolView> {
+        let state = self.0.endpoints.pool(&pool.name)?;
         let endpoints = state.endpoints().iter().map(|endpoint| self.endpoint_view(endpoint)).collect();
-        Some(PoolView { name: name.to_owned(), balance: balance.to_owned(), endpoints })
+        let sessions = state.sessions();
+        let sticky = pool.sticky.as_ref().map(|sticky| StickyView {
+            by: sticky.word().to_owned(),
+            sessions: sessions.as_ref().map(|sessions| sessions.len()),
+            capacity: sessions.as_ref().map(|sessions| sessions.capacity() as u64),
+        });
+        let (name, balance) = (pool.name.to_string(), pool.balance.name.to_string());
+        Some(PoolView { name, balance, sticky, endpoints })
     }
 
     pub(crate) fn endpoint_view(&self, endpoint: &EndpointState) -> EndpointView {
@@ -253,6 +264,10 @@ impl Node {
         self.0.metrics.collect(move |samples| {
             let now = MonotonicClock.now();
             for pool in endpoints.pools() {
+                if let Some(sessions) = pool.sessions() {
+                    let count = i64::try_from(sessions.len()).unwrap_or(i64::MAX);
+                    samples.level(&families::STICKY_SESSIONS, &[pool.name()], count);
+                }
                 for endpoint in pool.endpoints().iter() {
                     let labels = [endpoint.pool(), endpoint.name()];
                     samples.level(&families::ENDPOINT_IN_FLIGHT, &labels, i64::from(endpoint.in_flight()));
@@ -401,7 +416,11 @@ mod tests {
             endpoint.set_health(Health::Up, CauseKind::TcpCheck, "");
         }
         is("up");
-        let policy = PassiveCheck { consecutive_failures: 1, eject_for: std::time::Duration::from_secs(1) };
+        let policy = PassiveCheck {
+            consecutive_failures: 1,
+            eject_for: std::time::Duration::from_secs(1),
+            ..PassiveCheck::default()
+        };
         endpoint.record(Outcome::Failure("connect-failed"), &policy, Moment::ZERO);
         is("ejected");
         let drained = AgentWish { percent: 100, state: AdminState::Drain };

@@ -82,6 +82,7 @@ impl Node {
         let mut loaded =
             base_model::load_bytes(source, name, &|variable| std::env::var(variable).ok(), &self.0.catalog)?;
         self.0.overrides.apply(&mut loaded);
+        self.0.cookie_key.put_into(&mut loaded.model);
         Ok(loaded)
     }
 

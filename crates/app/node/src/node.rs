@@ -19,6 +19,7 @@ use traffic_net::BindError;
 use traffic_proxy::{Plan, PlanError, TransitionSink};
 
 use crate::control::{lock, tracked};
+use crate::cookie_key::CookieKey;
 use crate::history::History;
 use crate::listening::Listening;
 use crate::workers::Workers;
@@ -38,6 +39,7 @@ pub struct Node(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) catalog: KindCatalog,
     pub(crate) overrides: Overrides,
+    pub(crate) cookie_key: CookieKey,
     /// Name of the configuration file: relative paths start in its folder, also in what comes through the API.
     pub(crate) file: String,
     pub(crate) metrics: base_signal::Registry,
@@ -117,6 +119,9 @@ pub enum StartError {
     /// No threads to be had.
     #[error("cannot start a worker: {0}")]
     Worker(std::io::Error),
+    /// No randomness for a secret.
+    #[error("the system gives no random numbers: {0}")]
+    Randomness(std::io::Error),
 }
 
 /// What was started.
@@ -141,6 +146,8 @@ impl Node {
     ) -> Result<Self, StartError> {
         let mut loaded = loaded;
         overrides.apply(&mut loaded);
+        let cookie_key = CookieKey::draw().map_err(StartError::Randomness)?;
+        cookie_key.put_into(&mut loaded.model);
         let model = Arc::new(loaded.model.clone());
         let metrics = base_signal::Registry::new();
         let causes = transitions::Causes::default();
@@ -174,6 +181,7 @@ impl Node {
             generation,
             Parts {
                 overrides,
+                cookie_key,
                 metrics,
                 transitions: sink,
                 causes,
@@ -207,6 +215,7 @@ impl Node {
         let inner = Arc::new(Inner {
             catalog,
             overrides: parts.overrides,
+            cookie_key: parts.cookie_key,
             file: loaded_file,
             shard: parts.metrics.shared_shard(),
             metrics: parts.metrics,
@@ -286,6 +295,7 @@ impl Node {
 
 struct Parts {
     overrides: Overrides,
+    cookie_key: CookieKey,
     metrics: base_signal::Registry,
     endpoints: Arc<traffic_balance::Registry>,
     health: HealthMonitor,

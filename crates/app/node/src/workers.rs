@@ -9,7 +9,7 @@ use base_signal::{AccessWriter, Registry};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use traffic_net::Listeners;
-use traffic_proxy::{Command, ListenSocket, Plan, TransitionSink, WorkerSetup};
+use traffic_proxy::{Command, Decision, DecisionQuery, ListenSocket, Plan, TransitionSink, WorkerSetup};
 
 /// Names of threads are cut at 15 bytes by the system; this leaves room for the number.
 const THREAD_NAME: &str = "aya-worker";
@@ -86,6 +86,21 @@ impl Workers {
     /// Has all workers use a plan. Returns when they do.
     pub(crate) async fn adopt(&self, plan: &Arc<Plan>) {
         self.tell_all(|done| Command::Adopt(Arc::clone(plan), done)).await;
+    }
+
+    /// What the workers remember of requests. One that has ended remembers nothing.
+    pub(crate) async fn recall(&self, query: &Arc<DecisionQuery>) -> Vec<Decision> {
+        let ask = |worker: &UnboundedSender<Command>| {
+            let (answer, found) = oneshot::channel();
+            let _ = worker.send(Command::Recall(Arc::clone(query), answer));
+            found
+        };
+        let asked: Vec<_> = self.commands.iter().map(ask).collect();
+        let mut all = Vec::new();
+        for found in asked {
+            all.extend(found.await.unwrap_or_default());
+        }
+        all
     }
 
     /// Gives each worker a writer of another access log, or none.

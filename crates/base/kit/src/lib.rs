@@ -12,4 +12,4 @@ mod units;
 pub use clock::{Clock, ManualClock, Moment, MonotonicClock, WallClock};
 pub use kind::{KindInfo, Status};
 pub use rng::{Rng, SeededRng};
-pub use units::{ByteSize, TimeSpan, UnitError};
+pub use units::{ByteSize, Percent, TimeSpan, UnitError};

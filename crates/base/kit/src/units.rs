@@ -1,4 +1,4 @@
-//! Sizes and times as people write them: `64KiB`, `250ms`.
+//! Sizes, times and shares as people write them: `64KiB`, `250ms`, `50%`.
 //!
 //! A number without a unit is refused: nobody should have to look up whether `30` is seconds or milliseconds.
 
@@ -28,6 +28,9 @@ const SIZE_UNITS: &[(&str, u64)] = &[
     ("GB", 1_000_000_000),
     ("TB", 1_000_000_000_000),
 ];
+
+/// The unit of shares.
+const SHARE_UNITS: &[(&str, u64)] = &[("%", 1)];
 
 /// A hundred years: whatever is longer was a slip of the hand.
 const LONGEST_TIME_MS: u64 = 36_500 * 86_400_000;
@@ -155,6 +158,55 @@ impl fmt::Display for ByteSize {
     }
 }
 
+/// A share in whole percent, at most all of it: `50%`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Percent {
+    percent: u8,
+}
+
+impl Percent {
+    /// Nothing.
+    pub const NONE: Self = Self { percent: 0 };
+    /// All of it.
+    pub const ALL: Self = Self { percent: 100 };
+
+    /// This many percent; at most 100.
+    pub const fn new(percent: u8) -> Self {
+        Self { percent: if percent > 100 { 100 } else { percent } }
+    }
+
+    /// In percent, 0 to 100.
+    pub const fn percent(self) -> u8 {
+        self.percent
+    }
+
+    /// As a share, 0 to 1.
+    pub fn share(self) -> f64 {
+        f64::from(self.percent) / 100.0
+    }
+}
+
+impl FromStr for Percent {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let percent = parse(text, "share", SHARE_UNITS)?;
+        match u8::try_from(percent) {
+            Ok(percent) if percent <= 100 => Ok(Self { percent }),
+            _ => Err(UnitError {
+                message: format!("the share `{text}` is more than all"),
+                help: "at most `100%` is allowed".to_owned(),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.percent)
+    }
+}
+
 /// A whole number followed by one of the units, multiplied out.
 fn parse(text: &str, what: &str, units: &[(&str, u64)]) -> Result<u64, UnitError> {
     let error = |message: String, help: String| Err(UnitError { message, help });
@@ -171,11 +223,12 @@ fn parse(text: &str, what: &str, units: &[(&str, u64)]) -> Result<u64, UnitError
         );
     }
     if rest.starts_with('.') {
-        let smaller = if what == "time" { "`1500ms` for 1.5 seconds" } else { "`1536KiB` for 1.5 MiB" };
-        return error(
-            format!("the {what} `{text}` is not a whole number"),
-            format!("use a smaller unit, {smaller}"),
-        );
+        let instead = match what {
+            "time" => "use a smaller unit, `1500ms` for 1.5 seconds",
+            "size" => "use a smaller unit, `1536KiB` for 1.5 MiB",
+            _ => "write whole percent",
+        };
+        return error(format!("the {what} `{text}` is not a whole number"), instead.to_owned());
     }
     let Some((_, factor)) = units.iter().find(|(name, _)| *name == unit) else {
         return error(
@@ -193,6 +246,7 @@ fn parse(text: &str, what: &str, units: &[(&str, u64)]) -> Result<u64, UnitError
 fn examples(what: &str, number: &str) -> String {
     match what {
         "time" => format!("`{number}s` or `{number}ms`"),
+        "share" => format!("`{number}%`"),
         _ => format!("`{number}KiB` or `{number}MB`"),
     }
 }
@@ -273,6 +327,8 @@ macro_rules! as_text {
 as_text!(TimeSpan, "time-span", "^[0-9]+ *(ms|s|m|h|d)$", "a time with its unit, such as `250ms`");
 as_text!(ByteSize, "byte-size", "^[0-9]+ *(B|[KMGT]iB|[kKMGT]B)$", "a size with its unit, such as `64KiB`");
 
+as_text!(Percent, "percent", "^[0-9]+ *%$", "a share in percent, such as `50%`");
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,6 +362,17 @@ mod tests {
             assert_eq!(span.to_string(), printed, "{text}");
         }
         assert_eq!("0s", TimeSpan::default().to_string());
+    }
+
+    #[test]
+    fn shares_are_whole_percent() {
+        assert_eq!("70%".parse::<Percent>().unwrap().share(), 0.7);
+        assert_eq!(Percent::new(250), Percent::ALL);
+        let error = |text: &str| text.parse::<Percent>().unwrap_err().to_string();
+        assert_eq!(error("70"), "the share `70` has no unit: write for instance `70%`");
+        assert_eq!(error("0.5%"), "the share `0.5%` is not a whole number: write whole percent");
+        assert_eq!(error("101%"), "the share `101%` is more than all: at most `100%` is allowed");
+        assert_eq!(error("half"), "`half` is not a share: write `10%`");
     }
 
     #[test]

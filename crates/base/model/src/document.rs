@@ -10,13 +10,19 @@ mod operation;
 mod pool;
 mod route;
 mod schema;
+mod sticky;
 
 pub use listener::{
     Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerLimits, ListenerTimeouts, Protocol, RequestId,
 };
-pub use operation::{Access, AccessFormat, Admin, History, LogLevel, Logs, SecretSource, Workers};
-pub use pool::{Check, Connections, Ejection, Endpoint, Pool, PoolLimits, PoolTimeouts, Status};
+pub use operation::{
+    Access, AccessFormat, Admin, Decisions, History, LogLevel, Logs, Node, SecretSource, Workers,
+};
+pub use pool::{
+    Check, Connections, Ejection, Endpoint, Peers, Pool, PoolLimits, PoolTimeouts, SpillOver, Status,
+};
 pub use route::{Match, Retry, Route, RouteTimeouts, ValueMatch};
+pub use sticky::{LearnFrom, Prefixes, SameSite, Sticky, StickyCookie, StickyLearn, StickySource};
 
 pub use catalog::{KindCatalog, KindEntry, SettingsCheck, SettingsProblem};
 pub use forms::OrOff;
@@ -33,6 +39,9 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 #[schemars(extend("required" = ["listeners"]))]
 pub struct Document {
+    /// This process among others.
+    #[serde(skip_serializing_if = "Node::is_unknown")]
+    pub node: Node,
     /// Worker threads. `auto` takes one for each core that may be used.
     pub workers: Workers,
     /// How long running requests may take to end when Aya stops, or when a listener goes.
@@ -51,6 +60,8 @@ pub struct Document {
     pub admin: Option<Admin>,
     /// What is written down about requests and about Aya itself.
     pub logs: Logs,
+    /// Which requests are remembered for a while, for `aya explain --id`; or `off`. Only where there is an admin port to ask.
+    pub decisions: OrOff<Decisions>,
     /// Keeps earlier configurations on disk, so that one can go back even after a restart. Without it the last 20 are kept in
     /// memory.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +71,7 @@ pub struct Document {
 impl Default for Document {
     fn default() -> Self {
         Self {
+            node: Node::default(),
             workers: Workers::Auto,
             drain: TimeSpan::from_secs(30),
             listeners: IndexMap::new(),
@@ -67,6 +79,7 @@ impl Default for Document {
             pools: IndexMap::new(),
             admin: None,
             logs: Logs::default(),
+            decisions: OrOff::On(Decisions::default()),
             history: None,
         }
     }

@@ -1,5 +1,7 @@
 //! How much a configuration may hold. Reading one must stay cheap whatever somebody sends.
 
+use std::time::Duration;
+
 /// Bytes of one configuration: ten times what 10,000 routes need.
 pub const MAX_SOURCE_BYTES: usize = 10 << 20;
 
@@ -35,6 +37,18 @@ pub const MAX_ENDPOINT_WEIGHT: u32 = 65_535;
 
 /// Weight of one pool in a split: fine enough for one request in a million.
 pub const MAX_SHARE_WEIGHT: u32 = 1_000_000;
+
+/// Secrets that sign a pool's sticky cookies: the one in use, and those it replaced. Each endpoint has a cookie of each.
+pub const MAX_STICKY_KEYS: usize = 8;
+
+/// Bytes of a secret that signs: 16 printable characters are beyond guessing if they were drawn at random.
+pub const MIN_STICKY_KEY_BYTES: usize = 16;
+
+/// How long sessions are kept at least: their ages are counted in parts of it.
+pub const MIN_STICKY_TTL: Duration = Duration::from_secs(1);
+
+/// How long sessions are kept at most: a year without a request is no session.
+pub const MAX_STICKY_TTL: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// Segments of one path: a look-up goes one level down for each.
 pub const MAX_PATH_SEGMENTS: usize = 256;

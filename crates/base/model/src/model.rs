@@ -7,17 +7,21 @@ mod operation;
 mod pool;
 mod route;
 mod snapshot;
+mod sticky;
 
 pub use listener::{
     Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerTimeouts, Protocol, RequestId,
 };
-pub use operation::{AccessLog, Admin, History, LogFormat, LogLevel, LogTarget, Operation, Secret};
+pub use operation::{
+    AccessLog, Admin, Decisions, History, LogFormat, LogLevel, LogTarget, Operation, Secret,
+};
 pub use pool::{
-    ActiveCheck, BodyMatch, CheckKind, Connections, Endpoint, Host, KindSettings, PassiveCheck, Pool,
-    PoolTimeouts, StatusRange,
+    ActiveCheck, BodyMatch, CheckKind, Connections, Endpoint, Host, KindSettings, PassiveCheck, PeerCheck,
+    Pool, PoolTimeouts, Preference, StatusRange, Subset,
 };
 pub use route::{Action, FieldMatch, FilterUse, HostPattern, Match, PathPattern, Route, Share, ValuePattern};
 pub use snapshot::{Fingerprint, Snapshot};
+pub use sticky::{SameSite, SessionLimits, SessionName, Sticky, StickyCookie, StickyLearn, StickySource};
 
 /// The whole configuration, ready to be compiled.
 #[derive(Clone, Debug, PartialEq)]

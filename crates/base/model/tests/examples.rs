@@ -13,7 +13,7 @@ use base_model::{
 use serde_json::Value;
 
 fn environment(name: &str) -> Option<String> {
-    (name == "AYA_TOKEN").then(|| "token-of-the-test".to_owned())
+    matches!(name, "AYA_TOKEN" | "AYA_STICKY_KEY").then(|| "token-of-the-test".to_owned())
 }
 
 fn examples() -> Vec<PathBuf> {
@@ -80,8 +80,11 @@ fn missing(root: &Value, schema: &Value, value: &Value, path: &str, out: &mut Ve
                 None => branch,
             };
             let kind = resolved.pointer("/properties/kind/const");
+            let required = resolved.get("required").and_then(Value::as_array);
+            let is_written = |key: &Value| key.as_str().is_some_and(|key| value.get(key).is_some());
             if resolved.get("type").and_then(Value::as_str) == Some(wanted)
                 && (kind.is_none() || kind == value.get("kind"))
+                && required.is_none_or(|keys| keys.iter().all(is_written))
             {
                 missing(root, resolved, value, path, out);
             }

@@ -17,6 +17,7 @@ fn environment(name: &str) -> Option<String> {
     match name {
         "AYA_TEST_PORT" => Some("sesame".to_owned()),
         "AYA_TEST_TOKEN" => Some("open sesame".to_owned()),
+        "AYA_TEST_KEY" => Some("sesame-of-32-characters-and-more".to_owned()),
         _ => None,
     }
 }

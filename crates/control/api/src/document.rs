@@ -19,12 +19,14 @@ use crate::types::CheckReport;
     paths(
         routes::index, routes::healthz, routes::readyz, routes::metrics, routes::openapi, routes::status, routes::stats,
         routes::show_config, routes::apply, routes::history, routes::rollback,
+        routes::list_decisions,
         routes::list, routes::show_pool, routes::add, routes::change, routes::remove,
     ),
     components(schemas(CheckReport)),
     tags(
         (name = "service", description = "What supervisors and scrapers ask for."),
         (name = "config", description = "Reading and changing the configuration."),
+        (name = "decisions", description = "Asking what became of requests."),
         (name = "pools", description = "Looking at pools, and changing who is in them."),
     ),
     security((), ("token" = [])),

@@ -24,8 +24,8 @@ pub use node::{ApplyError, Node, NodeError, Pending};
 pub use problem::{Code, Problem};
 pub use server::{ServeError, serve};
 pub use types::{
-    AdminState, AgentView, Answers, Applied, Change, ChangeKind, CheckReport, ConfigView, Diagnostic,
-    Durations, EndpointChange, EndpointStats, EndpointView, FailureCount, Health, HistoryEntry, LastFailure,
-    ListenerView, NewEndpoint, Origin, PoolStats, PoolView, Readiness, RollbackRequest, Severity, Stats,
-    Status,
+    AdminState, AgentView, Answers, Applied, AttemptView, CandidateView, Change, ChangeKind, CheckReport,
+    ConfigView, DecisionFilter, DecisionView, Diagnostic, Durations, EndpointChange, EndpointStats,
+    EndpointView, FailureCount, Health, HistoryEntry, LastFailure, ListenerView, NewEndpoint, Origin,
+    PoolStats, PoolView, Readiness, RollbackRequest, Severity, Stats, Status, StickyView,
 };

@@ -45,6 +45,12 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Largest weight of an endpoint, as in the configuration.
 pub const MAX_WEIGHT: u32 = 65_535;
 
+/// Requests shown at a time, if not asked otherwise: a screen or two.
+pub const DECISIONS: usize = 50;
+
+/// Requests shown at a time at most: copying them takes each worker about a millisecond.
+pub const MAX_DECISIONS: usize = 1_000;
+
 const _: () = assert!(SMALL_BODY_BYTES < CONFIG_BYTES && HEAD_BYTES >= 8 * 1024);
 const _: () =
     assert!(CONNECTIONS_PER_HOST < CONNECTIONS && FIRST_HEAD_TIMEOUT.as_secs() < HEAD_TIMEOUT.as_secs());

@@ -5,8 +5,8 @@ use std::pin::Pin;
 use thiserror::Error;
 
 use crate::types::{
-    Applied, CheckReport, ConfigView, EndpointChange, EndpointView, HistoryEntry, NewEndpoint, PoolView,
-    Readiness, Stats, Status,
+    Applied, CheckReport, ConfigView, DecisionFilter, DecisionView, EndpointChange, EndpointView,
+    HistoryEntry, NewEndpoint, PoolView, Readiness, Stats, Status,
 };
 
 /// A result that takes a while.
@@ -51,6 +51,12 @@ pub trait Node: Send + Sync + 'static {
     /// # Errors
     /// Why the configuration in use stays.
     fn rollback(&self, generation: u64) -> Pending<'_, Result<Applied, ApplyError>>;
+
+    /// What became of requests that are still remembered, the latest first.
+    ///
+    /// # Errors
+    /// If none are remembered at all.
+    fn decisions(&self, filter: DecisionFilter) -> Pending<'_, Result<Vec<DecisionView>, NodeError>>;
 
     /// All pools, in the order of the configuration.
     fn pools(&self) -> Vec<PoolView>;

@@ -2,6 +2,7 @@
 
 mod body;
 mod config;
+mod decisions;
 mod pools;
 mod service;
 
@@ -21,6 +22,7 @@ use crate::problem::{Code, Problem};
 pub(crate) type NodeRef = Arc<dyn Node>;
 
 pub(crate) use config::{__path_apply, __path_history, __path_rollback, __path_show as __path_show_config};
+pub(crate) use decisions::__path_list as __path_list_decisions;
 pub(crate) use pools::{
     __path_add, __path_change, __path_list, __path_remove, __path_show as __path_show_pool,
 };
@@ -42,6 +44,7 @@ pub(crate) fn router(node: NodeRef, pages: Pages, token: Option<Secret>) -> Rout
         .route("/api/v1/config", get(config::show).post(config::apply))
         .route("/api/v1/config/history", get(config::history))
         .route("/api/v1/config/rollback", post(config::rollback))
+        .route("/api/v1/decisions", get(decisions::list))
         .route("/api/v1/pools", get(pools::list))
         .route("/api/v1/pools/{pool}", get(pools::show))
         .route("/api/v1/pools/{pool}/endpoints", post(pools::add))

@@ -2,20 +2,26 @@
 
 mod agent;
 mod learned;
+mod standing;
+mod traffic;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use base_kit::Moment;
+use base_kit::{Moment, Rng};
 use base_model::model::{Endpoint, Host, PassiveCheck};
 
 pub use self::agent::{AgentWish, MAX_AGENT_PERCENT};
 pub use self::learned::{Average, ByLoad, Learned, Penalty};
+pub(crate) use self::standing::{FULL, TRICKLE};
+pub(crate) use self::traffic::Totals;
 use crate::transition::{CauseKind, Outcome, Transition};
+use crate::waiting::WaitingLine;
 
 /// Names an endpoint's state: unique in the process, never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +32,11 @@ impl EndpointId {
     fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The id as a number.
+    pub(crate) const fn number(self) -> u64 {
+        self.0
     }
 }
 
@@ -107,8 +118,8 @@ pub(crate) trait Owner: Send + Sync {
     /// Tells the workers that something changed. To be called after the change is written.
     fn bump_epoch(&self);
 
-    /// Ejects the endpoint unless it is ejected or nobody else could take its traffic; whether it did.
-    fn eject(&self, endpoint: &EndpointState, until: Moment, now: Moment) -> bool;
+    /// Ejects the endpoint unless it is ejected or nobody else could take its traffic; for how long, if it did.
+    fn eject(&self, endpoint: &EndpointState, policy: &PassiveCheck, now: Moment) -> Option<Duration>;
 }
 
 /// A request that failed at an endpoint.
@@ -126,13 +137,22 @@ const NO_OVERRIDE: u32 = u32::MAX;
 const NOT_EJECTED: u64 = 0;
 /// The word for an endpoint that passive failures keep out.
 const EJECTED: &str = "ejected";
+/// The word for an endpoint that is up and gets less than its share.
+const DEGRADED: &str = "degraded";
+/// An ejection is at most so many times doubled; whoever wants more than 100,000 times the first span says so at once.
+const MAX_DOUBLINGS: u32 = 17;
+
+/// The tier of a level. Each tier has two levels: what is near, and what is not.
+pub(crate) const fn tier_of(level: u8) -> u8 {
+    level / 2
+}
 
 /// What is known about one server of one pool.
 ///
 /// The in-flight count is written per request by all workers and therefore has cache lines of its own; the rest is
 /// written when something changes.
 pub struct EndpointState {
-    in_flight: Padded<AtomicU32>,
+    traffic: Padded<traffic::Traffic>,
     id: EndpointId,
     pool_name: Arc<str>,
     name: Arc<str>,
@@ -140,6 +160,11 @@ pub struct EndpointState {
     port: u16,
     /// The pool this belongs to. Gone with the pool.
     owner: Weak<dyn Owner>,
+    /// Who waits for room in the pool.
+    waiting: Arc<WaitingLine>,
+    /// Which one of the pool's levels it belongs to.
+    level: AtomicU8,
+    zone: ArcSwapOption<Arc<str>>,
     /// Where its name leads to.
     found_address: ArcSwapOption<SocketAddr>,
     configured_weight: AtomicU32,
@@ -150,6 +175,10 @@ pub struct EndpointState {
     failures_in_a_row: AtomicU32,
     last_failure: ArcSwapOption<LastFailure>,
     ejected_until_nanos: AtomicU64,
+    /// How often it was ejected, each time soon after the last.
+    ejections_in_a_row: AtomicU32,
+    last_ejection_end: AtomicU64,
+    standing: standing::Standing,
     learned: Padded<Learned>,
 }
 
@@ -157,18 +186,22 @@ impl EndpointState {
     /// An endpoint of the pool of this name.
     pub(crate) fn new(
         owner: Weak<dyn Owner>,
+        waiting: Arc<WaitingLine>,
         pool_name: Arc<str>,
         endpoint: &Endpoint,
         health: Health,
     ) -> Self {
         Self {
-            in_flight: Padded::default(),
+            traffic: Padded::default(),
             id: EndpointId::next(),
             pool_name,
             name: endpoint.to_string().into(),
             host: endpoint.host.clone(),
             port: endpoint.port,
             owner,
+            waiting,
+            level: AtomicU8::new(0),
+            zone: ArcSwapOption::empty(),
             found_address: ArcSwapOption::empty(),
             configured_weight: AtomicU32::new(endpoint.weight),
             weight_override: AtomicU32::new(NO_OVERRIDE),
@@ -178,6 +211,9 @@ impl EndpointState {
             failures_in_a_row: AtomicU32::new(0),
             last_failure: ArcSwapOption::empty(),
             ejected_until_nanos: AtomicU64::new(NOT_EJECTED),
+            ejections_in_a_row: AtomicU32::new(0),
+            last_ejection_end: AtomicU64::new(0),
+            standing: standing::Standing::default(),
             learned: Padded::default(),
         }
     }
@@ -226,7 +262,7 @@ impl EndpointState {
 
     /// Requests in flight, over all workers; for an instant also those that [`EndpointState::try_begin`] is refusing.
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.0.load(Ordering::Relaxed)
+        self.traffic.0.in_flight.load(Ordering::Relaxed)
     }
 
     /// Counts one more request in flight, unless there are `max` already. Pair each `true` with one
@@ -240,23 +276,43 @@ impl EndpointState {
 
     /// The same, and tells how many others are in flight; `None` if there are `max` already.
     pub fn begin(&self, max: u32) -> Option<u32> {
+        let in_flight = &self.traffic.0.in_flight;
         // With room left, one instruction whatever the other workers do; only a refusal takes a second one.
-        let others = self.in_flight.0.fetch_add(1, Ordering::Relaxed);
+        let others = in_flight.fetch_add(1, Ordering::SeqCst);
         if others < max {
             return Some(others);
         }
-        self.in_flight.0.fetch_sub(1, Ordering::Relaxed);
+        if in_flight.fetch_sub(1, Ordering::SeqCst) <= max {
+            // There is room after all. Whoever was refused because of this try may be waiting for it.
+            self.waiting.call_one();
+        }
         None
     }
 
     /// Counts one request less in flight.
     pub fn end(&self) {
-        let before = self.in_flight.0.fetch_sub(1, Ordering::Relaxed);
+        let in_flight = &self.traffic.0.in_flight;
+        let before = in_flight.fetch_sub(1, Ordering::SeqCst);
         debug_assert!(before != 0, "`end` without `try_begin` at {}", self.name);
         if before == 0 {
             // One `end` too many must not leave the count wrapped and the endpoint closed for good.
-            self.in_flight.0.fetch_add(1, Ordering::Relaxed);
+            in_flight.fetch_add(1, Ordering::SeqCst);
         }
+        self.waiting.call_one();
+    }
+
+    /// A request in flight begins to wait for its answer. Pair it with one [`EndpointState::end_waiting`].
+    pub fn begin_waiting(&self) {
+        self.traffic.0.begin_waiting();
+    }
+
+    /// Its answer has begun, or will not come.
+    pub fn end_waiting(&self) {
+        self.traffic.0.end_waiting();
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        self.traffic.0.totals()
     }
 
     /// What its answers have shown. Written by balancers that choose by it.
@@ -316,9 +372,13 @@ impl EndpointState {
     }
 
     pub(crate) fn is_eligible_but_for_ejection(&self) -> bool {
+        self.is_wanted() && self.health() == Health::Up
+    }
+
+    /// Whether nobody took it out on purpose, and it can be asked at all.
+    pub(crate) fn is_wanted(&self) -> bool {
         self.admin_state() == AdminState::Ready
             && self.is_wanted_by_agent()
-            && self.health() == Health::Up
             && self.weight() > 0
             && self.address().is_some()
     }
@@ -332,6 +392,9 @@ impl EndpointState {
         if before == health {
             return None;
         }
+        if health == Health::Up && before == Health::Down {
+            self.begin_anew();
+        }
         if health == Health::Up {
             // Without the pool's lock: the time of the next expiry is then too early, which costs a look and no more.
             self.ejected_until_nanos.store(NOT_EJECTED, Ordering::Release);
@@ -344,8 +407,74 @@ impl EndpointState {
     /// Sets what the operator wants. Gives the change, if it is one.
     pub fn set_admin_state(&self, admin: AdminState, cause: &str) -> Option<Transition> {
         let before = AdminState::from_bits(self.admin.swap(admin as u8, Ordering::AcqRel));
+        if (before, admin) == (AdminState::Maintenance, AdminState::Ready) {
+            self.begin_anew();
+        }
         (before != admin)
             .then(|| self.changed(before.word(), admin.word(), CauseKind::Admin, cause.to_owned()))
+    }
+
+    /// Takes in the beginning of an answer: its time since the request was sent, and its status.
+    pub fn observe_answer(&self, latency: Duration, status: u16) {
+        self.traffic.0.observe_answer(latency);
+        if status >= 500 {
+            self.traffic.0.observe_failure();
+        }
+    }
+
+    /// Which one of its pool's levels it belongs to: see [`crate::Level::number`].
+    pub fn level(&self) -> u8 {
+        self.level.load(Ordering::Relaxed)
+    }
+
+    /// 0 takes traffic first; the next ones are its backup.
+    pub fn tier(&self) -> u8 {
+        tier_of(self.level())
+    }
+
+    /// Where it is, as configured.
+    pub fn zone(&self) -> Option<Arc<str>> {
+        self.zone.load().as_deref().map(Arc::clone)
+    }
+
+    /// Sets where it belongs. The caller bumps the epoch.
+    pub(crate) fn set_place(&self, tier: u8, is_near: bool, zone: Option<Arc<str>>) {
+        self.level.store(tier * 2 + u8::from(!is_near), Ordering::Relaxed);
+        self.zone.store(zone.map(Arc::new));
+    }
+
+    /// Which part of its share of traffic it gets now, in percent: less than 100 while it is new, or does worse than its peers.
+    pub fn share_percent(&self, slow_start: Duration, now: Moment) -> u32 {
+        self.standing.percent(slow_start, now)
+    }
+
+    /// Whether it does worse than its peers, or was taken out lately.
+    pub fn is_degraded(&self) -> bool {
+        self.standing.share() < FULL
+    }
+
+    /// Whether a request that the balancer gave it is left there.
+    pub(crate) fn admits(&self, slow_start: Duration, now: Moment, rng: &mut dyn Rng) -> bool {
+        self.standing.admits(slow_start, now, rng)
+    }
+
+    /// It begins with a trickle, where the pool has a slow start.
+    pub(crate) fn begin_anew(&self) {
+        self.standing.begin_anew();
+    }
+
+    /// In percent, as comparison with its peers left it.
+    pub(crate) fn peer_share(&self) -> u32 {
+        self.standing.share()
+    }
+
+    /// Sets what comparison with its peers leaves it. Gives the change, if it is one.
+    pub(crate) fn set_peer_share(&self, percent: u32, kind: CauseKind, evidence: &str) -> Option<Transition> {
+        let word = |share| if share < FULL { DEGRADED } else { Health::Up.word() };
+        let before = self.standing.share();
+        self.standing.set_share(percent);
+        let cause = || format!("{evidence}: {percent}% of its share");
+        (before != percent).then(|| self.told(word(before), word(percent), kind, cause()))
     }
 
     /// Counts how a request ended. Enough failures in a row eject the endpoint for a while, unless no other endpoint of
@@ -359,7 +488,14 @@ impl EndpointState {
                 }
                 None
             }
-            Outcome::Failure(cause) => self.record_failure(cause, policy, now),
+            Outcome::Failure(cause) => {
+                self.traffic.0.observe_no_answer();
+                self.record_failure(cause, policy, now)
+            }
+            Outcome::Broken(cause) => {
+                self.traffic.0.observe_failure();
+                self.record_failure(cause, policy, now)
+            }
         }
     }
 
@@ -376,25 +512,48 @@ impl EndpointState {
             return None;
         }
         self.failures_in_a_row.store(0, Ordering::Relaxed);
-        let until = now + policy.eject_for;
-        let ejected = self.owner.upgrade()?.eject(self, until, now);
-        let why = || format!("{failures} failures in a row, the last: {cause}; for {:?}", policy.eject_for);
-        ejected.then(|| self.changed("up", EJECTED, CauseKind::ConsecutiveFailures, why()))
+        let span = self.owner.upgrade()?.eject(self, policy, now)?;
+        let why = format!("{failures} failures in a row, the last: {cause}");
+        Some(self.told_ejected(CauseKind::ConsecutiveFailures, &why, span))
     }
 
-    /// Marks it as ejected. Only under the pool's lock.
-    pub(crate) fn mark_ejected(&self, until: Moment) {
+    /// Marks it as ejected, and tells for how long. Only under the pool's lock.
+    pub(crate) fn mark_ejected(&self, policy: &PassiveCheck, now: Moment) -> Duration {
+        let longest = policy.max_eject_for.max(policy.eject_for);
+        let span = |before: u32| (policy.eject_for * 2_u32.pow(before.min(MAX_DOUBLINGS))).min(longest);
+        let row = self.ejections_in_a_row.load(Ordering::Relaxed);
+        let last_end = Moment::from_nanos(self.last_ejection_end.load(Ordering::Relaxed));
+        // Whoever then did well for as long as it was out begins anew.
+        let before = if now.since(last_end) > span(row.saturating_sub(1)) { 0 } else { row };
+        let until = now + span(before);
+        self.ejections_in_a_row.store(before.saturating_add(1), Ordering::Relaxed);
+        self.last_ejection_end.store(until.as_nanos(), Ordering::Relaxed);
         self.ejected_until_nanos.store(until.as_nanos().max(1), Ordering::Release);
+        span(before)
     }
 
-    /// Ends its ejection if its time is over. Only under the pool's lock. That of an endpoint that is not up changes
+    /// The change that an ejection is.
+    pub(crate) fn told_ejected(&self, kind: CauseKind, why: &str, span: Duration) -> Transition {
+        self.changed(self.shown_up(), EJECTED, kind, format!("{why}; for {span:?}"))
+    }
+
+    /// The word for an endpoint that is up.
+    fn shown_up(&self) -> &'static str {
+        if self.is_degraded() { DEGRADED } else { Health::Up.word() }
+    }
+
+    /// Ends its ejection if its time is over; it gets so many percent of its share. Only under the pool's lock. That of an endpoint that is not up changes
     /// nothing that could be seen, so nothing is told.
-    pub(crate) fn unmark_ejected(&self, now: Moment) -> Option<Transition> {
+    pub(crate) fn unmark_ejected(&self, share: u32, now: Moment) -> Option<Transition> {
         self.ejected_until().filter(|until| *until <= now)?;
+        self.standing.set_share(share);
         let before = self.ejected_until_nanos.swap(NOT_EJECTED, Ordering::AcqRel);
-        let cause = || "the time of its ejection is over".to_owned();
+        let cause = match share {
+            FULL => "the time of its ejection is over".to_owned(),
+            _ => format!("the time of its ejection is over: it begins with {share}% of its share"),
+        };
         (before != NOT_EJECTED && self.health() == Health::Up)
-            .then(|| self.changed(EJECTED, "up", CauseKind::EjectionOver, cause()))
+            .then(|| self.changed(EJECTED, self.shown_up(), CauseKind::EjectionOver, cause))
     }
 
     /// Sets the weight of the configuration. The caller bumps the epoch.
@@ -407,10 +566,15 @@ impl EndpointState {
         self.weight_override.store(weight.unwrap_or(NO_OVERRIDE), Ordering::Relaxed);
     }
 
-    fn changed(&self, from: &'static str, to: &'static str, kind: CauseKind, cause: String) -> Transition {
-        self.bump_epoch();
+    /// A change that eligibility does not hang on.
+    fn told(&self, from: &'static str, to: &'static str, kind: CauseKind, cause: String) -> Transition {
         let (pool, endpoint) = (Arc::clone(&self.pool_name), Arc::clone(&self.name));
         Transition { pool, endpoint, from, to, kind, cause }
+    }
+
+    fn changed(&self, from: &'static str, to: &'static str, kind: CauseKind, cause: String) -> Transition {
+        self.bump_epoch();
+        self.told(from, to, kind, cause)
     }
 
     fn bump_epoch(&self) {
@@ -441,6 +605,7 @@ impl fmt::Debug for EndpointState {
             .field("admin", &self.admin_state())
             .field("agent", &self.agent())
             .field("ejected_until", &self.ejected_until())
+            .field("peer_share", &self.peer_share())
             .finish_non_exhaustive()
     }
 }

@@ -23,7 +23,11 @@ pub(crate) fn endpoint(number: usize, weight: u32) -> Endpoint {
 /// A pool without checks.
 pub(crate) fn pool(name: &str, endpoints: Vec<Endpoint>) -> Pool {
     Pool {
-        passive: PassiveCheck { consecutive_failures: 3, eject_for: Duration::from_secs(10) },
+        passive: PassiveCheck {
+            consecutive_failures: 3,
+            eject_for: Duration::from_secs(10),
+            ..PassiveCheck::default()
+        },
         ..Pool::new(name, endpoints)
     }
 }

@@ -4,6 +4,7 @@
 //! - [`EndpointState`]: everything learned about one server, shared by all workers, the health checks and the API;
 //!   it outlives a reload. [`PoolState`] holds the endpoints of a pool and an epoch, [`Registry`] holds the pools.
 //! - [`Balancer`]: chooses among the eligible endpoints of a pool; one instance per worker and pool, never shared.
+//! - [`Stickiness`]: which endpoint a session stays with, around any balancer.
 //! - [`kinds`]: the balancers there are, in one list.
 //!
 //! What always holds:
@@ -24,7 +25,10 @@ mod methods;
 mod pool;
 mod reference;
 mod registry;
+mod selector;
+mod sticky;
 mod transition;
+mod waiting;
 
 pub use balancer::{
     Balancer, BalancerKind, FactsNeeded, Feedback, KeySource, Member, NoSettings, RequestFacts,
@@ -35,7 +39,10 @@ pub use endpoint::{
     Learned, MAX_AGENT_PERCENT, Penalty,
 };
 pub use methods::hash::hash_key;
-pub use pool::{MAX_ENDPOINTS_PER_POOL, MAX_WEIGHT, PoolChangeError, PoolState};
+pub use pool::{Level, MAX_ENDPOINTS_PER_POOL, MAX_WEIGHT, PoolChangeError, PoolState};
 pub use reference::reference_markdown;
 pub use registry::Registry;
+pub use selector::{Pick, Selector};
+pub use sticky::{Bound, NamedBy, Session, SessionOutcome, SessionTable, Stickiness, Stored};
 pub use transition::{CauseKind, Outcome, Transition};
+pub use waiting::{Place, WaitingLine};

@@ -1,17 +1,26 @@
 //! The endpoints of one pool, and the epoch that tells when to look at them again.
 
+mod levels;
+mod peers;
+mod sessions;
 mod shares;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use base_kit::Moment;
-use base_model::model::{Endpoint, Host, Pool};
+use base_model::model::{Endpoint, Host, PassiveCheck, PeerCheck, Pool, Preference};
 
+pub use self::levels::Level;
+use self::peers::{Finding, PeerWatch, Verdict};
 use crate::balancer::Member;
-use crate::endpoint::{AdminState, EndpointState, Health, Owner};
+use crate::endpoint::{AdminState, EndpointState, FULL, Health, Owner, TRICKLE};
+use crate::sticky::SessionTable;
 use crate::transition::{CauseKind, Transition};
+use crate::waiting::WaitingLine;
 
 /// Most endpoints of a pool when they are added through the API: far more than balancers in O(n) should look through.
 pub const MAX_ENDPOINTS_PER_POOL: usize = 10_000;
@@ -53,6 +62,11 @@ struct Membership {
     configured: Vec<Endpoint>,
     /// Whether active checks decide about health.
     checked: bool,
+    preference: Preference,
+    passive: PassiveCheck,
+    /// When endpoints are to be compared.
+    next_judgement: Moment,
+    watch: PeerWatch,
     /// The endpoints there are.
     endpoints: Arc<[Arc<EndpointState>]>,
 }
@@ -65,7 +79,15 @@ pub struct PoolState {
     epoch: AtomicU64,
     /// When the earliest ejection ends; [`Moment::NEVER`] when there is none.
     next_expiry_nanos: AtomicU64,
+    /// When [`PoolState::tend`] has something to do.
+    next_tending_nanos: AtomicU64,
+    /// The epoch that it has seen last.
+    tended_epoch: AtomicU64,
+    /// Whether so little is fit that all endpoints get traffic.
+    in_panic: AtomicBool,
+    waiting: Arc<WaitingLine>,
     membership: Mutex<Membership>,
+    sessions: ArcSwapOption<SessionTable>,
 }
 
 impl PoolState {
@@ -76,11 +98,20 @@ impl PoolState {
             myself: Weak::clone(myself),
             epoch: AtomicU64::new(1),
             next_expiry_nanos: AtomicU64::new(Moment::NEVER.as_nanos()),
+            next_tending_nanos: AtomicU64::new(0),
+            tended_epoch: AtomicU64::new(0),
+            in_panic: AtomicBool::new(false),
+            waiting: Arc::default(),
             membership: Mutex::new(Membership {
                 configured: Vec::new(),
                 checked: !pool.checks.is_empty(),
+                preference: pool.preference.clone(),
+                passive: pool.passive,
+                next_judgement: Moment::ZERO,
+                watch: PeerWatch::default(),
                 endpoints: Arc::from([]),
             }),
+            sessions: ArcSwapOption::empty(),
         });
         state.reconcile(pool);
         state
@@ -106,30 +137,120 @@ impl PoolState {
         find(&self.endpoints(), name).map(Arc::clone)
     }
 
-    /// The endpoints that may take traffic. When ejections alone leave none, ejected ones count as well: a suspect
-    /// endpoint is better than no answer.
+    /// The endpoints that may take traffic, the preferred ones first. When ejections alone leave none, ejected ones count as
+    /// well: a suspect endpoint is better than no answer. When less is fit than the pool's panic threshold, all count that
+    /// nobody took out on purpose.
     pub fn eligible(&self, now: Moment) -> Vec<Member> {
-        let endpoints = self.endpoints();
+        self.levels(now).into_iter().flat_map(|level| level.members).collect()
+    }
+
+    /// The same by level.
+    pub fn levels(&self, now: Moment) -> Vec<Level> {
+        let membership = self.lock();
+        let (endpoints, preference) = (Arc::clone(&membership.endpoints), membership.preference.clone());
+        drop(membership);
         let members = |wanted: &dyn Fn(&EndpointState) -> bool| -> Vec<Member> {
             endpoints.iter().filter(|endpoint| wanted(endpoint)).filter_map(member).collect()
         };
-        let mut eligible = members(&|endpoint| endpoint.is_eligible(now));
-        if eligible.is_empty() {
-            eligible = members(&EndpointState::is_eligible_but_for_ejection);
-        }
-        shares::apply_wishes(&mut eligible);
-        eligible
+        let eligible = if fit_share(&endpoints, now) < preference.panic_below {
+            members(&EndpointState::is_wanted)
+        } else {
+            let eligible = members(&|endpoint| endpoint.is_eligible(now));
+            if eligible.is_empty() { members(&EndpointState::is_eligible_but_for_ejection) } else { eligible }
+        };
+        levels::levels(&endpoints, eligible, &preference)
     }
 
-    /// Takes back the endpoints whose ejection is over. Costs one read when there is none; call it often.
-    pub fn expire_ejections(&self, now: Moment) -> Vec<Transition> {
-        if self.next_expiry() > now {
+    /// Whether so little is fit that all endpoints get traffic.
+    pub fn is_in_panic(&self) -> bool {
+        self.in_panic.load(Ordering::Relaxed)
+    }
+
+    /// The requests that wait until an endpoint has room.
+    pub const fn waiting(&self) -> &Arc<WaitingLine> {
+        &self.waiting
+    }
+
+    /// What is due: takes back the endpoints whose ejection is over, compares endpoints with their peers, and tells whether
+    /// enough of the pool is fit. Costs two reads when nothing is due; call it often.
+    pub fn tend(&self, now: Moment) -> Vec<Transition> {
+        let epoch = self.epoch();
+        let is_due = now.as_nanos() >= self.next_tending_nanos.load(Ordering::Acquire);
+        if !is_due && epoch == self.tended_epoch.load(Ordering::Relaxed) {
             return Vec::new();
         }
-        let membership = self.lock();
-        let back = membership.endpoints.iter().filter_map(|endpoint| endpoint.unmark_ejected(now)).collect();
+        let mut membership = self.lock();
+        let share_after = if membership.passive.peers.is_some() { TRICKLE } else { FULL };
+        let mut told = Vec::new();
+        let Membership { endpoints, watch, .. } = &mut *membership;
+        for endpoint in endpoints.iter() {
+            if let Some(back) = endpoint.unmark_ejected(share_after, now) {
+                watch.forget(endpoint.id());
+                told.push(back);
+            }
+        }
+        self.judge(&mut membership, now, &mut told);
+        told.extend(self.look_for_panic(&membership, now));
         self.find_next_expiry(&membership);
-        back
+        self.tended_epoch.store(epoch, Ordering::Relaxed);
+        told
+    }
+
+    /// Compares endpoints with each other, when that is due.
+    fn judge(&self, membership: &mut Membership, now: Moment, told: &mut Vec<Transition>) {
+        let Some(policy) = membership.passive.peers.filter(|_| membership.next_judgement <= now) else {
+            return;
+        };
+        membership.next_judgement = now + policy.interval;
+        let findings = membership.watch.judge(&membership.endpoints, &policy, now);
+        for finding in findings {
+            told.extend(self.carry_out(membership, &policy, &finding, now));
+        }
+    }
+
+    fn carry_out(
+        &self,
+        membership: &Membership,
+        policy: &PeerCheck,
+        Finding { endpoint, verdict }: &Finding,
+        now: Moment,
+    ) -> Option<Transition> {
+        let share = endpoint.peer_share();
+        let next = verdict.next_share(share);
+        let Verdict::Worse { kind, evidence, .. } = verdict else {
+            let told = endpoint.set_peer_share(next, CauseKind::LikeItsPeers, "it does like its peers");
+            // The steps in between are no news.
+            return told.filter(|_| next == FULL);
+        };
+        let suffers = |other: &&Arc<EndpointState>| other.is_degraded() || other.is_ejected(now);
+        let others = membership.endpoints.iter().filter(|other| other.id() != endpoint.id());
+        let limit = (membership.endpoints.len() as f64 * policy.max_share).max(1.0);
+        if share == FULL && others.filter(suffers).count() as f64 + 1.0 > limit {
+            return None;
+        }
+        if next > 0 || !others_can_serve(membership, endpoint, now) {
+            return endpoint.set_peer_share(next.max(TRICKLE), *kind, evidence);
+        }
+        let span = endpoint.mark_ejected(&membership.passive, now);
+        Some(endpoint.told_ejected(*kind, evidence, span))
+    }
+
+    /// Tells when too little, or again enough, of the pool is fit.
+    fn look_for_panic(&self, membership: &Membership, now: Moment) -> Option<Transition> {
+        let (share, threshold) = (fit_share(&membership.endpoints, now), membership.preference.panic_below);
+        let panics = share < threshold;
+        if self.in_panic.swap(panics, Ordering::Relaxed) == panics {
+            return None;
+        }
+        let (percent, limit) = (share * 100.0, threshold * 100.0);
+        let (from, to, cause) = if panics {
+            let all = "all endpoints get traffic";
+            ("calm", "panic", format!("{percent:.0}% of the weight is fit, less than {limit:.0}%: {all}"))
+        } else {
+            ("panic", "calm", format!("{percent:.0}% of the weight is fit, at least {limit:.0}%"))
+        };
+        let (pool, kind) = (Arc::clone(&self.name), CauseKind::PanicThreshold);
+        Some(Transition { pool, endpoint: "*".into(), from, to, kind, cause })
     }
 
     /// When the earliest ejection ends; [`Moment::NEVER`] when there is none.
@@ -151,7 +272,8 @@ impl PoolState {
         if membership.endpoints.len() >= MAX_ENDPOINTS_PER_POOL {
             return Err(PoolChangeError::Full(Arc::clone(&self.name)));
         }
-        let added = self.new_endpoint(endpoint, membership.checked);
+        let added = self.new_endpoint(endpoint, membership.checked, &membership.preference);
+        added.begin_anew();
         membership.endpoints = membership.endpoints.iter().chain([&added]).map(Arc::clone).collect();
         drop(membership);
         self.bump_epoch();
@@ -200,8 +322,17 @@ impl PoolState {
 
     /// Takes over a configuration of this pool; see [`crate::Registry::reconcile`].
     pub(crate) fn reconcile(&self, pool: &Pool) -> Vec<Transition> {
+        self.keep_sessions(pool.sticky.as_ref());
         let mut membership = self.lock();
-        let mut changed = false;
+        let mut changed = membership.preference != pool.preference;
+        membership.preference.clone_from(&pool.preference);
+        membership.passive = pool.passive;
+        membership.next_judgement = Moment::ZERO;
+        if changed {
+            for endpoint in membership.endpoints.iter() {
+                put_in_place(endpoint, endpoint.tier(), endpoint.zone(), &pool.preference);
+            }
+        }
         if membership.configured != pool.endpoints {
             changed = true;
             let known = membership.endpoints.iter().map(|endpoint| (endpoint.name(), endpoint)).collect();
@@ -209,11 +340,11 @@ impl PoolState {
                 pool.endpoints.iter().map(|endpoint| self.kept_or_new(&known, endpoint, pool)).collect();
             membership.endpoints = endpoints;
             membership.configured.clone_from(&pool.endpoints);
-            self.find_next_expiry(&membership);
         }
         let checks_ended = membership.checked && pool.checks.is_empty();
         membership.checked = !pool.checks.is_empty();
         let endpoints = Arc::clone(&membership.endpoints);
+        self.find_next_expiry(&membership);
         drop(membership);
         if changed {
             self.bump_epoch();
@@ -229,23 +360,39 @@ impl PoolState {
         pool: &Pool,
     ) -> Arc<EndpointState> {
         let Some(kept) = known.get(endpoint.to_string().as_str()) else {
-            return self.new_endpoint(endpoint, !pool.checks.is_empty());
+            let new = self.new_endpoint(endpoint, !pool.checks.is_empty(), &pool.preference);
+            // Those that a pool begins with are all as new as each other.
+            if !known.is_empty() {
+                new.begin_anew();
+            }
+            return new;
         };
         kept.set_configured_weight(endpoint.weight);
         kept.override_weight(None);
+        put_in_place(kept, endpoint.tier, endpoint.zone.clone(), &pool.preference);
         Arc::clone(kept)
     }
 
-    fn new_endpoint(&self, endpoint: &Endpoint, checked: bool) -> Arc<EndpointState> {
+    fn new_endpoint(
+        &self,
+        endpoint: &Endpoint,
+        checked: bool,
+        preference: &Preference,
+    ) -> Arc<EndpointState> {
         let known = matches!(endpoint.host, Host::Ip(_));
         let health = if known && !checked { Health::Up } else { Health::Unchecked };
-        let owner = Weak::clone(&self.myself);
-        Arc::new(EndpointState::new(owner, Arc::clone(&self.name), endpoint, health))
+        let (owner, waiting) = (Weak::clone(&self.myself), Arc::clone(&self.waiting));
+        let new = EndpointState::new(owner, waiting, Arc::clone(&self.name), endpoint, health);
+        put_in_place(&new, endpoint.tier, endpoint.zone.clone(), preference);
+        Arc::new(new)
     }
 
     fn find_next_expiry(&self, membership: &Membership) {
         let next = membership.endpoints.iter().filter_map(|endpoint| endpoint.ejected_until()).min();
-        self.next_expiry_nanos.store(next.unwrap_or(Moment::NEVER).as_nanos(), Ordering::Release);
+        let next = next.unwrap_or(Moment::NEVER);
+        self.next_expiry_nanos.store(next.as_nanos(), Ordering::Release);
+        let judgement = membership.passive.peers.map_or(Moment::NEVER, |_| membership.next_judgement);
+        self.next_tending_nanos.store(next.min(judgement).as_nanos(), Ordering::Release);
     }
 
     fn unknown(&self, endpoint: &str) -> PoolChangeError {
@@ -259,6 +406,9 @@ impl PoolState {
 
     /// Asserts that the state is sound; for tests and simulations.
     pub fn check_invariants(&self) {
+        if let Some(sessions) = self.sessions() {
+            sessions.check_invariants();
+        }
         let membership = self.lock();
         let mut names: Vec<&str> = membership.endpoints.iter().map(|endpoint| endpoint.name()).collect();
         names.sort_unstable();
@@ -275,19 +425,38 @@ impl PoolState {
 impl Owner for PoolState {
     fn bump_epoch(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.waiting.call_all();
     }
 
     /// The lock makes two endpoints that fail at once not eject each other.
-    fn eject(&self, endpoint: &EndpointState, until: Moment, now: Moment) -> bool {
+    fn eject(&self, endpoint: &EndpointState, policy: &PassiveCheck, now: Moment) -> Option<Duration> {
         let membership = self.lock();
-        let others = membership.endpoints.iter().filter(|other| other.id() != endpoint.id());
-        if endpoint.is_ejected(now) || !others.into_iter().any(|other| other.is_eligible(now)) {
-            return false;
+        if endpoint.is_ejected(now) || !others_can_serve(&membership, endpoint, now) {
+            return None;
         }
-        endpoint.mark_ejected(until);
+        let span = endpoint.mark_ejected(policy, now);
         self.find_next_expiry(&membership);
-        true
+        Some(span)
     }
+}
+
+fn others_can_serve(membership: &Membership, endpoint: &EndpointState, now: Moment) -> bool {
+    membership.endpoints.iter().any(|other| other.id() != endpoint.id() && other.is_eligible(now))
+}
+
+fn put_in_place(state: &EndpointState, tier: u8, zone: Option<Arc<str>>, preference: &Preference) {
+    let is_near = preference.zone.is_none() || preference.zone == zone;
+    state.set_place(tier, is_near, zone);
+}
+
+/// The share of the weight that is fit, of the endpoints that nobody took out on purpose; 1 if there are none.
+fn fit_share(endpoints: &[Arc<EndpointState>], now: Moment) -> f64 {
+    let weight = |wanted: &dyn Fn(&EndpointState) -> bool| -> f64 {
+        let weights = endpoints.iter().filter(|endpoint| wanted(endpoint)).map(|endpoint| endpoint.weight());
+        weights.map(f64::from).sum()
+    };
+    let all = weight(&EndpointState::is_wanted);
+    if all == 0.0 { 1.0 } else { weight(&|endpoint| endpoint.is_eligible(now)) / all }
 }
 
 fn member(endpoint: &Arc<EndpointState>) -> Option<Member> {

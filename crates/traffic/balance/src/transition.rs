@@ -8,8 +8,10 @@ use std::sync::Arc;
 pub enum Outcome {
     /// The endpoint answered.
     Success,
-    /// It did not, or not properly. The word says how, for instance `connect-failed`.
+    /// It did not. The word says how, for instance `connect-failed`.
     Failure(&'static str),
+    /// Its answer began and came to no good end.
+    Broken(&'static str),
 }
 
 /// What sort of thing changed an endpoint's state. A fixed list: it is the label of a metric.
@@ -29,6 +31,14 @@ pub enum CauseKind {
     NameLookup,
     /// Requests that failed in a row.
     ConsecutiveFailures,
+    /// More failures than its peers have.
+    MoreErrorsThanPeers,
+    /// Later answers than those of its peers.
+    SlowerThanPeers,
+    /// It does like its peers again.
+    LikeItsPeers,
+    /// Too little, or again enough, of a pool is fit.
+    PanicThreshold,
     /// The time of its ejection ran out.
     EjectionOver,
     /// The operator.
@@ -39,7 +49,7 @@ pub enum CauseKind {
 
 impl CauseKind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::HttpCheck,
         Self::TcpCheck,
         Self::AgentCheck,
@@ -47,6 +57,10 @@ impl CauseKind {
         Self::IcmpCheck,
         Self::NameLookup,
         Self::ConsecutiveFailures,
+        Self::MoreErrorsThanPeers,
+        Self::SlowerThanPeers,
+        Self::LikeItsPeers,
+        Self::PanicThreshold,
         Self::EjectionOver,
         Self::Admin,
         Self::Configuration,
@@ -62,6 +76,10 @@ impl CauseKind {
             Self::IcmpCheck => "icmp-check",
             Self::NameLookup => "name-lookup",
             Self::ConsecutiveFailures => "consecutive-failures",
+            Self::MoreErrorsThanPeers => "more-errors-than-peers",
+            Self::SlowerThanPeers => "slower-than-peers",
+            Self::LikeItsPeers => "like-its-peers",
+            Self::PanicThreshold => "panic-threshold",
             Self::EjectionOver => "ejection-over",
             Self::Admin => "admin",
             Self::Configuration => "configuration",
@@ -75,7 +93,7 @@ impl CauseKind {
 pub struct Transition {
     /// The pool's name.
     pub pool: Arc<str>,
-    /// The endpoint's name.
+    /// The endpoint's name; `*` for all of the pool.
     pub endpoint: Arc<str>,
     /// The word of the state left.
     pub from: &'static str,

@@ -203,7 +203,7 @@ impl Shared {
         let faulty = reap(&mut watched.tasks);
         let mut pools = std::mem::take(&mut watched.pools);
         for pool in pools.values_mut() {
-            transitions.extend(pool.state.expire_ejections(now));
+            transitions.extend(pool.state.tend(now));
             if faulty || pool.state.epoch() != pool.epoch {
                 self.watch_pool(&mut watched, pool);
             }

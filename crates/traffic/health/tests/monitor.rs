@@ -212,7 +212,7 @@ async fn checks_that_bring_an_endpoint_up_end_its_ejection() {
     let endpoints = vec![endpoint(sick.address), endpoint(other.address)];
     let stage = Stage::with(&pool(endpoints, vec![check(http())]), options, || 0);
     stage.until_told(2).await;
-    let policy = PassiveCheck { consecutive_failures: 1, eject_for: LONG };
+    let policy = PassiveCheck { consecutive_failures: 1, eject_for: LONG, ..PassiveCheck::default() };
     let ejected = stage.endpoint(0).record(Outcome::Failure("closed"), &policy, Moment::ZERO).unwrap();
     assert_eq!((ejected.from, ejected.to, ejected.kind.word()), ("up", "ejected", "consecutive-failures"));
     sick.answer(status(503));
@@ -231,13 +231,17 @@ async fn ejections_end_when_their_time_is_over() {
     let options = MonitorOptions { clock: Arc::clone(&clock) as _, ..options() };
     let endpoints = vec![endpoint(nobody().await), endpoint(nobody().await)];
     let stage = Stage::with(&pool(endpoints, vec![]), options, || 0);
-    let policy = PassiveCheck { consecutive_failures: 1, eject_for: Duration::from_secs(10) };
+    let policy = PassiveCheck {
+        consecutive_failures: 1,
+        eject_for: Duration::from_secs(10),
+        ..PassiveCheck::default()
+    };
     stage.endpoint(0).record(Outcome::Failure("connect-failed"), &policy, Moment::ZERO).unwrap();
     let epoch = stage.pool().epoch();
     stage.monitor.refresh();
     assert!(stage.told().is_empty());
     clock.0.store(10_000_000_000, Ordering::SeqCst);
     let told = stage.until_told(1).await;
-    assert!(told[0].starts_with("ejected>up"), "{told:?}");
+    assert!(told[0].starts_with("ejected>degraded"), "{told:?}");
     assert!(stage.pool().epoch() > epoch);
 }

@@ -2,6 +2,7 @@
 
 mod alike;
 mod compose;
+mod cookie;
 mod edit;
 mod known;
 mod load;

@@ -6,17 +6,21 @@ use std::sync::Arc;
 
 use base_kit::{Moment, SeededRng};
 use base_model::Model;
-use base_model::model::Action;
+use base_model::model::{Action, Listener};
 use base_signal::Reason;
 use traffic_balance::{CauseKind, Health, Registry, RequestFacts};
 use traffic_filter::{Flow, RequestContext};
-use traffic_http::{Framing, HeadLimits, Method, RequestHead, forwarding};
+use traffic_http::RequestHead;
 use traffic_route::{Considered, RequestView, Verdict};
 
 use crate::failure::Failure;
-use crate::life::balance_key;
+use crate::life::{
+    Admitted, Arrival, MAX_FORWARDS, SessionChoice, admit, balance_key, choose_session, identify, send_path,
+    spend_forward,
+};
 use crate::plan::{ActionPlan, Plan, PlanError, RoutePlan, build_balancer};
 use crate::relay::Lookup;
+use crate::view::head_limits;
 
 /// A request that nobody sends.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +80,8 @@ pub struct PoolChoice {
     pub is_fixed: bool,
     /// Whether the balancer wants a key that the request does not have.
     pub lacks_key: bool,
+    /// What keeps it with an endpoint, if the pool is sticky.
+    pub session: Option<SessionChoice>,
     /// Names of the endpoints in the order in which they would be tried: one of many, unless it is fixed.
     pub order: Vec<Arc<str>>,
 }
@@ -107,27 +113,17 @@ pub fn explain(model: &Arc<Model>, question: &Question<'_>) -> Result<Explanatio
 }
 
 fn follow(plan: &Plan, question: &Question<'_>, explanation: &mut Explanation) -> Result<Outcome, Failure> {
-    let mut request = receive(plan, question)?;
-    if let Some(listener) = plan.model.listeners.get(question.listener) {
-        explanation.client =
-            forwarding::client_address(request.fields(), question.peer, &listener.trusted_proxies);
-    }
-    let normal = traffic_route::normalise(request.path());
-    let path = normal.map_err(|error| Failure::with(Reason::BadRequest, error))?.into_owned();
-    if path != request.path() {
-        explanation.normal_path = Some(path.clone());
+    let listener = plan.model.listeners.get(question.listener).ok_or(Failure::from(Reason::Internal))?;
+    let mut request = receive(listener, question)?;
+    let Admitted { framing, upgrades, .. } = admit(&request)?;
+    let arrival = Arrival { listener, peer: question.peer, framing, upgrades };
+    let identity = identify(&mut request, &arrival, &mut SeededRng::new(0));
+    explanation.client = identity.client;
+    if let Some(answer) = spend_forward(&mut request) {
+        return Ok(Outcome::Answered { by: MAX_FORWARDS.into(), status: answer.head.status() });
     }
     let (host, query) = (request.host().to_vec(), request.query().map(<[u8]>::to_vec));
-    let view = RequestView {
-        listener: question.listener,
-        host: &host,
-        method: request.method_bytes(),
-        path: &path,
-        query: query.as_deref(),
-        client: explanation.client,
-        fields: &Lookup(request.fields()),
-    };
-    explanation.routes = plan.router.explain(&view);
+    let path = find_routes(plan, question.listener, &host, &mut request, explanation)?;
     let winner = explanation.routes.iter().find(|considered| considered.verdict == Verdict::Matched);
     let route = winner.and_then(|considered| plan.routes.get(considered.route));
     let route = route.ok_or(Failure::from(Reason::NoRoute))?;
@@ -138,7 +134,7 @@ fn follow(plan: &Plan, question: &Question<'_>, explanation: &mut Explanation) -
         path: &path,
         query: query.as_deref(),
         route: &route.route.name,
-        request_id: "",
+        request_id: identity.request_id.as_str(),
     };
     for (filter, used) in route.filters.iter().zip(&route.route.filters) {
         if let Flow::Answer(answer) = filter.request_head(&context, &mut request) {
@@ -155,26 +151,40 @@ fn follow(plan: &Plan, question: &Question<'_>, explanation: &mut Explanation) -
 }
 
 /// Reads the head as the listener would.
-fn receive(plan: &Plan, question: &Question<'_>) -> Result<RequestHead, Failure> {
+fn receive(listener: &Listener, question: &Question<'_>) -> Result<RequestHead, Failure> {
     let mut request = RequestHead::new();
-    let limits = plan.model.listeners.get(question.listener).map(|listener| HeadLimits {
-        max_head_bytes: listener.max_head_bytes,
-        max_fields: listener.max_fields,
-        max_target_bytes: listener.max_target_bytes,
-    });
-    let parsed = request.parse(question.head, &limits.unwrap_or_default());
-    if parsed.map_err(|error| Failure::bad_request(&error))?.is_none() {
-        return Err(Failure::with(Reason::BadRequest, "the head is not complete"));
+    let parsed = request.parse(question.head, &head_limits(listener));
+    match parsed.map_err(|error| Failure::bad_request(&error))? {
+        Some(_) => Ok(request),
+        None => Err(Failure::with(Reason::BadRequest, "the head is not complete")),
     }
-    let framing = request.framing().map_err(|error| Failure::bad_request(&error))?;
-    request.expects_continue().map_err(|error| Failure::bad_request(&error))?;
-    match request.method() {
-        Method::Connect => Err(Failure::with(Reason::MethodNotSupported, "CONNECT is not supported here")),
-        Method::Trace if framing != Framing::Empty => {
-            Err(Failure::with(Reason::BadRequest, "a TRACE request must not have a body"))
-        }
-        _ => Ok(request),
+}
+
+/// Asks each route. Gives the path that was matched, which the request then has.
+fn find_routes(
+    plan: &Plan,
+    listener: usize,
+    host: &[u8],
+    request: &mut RequestHead,
+    explanation: &mut Explanation,
+) -> Result<Vec<u8>, Failure> {
+    let normal = traffic_route::normalise(request.path());
+    let path = normal.map_err(|error| Failure::with(Reason::BadRequest, error))?.into_owned();
+    let view = RequestView {
+        listener,
+        host,
+        method: request.method_bytes(),
+        path: &path,
+        query: request.query(),
+        client: explanation.client,
+        fields: &Lookup(request.fields()),
+    };
+    explanation.routes = plan.router.explain(&view);
+    if path != request.path() {
+        explanation.normal_path = Some(path.clone());
+        send_path(request, &path);
     }
+    Ok(path)
 }
 
 fn choices(
@@ -207,10 +217,13 @@ fn choice(
     if let Some(host) = host {
         sent.to_mut().set_host(host);
     }
+    let session = choose_session(pool_plan, &mut sent, client);
     let key = needs.key.as_ref().and_then(|source| balance_key(source, &sent));
     let facts = RequestFacts { client, key };
     let mut rng = SeededRng::new(0);
-    let (mut tried, mut order) = (Vec::new(), Vec::new());
+    let bound = session.as_ref().and_then(|session| session.endpoint.as_ref());
+    let mut tried: Vec<_> = bound.iter().map(|endpoint| endpoint.id()).collect();
+    let mut order: Vec<_> = bound.iter().map(|endpoint| Arc::from(endpoint.name())).collect();
     while let Some(member) =
         balancer.pick(&facts, &tried, Moment::ZERO, &mut rng).and_then(|index| members.get(index))
     {
@@ -218,5 +231,6 @@ fn choice(
         order.push(Arc::from(member.state.name()));
     }
     let lacks_key = needs.key.is_some() && key.is_none();
-    Ok(PoolChoice { pool, weight, of, is_fixed: needs.client || key.is_some(), lacks_key, order })
+    let is_fixed = needs.client || key.is_some();
+    Ok(PoolChoice { pool, weight, of, is_fixed, lacks_key, session, order })
 }

@@ -13,6 +13,35 @@ pub(crate) struct Failure {
     pub(crate) detail: Option<String>,
 }
 
+/// Whose doing it was that an attempt went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The client went, was too slow or broke the protocol.
+    Client,
+    /// The endpoint did.
+    Endpoint,
+    /// The endpoint closed the connection without answering a byte, as it may with one that was idle.
+    EndpointSilent,
+    /// Nobody's, or nobody can tell: time that both had to share ran out, Aya is draining or short of something.
+    Neither,
+}
+
+impl Fault {
+    /// As in the API.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Endpoint | Self::EndpointSilent => "endpoint",
+            Self::Neither => "neither",
+        }
+    }
+
+    /// Whether another endpoint may do better, and this one is to be held to account.
+    pub(crate) const fn is_the_endpoints(self) -> bool {
+        matches!(self, Self::Endpoint | Self::EndpointSilent)
+    }
+}
+
 impl From<Reason> for Failure {
     fn from(reason: Reason) -> Self {
         Self { reason, detail: None }

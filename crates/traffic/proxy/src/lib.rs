@@ -16,6 +16,7 @@
 mod answer;
 mod client;
 mod connection;
+mod decisions;
 mod explain;
 mod failure;
 mod life;
@@ -27,7 +28,10 @@ mod upstream;
 mod view;
 mod worker;
 
+pub use decisions::{After, Attempt, Candidate, Decision, DecisionQuery, Setback};
 pub use explain::{Explanation, Outcome, PoolChoice, Question, explain};
+pub use failure::Fault;
+pub use life::SessionChoice;
 pub use plan::{Plan, PlanError};
 pub use thread::{Command, ListenSocket, run};
 pub use worker::{TransitionSink, WorkerSetup};

@@ -6,6 +6,7 @@ mod head;
 mod identity;
 mod local;
 mod record;
+mod sticky;
 
 use std::rc::Rc;
 
@@ -21,6 +22,11 @@ use crate::view::View;
 use crate::worker::Worker;
 
 pub(crate) use facts::balance_key;
+pub(crate) use head::{Admitted, admit, send_path};
+pub(crate) use identity::{Arrival, identify};
+pub(crate) use local::{MAX_FORWARDS, spend_forward};
+pub use sticky::SessionChoice;
+pub(crate) use sticky::choose_session;
 
 /// A request that is being served.
 pub(crate) struct Life<'a> {
@@ -62,6 +68,7 @@ impl<'a> Life<'a> {
         client.requests += 1;
         exchange.record.started = worker.now();
         exchange.record.client = client.peer.ip();
+        exchange.decision.begin(worker.decisions.borrow().is_on());
         let closes = !client.follow(&view);
         Self {
             client,
@@ -87,7 +94,8 @@ impl<'a> Life<'a> {
         // Who asks, and what the endpoint and the log are told about it.
         self.identify();
         // A request that must not be forwarded any more ends here.
-        if let Some(answer) = self.spend_forward() {
+        if let Some(answer) = spend_forward(&mut self.exchange.request) {
+            self.exchange.decision.answered_by(MAX_FORWARDS);
             return self.answer(answer, None).await;
         }
         // The most specific route that takes it; none is the client's 404.

@@ -8,14 +8,16 @@ use base_model::model::Listener;
 use base_signal::{Counter, Gauge, Histogram, Shard, families};
 use traffic_http::HeadLimits;
 
+use crate::decisions::Standings;
 use crate::plan::{Plan, PlanError, RoutePlan, build_balancer};
-use crate::upstream::{LocalPool, PoolMeters};
+use crate::upstream::{LocalPool, LocalSessions, PoolMeters};
 
 /// One worker's view of a plan. A request keeps the view that it began with.
 pub(crate) struct View {
     pub(crate) plan: Arc<Plan>,
     pub(crate) listeners: Vec<Rc<ListenerView>>,
     pub(crate) pools: Vec<LocalPool>,
+    pub(crate) standings: Standings,
     /// Made when a route is first used: there may be many that rarely are.
     routes: Vec<OnceCell<RouteMeters>>,
     unrouted: RouteMeters,
@@ -56,11 +58,14 @@ impl View {
             .map(|pool| {
                 let balancer = build_balancer(&pool.settings)?;
                 let meters = PoolMeters::new(shard, &pool.settings.name);
-                Ok(LocalPool::new(Arc::clone(&pool.settings), Arc::clone(&pool.state), balancer, meters))
+                let sessions = LocalSessions::new(&pool.settings, &pool.state, shard);
+                let (settings, state) = (Arc::clone(&pool.settings), Arc::clone(&pool.state));
+                Ok(LocalPool::new(settings, state, balancer, meters, sessions))
             })
             .collect::<Result<_, PlanError>>()?;
+        let standings = Standings::new(plan.pools.len());
         let routes = plan.routes.iter().map(|_| OnceCell::new()).collect();
-        Ok(Self { listeners, pools, routes, unrouted: RouteMeters::new(shard, "none"), plan })
+        Ok(Self { listeners, pools, standings, routes, unrouted: RouteMeters::new(shard, "none"), plan })
     }
 
     /// The listener of this name, if it is still there.
@@ -89,11 +94,7 @@ impl ListenerView {
         Self {
             index,
             settings: listener.clone(),
-            limits: HeadLimits {
-                max_head_bytes: listener.max_head_bytes,
-                max_fields: listener.max_fields,
-                max_target_bytes: listener.max_target_bytes,
-            },
+            limits: head_limits(listener),
             meters: ListenerMeters {
                 open: shard.gauge(&families::CONNECTIONS_OPEN, &[name]),
                 accepted: shard.counter(&families::CONNECTIONS_ACCEPTED, &[name]),
@@ -101,6 +102,15 @@ impl ListenerView {
                 sent: shard.counter(&families::BYTES_SENT, &[name]),
             },
         }
+    }
+}
+
+/// What heads may hold that come in by a listener.
+pub(crate) const fn head_limits(listener: &Listener) -> HeadLimits {
+    HeadLimits {
+        max_head_bytes: listener.max_head_bytes,
+        max_fields: listener.max_fields,
+        max_target_bytes: listener.max_target_bytes,
     }
 }
 

@@ -8,18 +8,17 @@ use std::time::Duration;
 
 use base_kit::{Clock, Moment, MonotonicClock, SeededRng};
 use base_signal::{AccessWriter, Counter, Reason, Shard, families};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use traffic_balance::{EndpointId, EndpointState, Transition};
 use traffic_net::BufferPool;
 
+use crate::decisions::{Decision, DecisionQuery, Decisions};
 use crate::plan::{Plan, PlanError};
-use crate::relay::{Exchange, Shelves};
+use crate::relay::{Exchange, Lenders, Shelf};
 use crate::timers::Timers;
 use crate::upstream::Reach;
 use crate::view::View;
 
-/// Exchanges kept for requests to come: as many as a busy worker has under way at once. Some 1 KiB each.
-const KEPT_EXCHANGES: usize = 1024;
 /// How long a connection without a request may linger when the worker drains: long enough for a request that is already on
 /// its way.
 pub(crate) const DRAIN_GRACE: Duration = Duration::from_millis(500);
@@ -49,15 +48,12 @@ pub(crate) struct Worker {
     pub(crate) access: RefCell<Option<AccessWriter>>,
     pub(crate) transitions: TransitionSink,
     pub(crate) date: crate::answer::DateCache,
+    pub(crate) decisions: RefCell<Decisions>,
     failures: Vec<Counter>,
     view: RefCell<Rc<View>>,
     reaches: RefCell<HashMap<EndpointId, Rc<Reach>>>,
-    #[expect(
-        clippy::vec_box,
-        reason = "they are moved in and out with every request, so they move as pointers"
-    )]
-    exchanges: RefCell<Vec<Box<Exchange>>>,
-    shelves: Shelves,
+    exchanges: Shelf<Exchange>,
+    lenders: Lenders,
     connections: Cell<usize>,
     draining: Cell<bool>,
     drained: Notify,
@@ -69,6 +65,8 @@ impl Worker {
         let failures = failures
             .map(|reason| setup.shard.counter(&families::FAILURES, &[reason.word(), reason.blame().word()]))
             .collect();
+        let settings = setup.plan.model.operation.decisions;
+        let decisions = Decisions::new(settings, &setup.shard);
         Ok(Self {
             clock: MonotonicClock,
             rng: RefCell::new(SeededRng::from_system()),
@@ -79,10 +77,11 @@ impl Worker {
             access: RefCell::new(setup.access),
             transitions: setup.transitions,
             date: crate::answer::DateCache::default(),
+            decisions: RefCell::new(decisions),
             failures,
             reaches: RefCell::default(),
-            exchanges: RefCell::default(),
-            shelves: Shelves::default(),
+            exchanges: Shelf::default(),
+            lenders: Lenders::default(),
             connections: Cell::new(0),
             draining: Cell::new(false),
             drained: Notify::new(),
@@ -101,7 +100,9 @@ impl Worker {
 
     /// Makes a plan the newest. Requests that have begun keep the one they have. Gives the listeners that are gone.
     pub(crate) fn adopt(&self, plan: Arc<Plan>) -> Result<Vec<Arc<str>>, PlanError> {
+        let settings = plan.model.operation.decisions;
         let view = Rc::new(View::new(plan, &self.shard)?);
+        self.decisions.borrow_mut().configure(settings);
         let former = self.view.replace(Rc::clone(&view));
         let names = former.listeners.iter().map(|listener| Arc::clone(&listener.settings.name));
         let gone: Vec<_> = names.filter(|name| view.listener(name).is_none()).collect();
@@ -129,6 +130,12 @@ impl Worker {
         }
     }
 
+    /// Answers with what is remembered of requests.
+    pub(crate) fn recall(&self, query: &DecisionQuery, answer: oneshot::Sender<Vec<Decision>>) {
+        // Whoever asked may have stopped waiting.
+        let _ = answer.send(self.decisions.borrow().find(query, self.now()));
+    }
+
     /// Whether requests are logged.
     pub(crate) fn logs(&self) -> bool {
         self.access.borrow().is_some()
@@ -136,16 +143,12 @@ impl Worker {
 
     /// Memory for a request.
     pub(crate) fn borrow_exchange(&self) -> Box<Exchange> {
-        let kept = self.exchanges.borrow_mut().pop();
-        kept.unwrap_or_else(|| Box::new(Exchange::new(&self.shelves)))
+        self.exchanges.take().unwrap_or_else(|| Box::new(Exchange::new(&self.lenders)))
     }
 
     /// Takes memory back, unless it has grown out of proportion.
-    pub(crate) fn return_exchange(&self, mut exchange: Box<Exchange>) {
-        let mut kept = self.exchanges.borrow_mut();
-        if kept.len() < KEPT_EXCHANGES && exchange.reset() {
-            kept.push(exchange);
-        }
+    pub(crate) fn return_exchange(&self, exchange: Box<Exchange>) {
+        self.exchanges.give(exchange);
     }
 
     /// Whether connections shall be closed after their present request.
@@ -182,13 +185,17 @@ impl Worker {
         self.timers.doom(|_| true);
     }
 
-    /// What is done often: ejections that are over end, and the access log gets what there is.
+    /// What is done often: ejections and sessions that are over end, endpoints are compared with their peers, and the access log
+    /// gets what there is.
     pub(crate) fn tick(&self) {
         let now = self.now();
         for pool in &self.view().pools {
             // The control side does the same. A worker does not depend on its being alive.
-            for transition in pool.state.expire_ejections(now) {
+            for transition in pool.state.tend(now) {
                 (self.transitions)(&transition);
+            }
+            if let Some(sessions) = pool.state.sessions() {
+                sessions.sweep(now);
             }
         }
         if let Some(access) = &mut *self.access.borrow_mut() {

@@ -58,6 +58,12 @@ pub(crate) fn explain(file: &Path, request: &Request, json: bool) -> anyhow::Res
 impl Request {
     /// The head as a client would send it.
     fn head(&self) -> Result<String, String> {
+        for text in [&self.method, &self.url].into_iter().chain(&self.headers) {
+            // It would end a line, or be cut there, and say something else than is meant.
+            if text.contains(['\r', '\n', '\0']) {
+                return Err(format!("{text:?} must not have line breaks or zero bytes in it"));
+            }
+        }
         let after_scheme = self.url.split_once("://").map_or(&*self.url, |(_, rest)| rest);
         let has_authority = after_scheme.len() < self.url.len();
         let path_at = after_scheme.find(['/', '?']).unwrap_or(after_scheme.len());
@@ -78,14 +84,6 @@ impl Request {
             let _ = write!(head, "{line}\r\n");
         }
         head.push_str("\r\n");
-        // What the words bring with them must not become lines of their own.
-        let lines = head.matches("\r\n").count();
-        if head.contains(['\0'])
-            || head.matches(['\r', '\n']).count() != 2 * lines
-            || lines != self.headers.len() + 2 + usize::from(!names_host)
-        {
-            return Err("method, URL and headers must not have line breaks in them".to_owned());
-        }
         Ok(head)
     }
 
@@ -190,7 +188,12 @@ impl Report<'_> {
             of => format!(", for {} of {of} requests", choice.weight),
         };
         let _ = writeln!(text, "pool      {}{share}, balanced by {}", pool.name, pool.balance.name);
+        if let Some(session) = &choice.session {
+            let _ = writeln!(text, "session   {}", session.why);
+        }
+        let is_bound = choice.session.as_ref().is_some_and(|session| session.endpoint.is_some());
         let order = match (choice.is_fixed, choice.lacks_key) {
+            _ if is_bound => "the first one, while it is up",
             (true, _) => "always in this order, while all are up",
             (_, true) => "any of these: the request lacks what the balancer's key is made from",
             _ => "any of these, as load and turns have it",
@@ -240,6 +243,10 @@ impl Report<'_> {
             "of": choice.of,
             "fixed": choice.is_fixed,
             "lacks-key": choice.lacks_key,
+            "session": choice.session.as_ref().map(|session| json!({
+                "endpoint": session.endpoint.as_ref().map(|endpoint| endpoint.name()),
+                "why": session.why,
+            })),
             "endpoints": choice.order.iter().map(|name| &**name).collect::<Vec<_>>(),
         })
     }

@@ -1,6 +1,6 @@
 //! Texts with a form of their own, by the name they have in the schema.
 
-use base_kit::{ByteSize, TimeSpan, UnitError};
+use base_kit::{ByteSize, Percent, TimeSpan, UnitError};
 
 use super::parse::{self, Fault};
 
@@ -9,6 +9,7 @@ pub(super) fn check(format: &str, text: &str) -> Result<(), Fault> {
     match format {
         "time-span" => text.parse::<TimeSpan>().map(drop).map_err(unit_fault),
         "byte-size" => text.parse::<ByteSize>().map(drop).map_err(unit_fault),
+        "percent" => text.parse::<Percent>().map(drop).map_err(unit_fault),
         "name" => parse::name(text),
         "bind-address" => parse::bind_address(text).map(drop),
         "endpoint-address" => parse::endpoint_address(text).map(drop),
@@ -19,6 +20,9 @@ pub(super) fn check(format: &str, text: &str) -> Result<(), Fault> {
         "regex" => parse::regular_expression(text, 0),
         "header-name" => parse::header_name(text),
         "token" => parse::token(text),
+        "cookie-name" => parse::cookie_name(text),
+        "cookie-path" => parse::cookie_path(text),
+        "cookie-domain" => parse::cookie_domain(text),
         "header-value" => parse::header_value(text),
         "method" => parse::method(text),
         "authority" => parse::authority(text),
@@ -36,6 +40,7 @@ pub(super) fn described(format: &str) -> &'static str {
     match format {
         "time-span" => "a time such as `2s`",
         "byte-size" => "a size such as `64KiB`",
+        "percent" => "a share such as `50%`",
         "name" => "a name of letters, digits, `-`, `_` and `.`",
         "bind-address" => "an address and a port such as `0.0.0.0:80`",
         "endpoint-address" => "a host and a port such as `10.0.0.1:8080`",
@@ -46,6 +51,9 @@ pub(super) fn described(format: &str) -> &'static str {
         "regex" => "a regular expression",
         "header-name" => "the name of a header field",
         "token" => "a word",
+        "cookie-name" => "the name of a cookie",
+        "cookie-path" => "a path such as `/`",
+        "cookie-domain" => "a domain such as `example.com`",
         "header-value" => "the value of a header field",
         "method" => "a method such as `GET`",
         "authority" => "a host such as `app.internal`",

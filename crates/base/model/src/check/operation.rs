@@ -13,7 +13,7 @@ use super::checker::{Checker, Secrets};
 use super::parse;
 use crate::document::{self, Document, OrOff, SecretSource, Workers};
 use crate::limits::MAX_SECRET_BYTES;
-use crate::model::{AccessLog, Admin, History, LogFormat, LogLevel, LogTarget, Operation, Secret};
+use crate::model::{AccessLog, Admin, Decisions, History, LogFormat, LogLevel, LogTarget, Operation, Secret};
 use crate::text::Place;
 
 /// What concerns the process; `None` if the admin port cannot be had.
@@ -36,11 +36,21 @@ pub(super) fn check(checker: &mut Checker<'_>, document: &Document) -> Option<Op
             document::LogLevel::Info => LogLevel::Info,
             document::LogLevel::Debug => LogLevel::Debug,
         },
+        decisions: decisions(document),
         history: document
             .history
             .as_ref()
             .map(|history| History { folder: checker.path(&history.folder), keep: history.keep }),
     })
+}
+
+/// Whom could one ask without an admin port?
+fn decisions(document: &Document) -> Option<Decisions> {
+    let decisions = document.decisions.on().filter(|_| document.admin.is_some())?;
+    let number = |count| usize::try_from(count).unwrap_or(usize::MAX);
+    let (keep, failures) = (number(decisions.keep), number(decisions.failures));
+    let slow = decisions.slow.duration();
+    (keep + failures > 0).then_some(Decisions { keep, sample: decisions.sample, failures, slow })
 }
 
 fn admin_port(checker: &mut Checker<'_>, admin: &document::Admin) -> Option<Admin> {
@@ -85,7 +95,7 @@ fn one_address(checker: &mut Checker<'_>, text: &str, place: &Place<'_>) -> Opti
 type NoSecret = (String, &'static str);
 
 /// The value of a secret. It appears in no message.
-fn secret(checker: &mut Checker<'_>, source: &SecretSource, place: &Place<'_>) -> Option<Secret> {
+pub(super) fn secret(checker: &mut Checker<'_>, source: &SecretSource, place: &Place<'_>) -> Option<Secret> {
     let found = match source {
         SecretSource::Env(name) => (checker.surroundings.environment)(name).ok_or_else(|| {
             let message = format!("the environment variable `{name}` for the secret is not set");

@@ -406,6 +406,37 @@ fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
+/// A token (RFC 6265 §4.1.1).
+pub(super) fn cookie_name(text: &str) -> Result<(), Fault> {
+    header_name(text).map_err(|_| {
+        Fault::new(
+            format!("`{text}` cannot be the name of a cookie"),
+            "use letters, digits, `-`, `_` and `.`: `aya-node`",
+        )
+    })
+}
+
+/// A path that clients take for one (RFC 6265 §4.1.1, §5.2.4).
+pub(super) fn cookie_path(text: &str) -> Result<(), Fault> {
+    if text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';') {
+        return Ok(());
+    }
+    Err(Fault::new(
+        format!("`{text}` cannot be the path of a cookie"),
+        "begin with `/`, and write spaces and `;` percent-encoded: `/app`",
+    ))
+}
+
+/// A name that hosts of clients' requests can lie below (RFC 6265 §5.2.3).
+pub(super) fn cookie_domain(text: &str) -> Result<(), Fault> {
+    let help = match text.strip_prefix('.') {
+        Some(rest) => format!("write it without the dot: `{rest}`"),
+        None => "write a name without port: `example.com`".to_owned(),
+    };
+    let fault = |_| Fault::new(format!("`{text}` cannot be the domain of a cookie"), help);
+    host_name(text, text).map_err(fault)
+}
+
 /// No control characters but tab (RFC 9110 §5.5).
 pub(super) fn header_value(text: &str) -> Result<(), Fault> {
     match text.chars().position(|c| c.is_control() && c != '\t') {

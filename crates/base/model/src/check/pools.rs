@@ -1,5 +1,7 @@
 //! Pools: endpoints that differ, checks that can be made.
 
+mod sticky;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +11,8 @@ use super::listeners::head_limit;
 use super::parse;
 use crate::document::{self, Document, OrOff, Status};
 use crate::model::{
-    ActiveCheck, BodyMatch, CheckKind, Connections, Endpoint, KindSettings, PassiveCheck, Pool, PoolTimeouts,
-    StatusRange, ValuePattern,
+    ActiveCheck, BodyMatch, CheckKind, Connections, Endpoint, KindSettings, PassiveCheck, PeerCheck, Pool,
+    PoolTimeouts, Preference, StatusRange, Subset, ValuePattern,
 };
 use crate::text::Place;
 
@@ -23,21 +25,30 @@ const USUAL_STATUSES: StatusRange = StatusRange { first: 200, last: 299 };
 /// All pools of the document, in its order.
 pub(super) fn check(checker: &mut Checker<'_>, document: &Document) -> Vec<Pool> {
     let top = Place::ROOT.key("pools");
-    document.pools.iter().map(|(name, pool)| one(checker, name, pool, &top.key(name))).collect()
+    let one = |(name, pool): (&String, _)| one(checker, name, pool, &document.node, &top.key(name));
+    document.pools.iter().map(one).collect()
 }
 
-fn one(checker: &mut Checker<'_>, name: &str, pool: &document::Pool, place: &Place<'_>) -> Pool {
+fn one(
+    checker: &mut Checker<'_>,
+    name: &str,
+    pool: &document::Pool,
+    node: &document::Node,
+    place: &Place<'_>,
+) -> Pool {
     head_limit(checker, pool.limits.head, place);
     if pool.replay.bytes() > MAX_REPLAY_BYTES {
         let message = format!("{} of every request body is too much to keep", pool.replay);
         checker.error("bad-limit", message, &place.key("replay"), "write at most `16MiB`");
     }
     check_ejection(checker, &pool.ejection, &place.key("ejection"));
-    checker.positive(&[("idle", pool.connections.idle)], &place.key("connections"));
+    check_connections(checker, &pool.connections, &place.key("connections"));
     check_timeouts(checker, &pool.timeouts, &place.key("timeouts"));
     Pool {
         endpoints: endpoints(checker, &pool.endpoints, &place.key("endpoints")),
         checks: checks(checker, &pool.health, &place.key("health")),
+        preference: preference(checker, pool, node, place),
+        sticky: pool.sticky.as_ref().and_then(|sticky| sticky::check(checker, sticky, &place.key("sticky"))),
         ..Pool::unchecked(name, pool)
     }
 }
@@ -72,7 +83,8 @@ fn endpoints(
                 "remove one; a larger share is written `{address: …, weight: 2}`",
             );
         }
-        out.push(Endpoint { weight: document.weight, ..Endpoint::new(host, port) });
+        let zone = document.zone.as_deref().map(Into::into);
+        out.push(Endpoint { host, port, weight: document.weight, tier: document.tier, zone });
     }
     weights(checker, &out, place);
     out
@@ -262,8 +274,47 @@ fn body_match(checker: &mut Checker<'_>, text: &str, place: &Place<'_>) -> Optio
 }
 
 fn check_ejection(checker: &mut Checker<'_>, ejection: &OrOff<document::Ejection>, place: &Place<'_>) {
-    if let OrOff::On(ejection) = ejection {
-        checker.positive(&[("for", ejection.span)], place);
+    let OrOff::On(ejection) = ejection else { return };
+    checker.positive(&[("for", ejection.span)], place);
+    if ejection.max_for < ejection.span && checker.clean {
+        let message = format!("`max-for` is {}, less than `for`, {}", ejection.max_for, ejection.span);
+        let help = format!("write at least `{}`", ejection.span);
+        checker.error("bad-limit", message, &place.key("max-for"), help);
+    }
+    if let OrOff::On(peers) = &ejection.peers {
+        checker.positive(&[("interval", peers.interval)], &place.key("peers"));
+    }
+}
+
+fn check_connections(checker: &mut Checker<'_>, connections: &document::Connections, place: &Place<'_>) {
+    checker.positive(&[("idle", connections.idle), ("queue-timeout", connections.queue_timeout)], place);
+}
+
+fn preference(
+    checker: &mut Checker<'_>,
+    pool: &document::Pool,
+    node: &document::Node,
+    place: &Place<'_>,
+) -> Preference {
+    if pool.subset.is_some() && node.name.is_none() {
+        let message = format!("`{place}` uses a subset, but this node has no name to choose it by");
+        let help = "give each node its own: `node: {name: ${HOSTNAME}}`";
+        checker.key_error("no-node-name", message, &place.key("subset"), help);
+    }
+    if node.zone.is_none() && checker.clean {
+        let zoned = pool.endpoints.iter().position(|endpoint| endpoint.zone.is_some());
+        if let Some(index) = zoned {
+            let message = "zones make no difference: it is not said which one this node is in".to_owned();
+            let help = "write it at the top: `node: {zone: ${ZONE}}`";
+            let place = place.key("endpoints");
+            checker.warning("no-node-zone", message, &place.index(index), help);
+        }
+    }
+    let subset = |size| Some(Subset { size, node: node.name.as_deref()?.into() });
+    Preference {
+        zone: node.zone.as_deref().map(Into::into),
+        subset: pool.subset.and_then(subset),
+        ..Preference::from(pool)
     }
 }
 
@@ -283,14 +334,17 @@ impl Pool {
         Self { endpoints, ..Self::unchecked(name, &document::Pool::default()) }
     }
 
-    /// What needs no look at the document's places: all but endpoints and checks.
+    /// What needs no look at the document's places: all but endpoints, stickiness and checks.
     fn unchecked(name: &str, pool: &document::Pool) -> Self {
         Self {
             name: name.into(),
             endpoints: Vec::new(),
             balance: balance(&pool.balance),
+            sticky: None,
             checks: Vec::new(),
             passive: PassiveCheck::from(&pool.ejection),
+            slow_start: pool.slow_start.on().map_or(Duration::ZERO, |span| span.duration()),
+            preference: Preference::from(pool),
             connections: Connections::from(&pool.connections),
             timeouts: PoolTimeouts::from(&pool.timeouts),
             host: pool.host.as_deref().map(Into::into),
@@ -303,10 +357,51 @@ impl Pool {
 impl From<&OrOff<document::Ejection>> for PassiveCheck {
     fn from(ejection: &OrOff<document::Ejection>) -> Self {
         match ejection {
-            OrOff::On(on) => {
-                Self { consecutive_failures: on.consecutive_failures, eject_for: on.span.duration() }
-            }
-            OrOff::Off => Self { consecutive_failures: 0, eject_for: Duration::ZERO },
+            OrOff::On(on) => Self {
+                consecutive_failures: on.consecutive_failures,
+                eject_for: on.span.duration(),
+                max_eject_for: on.max_for.duration(),
+                peers: on.peers.on().map(PeerCheck::from),
+            },
+            OrOff::Off => Self {
+                consecutive_failures: 0,
+                eject_for: Duration::ZERO,
+                max_eject_for: Duration::ZERO,
+                peers: None,
+            },
+        }
+    }
+}
+
+impl Default for PassiveCheck {
+    /// As in a document that says nothing about it.
+    fn default() -> Self {
+        Self::from(&document::Pool::default().ejection)
+    }
+}
+
+impl From<&document::Peers> for PeerCheck {
+    fn from(peers: &document::Peers) -> Self {
+        Self {
+            interval: peers.interval.duration(),
+            requests: peers.requests,
+            errors: peers.errors.on().map(|percent| percent.share()),
+            slower: peers.slower.on().copied(),
+            slower_by: peers.slower_by.duration(),
+            max_share: peers.max_share.share(),
+        }
+    }
+}
+
+impl From<&document::Pool> for Preference {
+    /// Without what the node is called and where it is.
+    fn from(pool: &document::Pool) -> Self {
+        Self {
+            zone: None,
+            tier_suffices: pool.spill_over.tiers.share(),
+            zone_suffices: pool.spill_over.zones.share(),
+            panic_below: pool.panic.share(),
+            subset: None,
         }
     }
 }
@@ -317,6 +412,8 @@ impl From<&document::Connections> for Connections {
             max: document.max,
             // More idle ones than there may be at all cannot be kept.
             max_idle: document.max_idle.min(document.max),
+            queue: document.queue,
+            queue_timeout: document.queue_timeout.duration(),
             idle_timeout: document.idle.duration(),
         }
     }

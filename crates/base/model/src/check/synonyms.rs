@@ -25,6 +25,7 @@ const fn of(beside: &'static str, words: &'static [&'static str], meant: Meant) 
 const NO_TLS: Meant = Help("TLS is not there yet: end it in front of Aya, and remove this");
 const NO_TLS_TO_ENDPOINTS: Meant =
     Help("TLS to endpoints is not there yet: they are asked over plain HTTP; remove this");
+const ONE_STICKINESS: Meant = Help("a pool is sticky in one way: keep one of `cookie`, `source` and `learn`");
 const NO_OTHER_PROTOCOL: Meant = Help("it is not there yet: the only protocol so far is `http`");
 
 /// Key of the document, a listener, a route, a match, a pool, an endpoint, a check, the admin port, a list of filters.
@@ -164,6 +165,39 @@ const KEYS: &[Synonym] = &[
         Word("connections"),
     ),
     of("endpoints", &["tls", "ssl", "https", "scheme"], NO_TLS_TO_ENDPOINTS),
+    of(
+        "endpoints",
+        &[
+            "stickiness",
+            "stickysession",
+            "stickysessions",
+            "sessionaffinity",
+            "affinity",
+            "persistence",
+            "sticktable",
+            "stick",
+            "cookie",
+        ],
+        Word("sticky"),
+    ),
+    of("http-only", &["source", "learn"], ONE_STICKINESS),
+    of("http-only", &["ttl", "max"], Help("clients keep this session: `max-age` says how long")),
+    of(
+        "http-only",
+        &["prefix", "prefix6"],
+        Help("write it under `source`: `sticky: {source: {prefix: 24}}`"),
+    ),
+    of("http-only", &["name"], Word("cookie")),
+    of("http-only", &["key", "secret", "secrets"], Word("keys")),
+    of("http-only", &["httponly"], Word("http-only")),
+    of("http-only", &["maxage", "expires", "maxlife"], Word("max-age")),
+    of("http-only", &["samesite"], Word("same-site")),
+    of("source", &["cookie", "learn"], ONE_STICKINESS),
+    of("source", &["prefix", "prefix6"], Help("write it under `source`: `source: {prefix: 24}`")),
+    of("learn", &["cookie", "source"], ONE_STICKINESS),
+    of("learn", &["header"], Help("write it under `learn`: `learn: {header: mcp-session-id}`")),
+    of("ttl", &["maxage", "expire", "expires", "timeout"], Word("ttl")),
+    of("ttl", &["size", "entries", "limit"], Word("max")),
     of("weight", &["host", "url", "ip", "server", "target", "addr"], Word("address")),
     of("weight", &["port"], Help("write it in `address`: `10.0.0.1:8080`")),
     of("rise", &["agentsend"], Word("send")),

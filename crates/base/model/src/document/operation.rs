@@ -3,10 +3,31 @@
 use std::borrow::Cow;
 use std::num::NonZeroUsize;
 
+use base_kit::TimeSpan;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::forms::OrOff;
+
+/// This process among others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Node {
+    /// Its name, different from that of other nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "name"))]
+    pub name: Option<String>,
+    /// Where it is: endpoints of this zone are preferred.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "name"))]
+    pub zone: Option<String>,
+}
+
+impl Node {
+    pub(crate) fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
+}
 
 /// Worker threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,6 +174,30 @@ impl From<AccessForm> for Access {
             AccessForm::Full(full) => full,
         };
         Self { format: full.format, to: full.to, fields: full.fields }
+    }
+}
+
+/// Which requests are remembered for a while, so that one can ask what became of them. Each worker remembers its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Decisions {
+    /// So many of the latest, on each worker; 0 keeps only failures.
+    #[schemars(range(min = 0, max = 65_536))]
+    pub keep: u32,
+    /// Share of the requests that are remembered there, drawn at random.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub sample: f64,
+    /// So many of the latest that failed, were tried more than once or took long, on each worker: kept apart, so that those
+    /// that went well do not push them out. All of them, whatever `sample` says. 0 treats them like the others.
+    #[schemars(range(min = 0, max = 65_536))]
+    pub failures: u32,
+    /// What takes long, from the request's first byte to the last of its answer.
+    pub slow: TimeSpan,
+}
+
+impl Default for Decisions {
+    fn default() -> Self {
+        Self { keep: 1_024, sample: 1.0, failures: 1_024, slow: TimeSpan::from_secs(1) }
     }
 }
 

@@ -2,13 +2,18 @@
 
 use std::borrow::Cow;
 
-use base_kit::{ByteSize, TimeSpan};
+use base_kit::{ByteSize, Percent, TimeSpan};
 use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::forms::{OneOrMany, OneOrSome, OrOff, one_or_many};
+use super::sticky::Sticky;
+
+const fn switched_off() -> OrOff<TimeSpan> {
+    OrOff::Off
+}
 
 /// Endpoints that serve the same thing, and how traffic is spread over them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,13 +25,30 @@ pub struct Pool {
     #[serde(default = "default_balance")]
     #[schemars(with = "BalancerSlot")]
     pub balance: Value,
+    /// Keeps a session with its endpoint, whatever the balancer would choose: `{cookie: NAME}`, `source`, `{learn: {cookie: NAME}}` or
+    /// `{learn: {header: NAME}}`. Nothing does if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<Sticky>,
     /// Active checks: `tcp`, `{http: /path}`, `agent`, or a list of checks that must all pass. None if not given.
     #[serde(default, deserialize_with = "checks")]
     #[schemars(with = "HealthForm")]
     pub health: Vec<Check>,
-    /// Takes an endpoint out for a while after failures in traffic.
+    /// Takes an endpoint out for a while after failures in traffic, or when it does much worse than its peers.
     #[serde(default = "Ejection::switched_on")]
     pub ejection: OrOff<Ejection>,
+    /// How long an endpoint that comes (back) takes to get all of its share; it begins with a tenth.
+    #[serde(default = "switched_off")]
+    pub slow_start: OrOff<TimeSpan>,
+    /// When traffic goes on to the next tier, or to other zones.
+    #[serde(default)]
+    pub spill_over: SpillOver,
+    /// When less than this share of the endpoints' weight is fit, all of them get traffic, fit or not.
+    #[serde(default)]
+    pub panic: Percent,
+    /// This node uses only so many of the endpoints that are fit, others use others; it needs `node.name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub subset: Option<u32>,
     /// Limits of connections to each endpoint.
     #[serde(default)]
     pub connections: Connections,
@@ -50,8 +72,13 @@ impl Default for Pool {
         Self {
             endpoints: Vec::new(),
             balance: default_balance(),
+            sticky: None,
             health: Vec::new(),
             ejection: Ejection::switched_on(),
+            slow_start: OrOff::Off,
+            spill_over: SpillOver::default(),
+            panic: Percent::NONE,
+            subset: None,
             connections: Connections::default(),
             timeouts: PoolTimeouts::default(),
             host: None,
@@ -83,6 +110,11 @@ pub struct Endpoint {
     pub address: String,
     /// Share of traffic relative to the others.
     pub weight: u32,
+    /// 0 takes traffic first; the next ones are its backup.
+    pub tier: u8,
+    /// Where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -103,6 +135,14 @@ struct EndpointFull {
     #[serde(default = "default_weight")]
     #[schemars(range(min = 0, max = 65_535))]
     weight: u32,
+    /// 0 takes traffic first; 1 is its backup, 2 that of both.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 15))]
+    tier: u8,
+    /// Where it is, in the words of `node.zone`.
+    #[serde(default)]
+    #[schemars(extend("format" = "name"))]
+    zone: Option<String>,
 }
 
 const fn default_weight() -> u32 {
@@ -112,8 +152,10 @@ const fn default_weight() -> u32 {
 impl From<EndpointForm> for Endpoint {
     fn from(form: EndpointForm) -> Self {
         match form {
-            EndpointForm::Address(address) => Self { address, weight: default_weight() },
-            EndpointForm::Full(full) => Self { address: full.address, weight: full.weight },
+            EndpointForm::Address(address) => Self { address, weight: default_weight(), tier: 0, zone: None },
+            EndpointForm::Full(EndpointFull { address, weight, tier, zone }) => {
+                Self { address, weight, tier, zone }
+            }
         }
     }
 }
@@ -272,26 +314,95 @@ impl JsonSchema for Status {
 }
 
 /// Takes an endpoint out for a while.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Ejection {
     /// Failures in a row that do it: connection refused, no answer, broken answer.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub consecutive_failures: u32,
-    /// For how long.
+    /// For how long the first time; each time it is soon needed again, for twice as long.
     #[serde(rename = "for")]
     pub span: TimeSpan,
+    /// At most for so long.
+    pub max_for: TimeSpan,
+    /// Compares endpoints of a pool with each other.
+    pub peers: OrOff<Peers>,
+}
+
+/// Compares each endpoint with the others of its pool: one that fails more often or answers much later gets less and less
+/// traffic, and is taken out when that does not help.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Peers {
+    /// How often.
+    pub interval: TimeSpan,
+    /// Requests that are needed for a judgement.
+    #[schemars(range(min = 5, max = 1_000_000))]
+    pub requests: u32,
+    /// More failed requests (status 5xx, or no answer) than the others, by this share of all.
+    pub errors: OrOff<Percent>,
+    /// So many times as slow as the median of the others.
+    #[schemars(with = "SlowerForm")]
+    pub slower: OrOff<f64>,
+    /// And slower by at least this.
+    pub slower_by: TimeSpan,
+    /// At most this share of the endpoints is out or gets less for doing worse than its peers.
+    pub max_share: Percent,
+}
+
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum SlowerForm {
+    Off(#[schemars(extend("const" = "off"))] String),
+    Times(#[schemars(range(min = 1.5, max = 1_000.0))] f64),
+}
+
+impl Default for Peers {
+    fn default() -> Self {
+        Self {
+            interval: TimeSpan::from_secs(1),
+            requests: 20,
+            errors: OrOff::On(Percent::new(10)),
+            slower: OrOff::On(3.0),
+            slower_by: TimeSpan::from_millis(10),
+            max_share: Percent::new(50),
+        }
+    }
 }
 
 impl Default for Ejection {
     fn default() -> Self {
-        Self { consecutive_failures: 5, span: TimeSpan::from_secs(10) }
+        Self {
+            consecutive_failures: 5,
+            span: TimeSpan::from_secs(10),
+            max_for: TimeSpan::from_secs(300),
+            peers: OrOff::On(Peers::default()),
+        }
     }
 }
 
 impl Ejection {
     fn switched_on() -> OrOff<Self> {
         OrOff::On(Self::default())
+    }
+}
+
+/// When traffic goes on to the next tier, or to other zones: when less than this share of the weight that ought to serve it
+/// is fit, what is missing of it goes on, in proportion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct SpillOver {
+    /// From a tier to the next; `0%` waits until nothing of it is left.
+    pub tiers: Percent,
+    /// From the zone of this node (`node.zone`) to others. What ought to serve it is a zone's equal part of the tier's weight.
+    pub zones: Percent,
+}
+
+impl Default for SpillOver {
+    fn default() -> Self {
+        Self { tiers: Percent::NONE, zones: Percent::new(70) }
     }
 }
 
@@ -307,11 +418,22 @@ pub struct Connections {
     pub max_idle: u32,
     /// How long one is kept idle.
     pub idle: TimeSpan,
+    /// Requests of the pool that wait for a connection when all of them are in use, over all workers.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub queue: u32,
+    /// How long one waits.
+    pub queue_timeout: TimeSpan,
 }
 
 impl Default for Connections {
     fn default() -> Self {
-        Self { max: 1_024, max_idle: 64, idle: TimeSpan::from_secs(60) }
+        Self {
+            max: 1_024,
+            max_idle: 64,
+            idle: TimeSpan::from_secs(60),
+            queue: 1_024,
+            queue_timeout: TimeSpan::from_secs(1),
+        }
     }
 }
 

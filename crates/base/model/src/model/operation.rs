@@ -20,6 +20,8 @@ pub struct Operation {
     pub access_log: Option<AccessLog>,
     /// Aya's own messages.
     pub log_level: LogLevel,
+    /// Which requests are remembered, if any.
+    pub decisions: Option<Decisions>,
     /// Earlier configurations, if they are kept.
     pub history: Option<History>,
 }
@@ -47,6 +49,11 @@ impl Secret {
     /// no header field can.
     pub(crate) fn missing() -> Self {
         Self::new("\0")
+    }
+
+    /// Whether it stands for one that was only checked for.
+    pub(crate) fn is_missing(&self) -> bool {
+        *self == Self::missing()
     }
 
     /// The value itself; for comparing and sending, never for printing.
@@ -90,6 +97,19 @@ pub enum LogTarget {
     Stderr,
     /// A file; opened again on SIGUSR1.
     File(PathBuf),
+}
+
+/// Which requests each worker remembers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Decisions {
+    /// How many of the latest.
+    pub keep: usize,
+    /// Share of the requests that are remembered there, from 0 to 1.
+    pub sample: f64,
+    /// How many of the latest that failed, were tried more than once or were slow; 0 treats them like the others.
+    pub failures: usize,
+    /// From how long on a request is slow.
+    pub slow: Duration,
 }
 
 /// How much Aya says.

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Sticky;
+
 /// Endpoints that serve the same thing, and how traffic is spread over them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
@@ -14,10 +16,16 @@ pub struct Pool {
     pub endpoints: Vec<Endpoint>,
     /// Balancer kind and its settings.
     pub balance: KindSettings,
+    /// What keeps a session with its endpoint, if anything does.
+    pub sticky: Option<Sticky>,
     /// Active checks; all must pass.
     pub checks: Vec<ActiveCheck>,
     /// What is learned from traffic.
     pub passive: PassiveCheck,
+    /// How long an endpoint that comes (back) takes to get all of its share; zero gives it all at once.
+    pub slow_start: Duration,
+    /// Which endpoints are preferred, and when others take over.
+    pub preference: Preference,
     /// Limits of connections to each endpoint.
     pub connections: Connections,
     /// How long endpoints may take.
@@ -39,12 +47,16 @@ pub struct Endpoint {
     pub port: u16,
     /// Share of traffic relative to the others; 0 takes no new traffic. At most 65,535.
     pub weight: u32,
+    /// 0 takes traffic first; the next ones are its backup. At most 15.
+    pub tier: u8,
+    /// Where it is; `None` if that is not said.
+    pub zone: Option<Arc<str>>,
 }
 
 impl Endpoint {
-    /// One of weight 1.
+    /// One of weight 1 in the first tier.
     pub const fn new(host: Host, port: u16) -> Self {
-        Self { host, port, weight: 1 }
+        Self { host, port, weight: 1, tier: 0, zone: None }
     }
 
     /// The address, if no name has to be looked up for it.
@@ -161,8 +173,53 @@ pub enum BodyMatch {
 pub struct PassiveCheck {
     /// Failures in a row (connect failed, no answer, broken answer) that eject an endpoint; 0 switches it off.
     pub consecutive_failures: u32,
-    /// For how long it is ejected.
+    /// For how long it is ejected the first time; for twice as long each time that it is soon needed again.
     pub eject_for: Duration,
+    /// At most for so long; not less than `eject_for`.
+    pub max_eject_for: Duration,
+    /// How endpoints are compared with each other; `None` switches it off.
+    pub peers: Option<PeerCheck>,
+}
+
+/// How the endpoints of a pool are compared with each other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PeerCheck {
+    /// How often.
+    pub interval: Duration,
+    /// Requests that are needed for a judgement; at least 5.
+    pub requests: u32,
+    /// A larger share of failures than the others have, by this (0 to 1), is too much; `None` does not look at failures.
+    pub errors: Option<f64>,
+    /// So many times as slow as the median of the others is too slow (at least 1.5); `None` does not look at times.
+    pub slower: Option<f64>,
+    /// And slower by at least this.
+    pub slower_by: Duration,
+    /// At most this share of the endpoints (0 to 1) is out or gets less for doing worse than its peers.
+    pub max_share: f64,
+}
+
+/// Which endpoints are preferred, and when others take over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preference {
+    /// The zone of this node: its endpoints come first. `None` makes no difference between zones.
+    pub zone: Option<Arc<str>>,
+    /// Share (0 to 1) of a tier's weight that suffices for all of its traffic.
+    pub tier_suffices: f64,
+    /// Share (0 to 1) of a zone's equal part of the tier's weight that suffices for all of the zone's traffic.
+    pub zone_suffices: f64,
+    /// Below this share (0 to 1) of the weight that is fit, all endpoints get traffic.
+    pub panic_below: f64,
+    /// Only so many endpoints are used, chosen by the node's name.
+    pub subset: Option<Subset>,
+}
+
+/// Some of the endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subset {
+    /// How many; at least 1.
+    pub size: u32,
+    /// The name of the node that they are chosen by.
+    pub node: Arc<str>,
 }
 
 /// Limits of connections to each endpoint.
@@ -172,6 +229,10 @@ pub struct Connections {
     pub max: u32,
     /// Kept idle by each worker.
     pub max_idle: u32,
+    /// Requests that wait while `max` are in use at each endpoint, over all workers.
+    pub queue: u32,
+    /// How long one waits.
+    pub queue_timeout: Duration,
     /// How long one is kept idle.
     pub idle_timeout: Duration,
 }

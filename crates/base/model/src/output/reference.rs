@@ -16,7 +16,7 @@ pub fn reference_markdown(catalog: &KindCatalog) -> String {
     let mut reference = Reference { root: &root, out: String::new(), done: HashSet::new() };
     reference.out.push_str(INTRODUCTION);
     reference.section("The document", "", &root, 2);
-    for key in ["listeners", "routes", "pools", "admin", "logs", "history"] {
+    for key in ["listeners", "routes", "pools", "admin", "logs", "decisions", "history"] {
         let Some(property) = root.pointer(&format!("/properties/{key}")) else { continue };
         reference.property_section(key, property, 2);
     }

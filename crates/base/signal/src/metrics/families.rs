@@ -101,6 +101,13 @@ families! {
     UPSTREAM_CONNECTIONS_OPEN = Gauge "aya_upstream_connections_open" ["pool"], NAMED,
         "Connections to endpoints open, idle ones included.";
 
+    STICKY_REQUESTS = Counter "aya_sticky_requests_total" ["pool", "outcome"], NAMED,
+        "Requests answered by a sticky pool, by what became of the session (kept, new, moved to another endpoint, unknown: forged, of another key, forgotten). Those without a session are not counted.";
+    STICKY_SESSIONS = Gauge "aya_sticky_sessions" ["pool"], NAMED,
+        "Sessions in a pool's table; a pool with cookies of Aya's own has none.";
+    STICKY_EVICTIONS = Counter "aya_sticky_evictions_total" ["pool"], NAMED,
+        "Sessions in use that were forgotten because the table was full.";
+
     ENDPOINT_IN_FLIGHT = Gauge "aya_endpoint_requests_in_flight" ["pool", "endpoint"], ENDPOINTS,
         "Requests that an endpoint is working on, over all workers.";
     ENDPOINT_STATE = Gauge "aya_endpoint_state" ["pool", "endpoint", "state"], ENDPOINTS,
@@ -123,6 +130,10 @@ families! {
         "Access-log lines lost because the target was too slow or failing.";
     ACCESS_LOG_ERRORS = Counter "aya_access_log_errors_total" [], FIXED,
         "Failed attempts to open or write the access log.";
+    DECISIONS_KEPT = Counter "aya_decisions_kept_total" ["as"], FIXED,
+        "Requests remembered for those who ask what became of them, by why (latest; failure for what failed, was tried more than once or was slow).";
+    DECISIONS_SKIPPED = Counter "aya_decisions_skipped_total" [], FIXED,
+        "Requests not remembered because `decisions.sample` left them out.";
     METRICS_OVERFLOW = Counter "aya_metrics_overflow_total" ["family"], FIXED,
         "Look-ups of a series that found its family full and were counted under other.";
 

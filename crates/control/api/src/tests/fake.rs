@@ -4,9 +4,9 @@ use std::sync::Mutex;
 
 use crate::node::{ApplyError, Node, NodeError, Pending};
 use crate::types::{
-    AdminState, Answers, Applied, Change, ChangeKind, CheckReport, ConfigView, Diagnostic, Durations,
-    EndpointChange, EndpointStats, EndpointView, Health, HistoryEntry, ListenerView, NewEndpoint, Origin,
-    PoolStats, PoolView, Readiness, Severity, Stats, Status,
+    AdminState, Answers, Applied, AttemptView, CandidateView, Change, ChangeKind, CheckReport, ConfigView,
+    DecisionFilter, DecisionView, Diagnostic, Durations, EndpointChange, EndpointStats, EndpointView, Health,
+    HistoryEntry, ListenerView, NewEndpoint, Origin, PoolStats, PoolView, Readiness, Severity, Stats, Status,
 };
 
 /// The generation in use.
@@ -64,7 +64,7 @@ fn endpoint() -> EndpointView {
 }
 
 fn pool() -> PoolView {
-    PoolView { name: "api".into(), balance: "round-robin".into(), endpoints: vec![endpoint()] }
+    PoolView { name: "api".into(), balance: "round-robin".into(), sticky: None, endpoints: vec![endpoint()] }
 }
 
 fn in_pool(pool: &str) -> Result<(), NodeError> {
@@ -194,6 +194,24 @@ impl Node for Fake {
             }
             self.note(format!("rollback {generation}"));
             Ok(applied(GENERATION + 1))
+        })
+    }
+
+    /// Remembers one request; its path says what was asked.
+    fn decisions(&self, filter: DecisionFilter) -> Pending<'_, Result<Vec<DecisionView>, NodeError>> {
+        Box::pin(async move {
+            let view = DecisionView {
+                request_id: "r1".into(),
+                path: format!("{filter:?}"),
+                attempts: vec![AttemptView { endpoint: "10.0.0.1:8080".into(), ..AttemptView::default() }],
+                candidates: vec![CandidateView {
+                    endpoint: "10.0.0.1:8080".into(),
+                    out: Some("down".into()),
+                }],
+                ..DecisionView::default()
+            };
+            let is_it = filter.request_id.is_none_or(|id| id == view.request_id);
+            Ok(if is_it { vec![view] } else { Vec::new() })
         })
     }
 

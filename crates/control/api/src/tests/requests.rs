@@ -226,3 +226,23 @@ async fn endpoints_are_changed_and_removed() {
         ]
     );
 }
+
+#[tokio::test]
+async fn requests_that_are_remembered_can_be_asked_about() {
+    let server = Server::start();
+    let all = server.get("/api/v1/decisions").await.json();
+    assert_eq!((&all[0]["request_id"], &all[0]["candidates"][0]["out"]), (&json!("r1"), &json!("down")));
+    assert!(all[0]["path"].as_str().unwrap().contains("limit: 50"), "{all}");
+    assert_eq!(all[0].get("reason"), None, "what is not known is absent");
+    let asked = "request-id=r1&failed=true&slower-than=2s&pool=p&route=r&endpoint=10.0.0.1:80&limit=3";
+    let one = server.get(&format!("/api/v1/decisions?{asked}")).await.json();
+    let path = one[0]["path"].as_str().unwrap();
+    for part in ["failed: true", "Some(2000)", "pool: Some(\"p\")", "route: Some(\"r\")", "limit: 3"] {
+        assert!(path.contains(part), "{part} in {path}");
+    }
+    assert_eq!(server.get("/api/v1/decisions?request-id=r2").await.json(), json!([]));
+    for (bad, place) in [("fail=true", "query"), ("slower-than=2", "slower-than"), ("limit=1001", "limit")] {
+        let problem = server.get(&format!("/api/v1/decisions?{bad}")).await.problem(400, "bad-request");
+        assert_eq!(problem["place"], *place, "{problem}");
+    }
+}

@@ -11,8 +11,25 @@ pub struct PoolView {
     /// How traffic is spread over it.
     #[schema(example = "round-robin")]
     pub balance: String,
+    /// What keeps a session with its endpoint; absent if nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<StickyView>,
     /// Its endpoints.
     pub endpoints: Vec<EndpointView>,
+}
+
+/// What keeps a session with its endpoint.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq, ToSchema)]
+pub struct StickyView {
+    /// What sessions are known by: `cookie` (one of Aya's own), `source` or `learn`.
+    #[schema(example = "learn")]
+    pub by: String,
+    /// Sessions in the table; absent where clients keep them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<u64>,
+    /// Sessions that the table can hold at all; absent where clients keep them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u64>,
 }
 
 /// An endpoint as it is now.

@@ -8,7 +8,12 @@ use super::*;
 use crate::fixture::{endpoint, pool};
 use crate::transition::Outcome;
 
-const POLICY: PassiveCheck = PassiveCheck { consecutive_failures: 3, eject_for: Duration::from_secs(10) };
+const POLICY: PassiveCheck = PassiveCheck {
+    consecutive_failures: 3,
+    eject_for: Duration::from_secs(10),
+    max_eject_for: Duration::from_secs(60),
+    peers: None,
+};
 const BROKEN: Outcome = Outcome::Failure("connect-failed");
 
 fn at(seconds: u64) -> Moment {
@@ -41,12 +46,16 @@ fn failures_in_a_row_eject_and_time_brings_back() {
     pool.check_invariants();
 
     assert_eq!(fail(&sick, 30, at(2)), [], "an ejected endpoint is not ejected again");
-    assert_eq!(pool.expire_ejections(at(10)), []);
+    assert_eq!(pool.tend(at(10)), []);
     let epoch = pool.epoch();
-    let transitions = pool.expire_ejections(at(11));
-    assert_eq!((transitions[0].from, transitions[0].to), ("ejected", "up"));
-    assert_eq!(pool.expire_ejections(at(12)), []);
+    let transitions = pool.tend(at(11));
+    assert_eq!((transitions[0].from, transitions[0].to), ("ejected", "degraded"));
+    assert_eq!(pool.tend(at(12)), []);
     assert!(pool.epoch() > epoch);
+    assert_eq!(sick.share_percent(Duration::ZERO, at(12)), 10, "it begins with a trickle");
+    let transitions: Vec<Transition> = (13..40).flat_map(|second| pool.tend(at(second))).collect();
+    assert_eq!(transitions.len(), 1, "{transitions:?}");
+    assert_eq!((transitions[0].from, transitions[0].to), ("degraded", "up"));
     assert_eq!(pool.next_expiry(), Moment::NEVER);
     assert_eq!(fail(&sick, 2, at(12)), [], "the row begins anew");
     assert_eq!(pool.eligible(at(12)).len(), 2);
@@ -97,7 +106,7 @@ fn the_last_eligible_endpoint_is_not_ejected() {
     assert_eq!(fail(&endpoints[1], 100, at(1)), []);
     assert!(endpoints[1].is_eligible(at(1)));
     // Once the other is back, it can be ejected.
-    assert_eq!(pool.expire_ejections(at(11)).len(), 1);
+    assert_eq!(pool.tend(at(11)).len(), 1);
     assert_eq!(fail(&endpoints[1], 3, at(11)).len(), 1);
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn endpoint(number: usize, weight: u32) -> Endpoint {
 pub(crate) fn pool(weights: &[u32]) -> Arc<PoolState> {
     let second = Duration::from_secs(1);
     let endpoints = weights.iter().enumerate().map(|(number, &weight)| endpoint(number, weight)).collect();
-    let passive = PassiveCheck { consecutive_failures: 5, eject_for: second };
+    let passive = PassiveCheck { consecutive_failures: 5, eject_for: second, ..PassiveCheck::default() };
     PoolState::new(&Pool { passive, ..Pool::new("play", endpoints) })
 }
 

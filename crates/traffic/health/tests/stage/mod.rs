@@ -223,7 +223,11 @@ pub(crate) fn http_with(method: &str, body: Option<BodyMatch>) -> CheckKind {
 
 /// A pool named `p`.
 pub(crate) fn pool(endpoints: Vec<Endpoint>, checks: Vec<ActiveCheck>) -> Pool {
-    let passive = PassiveCheck { consecutive_failures: 1, eject_for: Duration::from_secs(1) };
+    let passive = PassiveCheck {
+        consecutive_failures: 1,
+        eject_for: Duration::from_secs(1),
+        ..PassiveCheck::default()
+    };
     Pool { checks, passive, ..Pool::new("p", endpoints) }
 }
 

@@ -9,11 +9,12 @@ use traffic_http::{Framing, Method, hygiene};
 
 use crate::answer;
 use crate::client::Ending;
-use crate::failure::Failure;
+use crate::decisions::After;
+use crate::failure::{Failure, Fault};
 use crate::life::Life;
 use crate::life::facts::{balance_key, retry_after};
 use crate::plan::RoutePlan;
-use crate::relay::{Broken, Fault, Transfer, tunnel};
+use crate::relay::{Broken, Transfer, tunnel};
 use crate::timers::{Expired, within};
 use crate::upstream::{Connection, LocalPool, PickContext, Turn};
 
@@ -30,6 +31,7 @@ impl Life<'_> {
             self.exchange.request.set_host(host.as_bytes());
         }
         self.unnamed = self.exchange.request.host().is_empty();
+        self.find_session(local);
         let facts = self.facts(local);
         self.exchange.replay.start(local.settings.replay_bytes, self.method.is_idempotent());
         let mut last: Option<Failure> = None;
@@ -38,7 +40,10 @@ impl Life<'_> {
             let turn = match self.next_turn(local, facts) {
                 Ok(turn) => turn,
                 // What the last endpoint did says more than that there is no other.
-                Err(reason) => return Err(last.unwrap_or(reason.into())),
+                Err(reason) => {
+                    self.exchange.decision.then(After::NoOtherEndpoint);
+                    return Err(last.unwrap_or(reason.into()));
+                }
             };
             if last.is_some() {
                 local.meters.retries.increment();
@@ -47,7 +52,9 @@ impl Life<'_> {
                 Ok(connection) => return self.relay(connection, &turn, local, route).await,
                 Err(broken) => {
                     self.note_failure(&broken, &turn, local);
-                    if !broken.fault.is_the_endpoints() || !self.may_send_again() {
+                    let forbidden = self.forbids_next(&broken);
+                    self.exchange.decision.then(forbidden.unwrap_or(After::NextEndpoint));
+                    if forbidden.is_some() {
                         return Err(broken.failure);
                     }
                     // Nobody was asked anything where no connection came about: that costs no attempt, only an endpoint.
@@ -56,6 +63,7 @@ impl Life<'_> {
                 }
             }
         }
+        self.exchange.decision.then(After::NoAttemptLeft);
         Err(last.unwrap_or(Reason::Internal.into()))
     }
 
@@ -65,11 +73,12 @@ impl Life<'_> {
         RequestFacts { client: self.exchange.record.client, key }
     }
 
-    /// The next endpoint in the balancer's order.
+    /// The endpoint of the session, then the next one in the balancer's order.
     fn next_turn(&mut self, local: &LocalPool, facts: RequestFacts) -> Result<Turn, Reason> {
         let worker = self.worker;
         let context = PickContext {
             facts,
+            session: self.exchange.session.endpoint,
             now: self.exchange.record.started,
             rng: &mut *worker.rng.borrow_mut(),
             reach: &|endpoint| worker.reach(endpoint),
@@ -77,11 +86,29 @@ impl Life<'_> {
         local.next(&mut self.exchange.tried, context)
     }
 
-    /// Whether the request can be sent once more without harm: the endpoint got nothing of it, or it is one that may be
-    /// repeated (RFC 9110 §9.2.2); and all of its body that was taken from the client is still here.
-    fn may_send_again(&self) -> bool {
-        let harmless = !self.exchange.up.has_sent() || self.method.is_idempotent();
-        harmless && self.exchange.replay.is_complete()
+    /// Why no other endpoint is to be asked, if none is.
+    fn forbids_next(&self, broken: &Broken) -> Option<After> {
+        if broken.fault.is_the_endpoints() { self.forbids_again() } else { Some(After::NotItsFault) }
+    }
+
+    /// Why the request cannot be sent once more without harm. It can if the endpoint got nothing of it, or it is one that may
+    /// be repeated (RFC 9110 §9.2.2); and all of its body that was taken from the client is still here.
+    fn forbids_again(&self) -> Option<After> {
+        if self.exchange.up.has_sent() && !self.method.is_idempotent() {
+            return Some(After::NotIdempotent);
+        }
+        (!self.exchange.replay.is_complete()).then_some(After::BodyGone)
+    }
+
+    /// Notes that a connection to the endpoint is used, or is to be made.
+    fn note_attempt(&mut self, turn: &Turn, is_reused: bool) {
+        let (record, decision) = (&self.exchange.record, &mut self.exchange.decision);
+        let began = if record.attempts == 1 && !decision.has_attempts() {
+            decision.head + record.queued.unwrap_or_default()
+        } else {
+            self.worker.now() - record.started
+        };
+        decision.attempt(turn.state.name(), turn.others, is_reused, began);
     }
 
     /// Sends the request to one endpoint until the head of its final answer, or of a switch of protocols, has come.
@@ -95,9 +122,13 @@ impl Life<'_> {
             let mut connection = match turn.take_idle(self.exchange.record.started) {
                 Some(connection) => {
                     local.meters.reused.increment();
+                    self.note_attempt(turn, true);
                     connection
                 }
-                None => self.connect(turn, local).await?,
+                None => {
+                    self.note_attempt(turn, false);
+                    self.connect(turn, local).await?
+                }
             };
             self.prepare_request()?;
             match self.await_answer(&mut connection, turn, local).await {
@@ -106,8 +137,10 @@ impl Life<'_> {
                 Err(broken)
                     if connection.reused
                         && broken.fault == Fault::EndpointSilent
-                        && self.may_send_again() =>
+                        && self.forbids_again().is_none() =>
                 {
+                    self.exchange.decision.broke(broken.fault, &broken.failure);
+                    self.exchange.decision.then(After::FreshConnection);
                     // The others are likely to be just as dead; a fresh one tells for sure.
                     turn.close_idle();
                     local.meters.replays.increment();
@@ -128,7 +161,9 @@ impl Life<'_> {
         self.client.timer.set(limit.min(self.deadline));
         let opening = Connection::open(address, &self.worker.buffers, &local.meters.open);
         let opened = within(&self.client.timer, opening).await;
-        self.exchange.record.connect = Some(self.worker.now() - start);
+        let took = self.worker.now() - start;
+        self.exchange.record.connect = Some(took);
+        self.exchange.decision.connected(took);
         match opened {
             Ok(Ok(connection)) => {
                 local.meters.opened.increment();
@@ -185,6 +220,8 @@ impl Life<'_> {
                 let now = self.worker.now();
                 let latency = now.since(sent);
                 self.exchange.record.first_byte = Some(latency);
+                let sent = sent - self.exchange.record.started;
+                self.exchange.decision.answered(sent, latency, status);
                 local.meters.first_byte.record(latency);
                 turn.meters.first_byte.record(latency);
                 let retry_after = retry_after(&self.exchange.reply.head);
@@ -248,7 +285,7 @@ impl Life<'_> {
         };
         let persists = self.exchange.reply.head.persists() && framing != Framing::UntilClose;
         self.exchange.reply.body.reset(framing, answer::client_framing(framing, self.version));
-        self.prepare_response(persists, framing, route);
+        self.prepare_response(persists, framing, (turn, local), route);
         let head_bytes = self.exchange.reply.out.len() as u64;
         let result = {
             let mut transfer = self.transfer(&mut connection, local);
@@ -275,7 +312,13 @@ impl Life<'_> {
     }
 
     /// Makes the endpoint's head the one that the client gets.
-    fn prepare_response(&mut self, persists: bool, framing: Framing, route: &RoutePlan) {
+    fn prepare_response(
+        &mut self,
+        persists: bool,
+        framing: Framing,
+        (turn, local): (&Turn, &LocalPool),
+        route: &RoutePlan,
+    ) {
         let half_sent = !self.exchange.up.is_finished() && (self.awaits_continue || !persists);
         let until_close = answer::client_framing(framing, self.version) == Framing::UntilClose;
         self.closes |= half_sent || until_close || self.worker.is_draining();
@@ -283,6 +326,7 @@ impl Life<'_> {
         if !route.filters.is_empty() {
             self.filter_response(route);
         }
+        self.bind_session(turn, local);
         let reply = &mut *self.exchange.reply;
         if answer::client_framing(framing, self.version) == Framing::Chunked {
             reply.head.fields_mut().set("transfer-encoding", b"chunked");
@@ -311,6 +355,7 @@ impl Life<'_> {
         }
         self.identify_switch();
         self.filter_response(route);
+        self.bind_session(turn, local);
         let (reply, record) = (&mut *self.exchange.reply, &mut self.exchange.record);
         reply.head.encode(&mut reply.out);
         record.status = reply.head.status();
@@ -336,6 +381,7 @@ impl Life<'_> {
 
     fn note_failure(&mut self, broken: &Broken, turn: &Turn, local: &LocalPool) {
         self.exchange.record.endpoint = Some(turn.reach());
+        self.exchange.decision.broke(broken.fault, &broken.failure);
         turn.meters.failed();
         if !broken.fault.is_the_endpoints() {
             return;

@@ -6,7 +6,7 @@ use std::task::{Poll, ready};
 
 use base_model::model::Route;
 use base_signal::Reason;
-use traffic_http::{Framing, Method};
+use traffic_http::{Framing, Method, RequestHead};
 
 use crate::failure::Failure;
 use crate::life::Life;
@@ -37,6 +37,7 @@ impl Life<'_> {
                 Err(_) => return Err(Reason::RequestHeadTimeout.into()),
             }
             if self.parse_head(&listener.limits)? {
+                self.exchange.decision.head = self.worker.now() - self.exchange.record.started;
                 return Ok(());
             }
         }
@@ -68,22 +69,11 @@ impl Life<'_> {
             exchange.asked.note_client(request.fields());
         }
         (self.method, self.version) = (request.method(), request.version());
-        let framing = request.framing().map_err(|error| Failure::bad_request(&error))?;
-        exchange.up.reset(framing, framing);
         self.closes |= !request.persists() || self.worker.is_draining();
-        let expects = request.expects_continue().map_err(|error| Failure::bad_request(&error))?;
-        self.awaits_continue = expects && framing != Framing::Empty;
-        self.upgrades = request.upgrade().is_some();
-        match self.method {
-            Method::Connect => {
-                Err(Failure::with(Reason::MethodNotSupported, "CONNECT is not supported here"))
-            }
-            // RFC 9110 §9.3.8; what a server makes of a body here is anybody's guess.
-            Method::Trace if framing != Framing::Empty => {
-                Err(Failure::with(Reason::BadRequest, "a TRACE request must not have a body"))
-            }
-            _ => Ok(()),
-        }
+        let Admitted { framing, awaits_continue, upgrades } = admit(request)?;
+        exchange.up.reset(framing, framing);
+        (self.awaits_continue, self.upgrades) = (awaits_continue, upgrades);
+        Ok(())
     }
 
     /// Finds the route.
@@ -94,7 +84,6 @@ impl Life<'_> {
         if let Cow::Owned(normal) = &normal {
             exchange.asked.note_normal(normal);
         }
-        // The endpoint gets the path that was matched: `/public/../admin` must not mean one thing here and another there.
         let rewritten = matches!(normal, Cow::Owned(_));
         let lookup = Lookup(exchange.request.fields());
         let view = traffic_route::RequestView {
@@ -108,19 +97,9 @@ impl Life<'_> {
         };
         exchange.record.route = self.view.plan.router.find(&view);
         if rewritten {
-            self.send_normal_path();
+            send_path(&mut exchange.request, exchange.asked.matched_path());
         }
         self.exchange.record.route.ok_or(Reason::NoRoute.into())
-    }
-
-    fn send_normal_path(&mut self) {
-        let asked = &self.exchange.asked;
-        let mut path = asked.matched_path().to_vec();
-        if let Some(query) = asked.query() {
-            path.push(b'?');
-            path.extend_from_slice(query);
-        }
-        self.exchange.request.set_path_and_query(&path);
     }
 
     /// From here on the time for the whole request runs.
@@ -129,4 +108,42 @@ impl Life<'_> {
             self.deadline = self.exchange.record.started + span;
         }
     }
+}
+
+/// What a head says of the exchange to come.
+pub(crate) struct Admitted {
+    /// Of the request's body.
+    pub(crate) framing: Framing,
+    /// Whether the client waits for a 100 before it sends the body.
+    pub(crate) awaits_continue: bool,
+    /// Whether the client asks to switch protocols.
+    pub(crate) upgrades: bool,
+}
+
+/// Refuses what two servers could read differently, and what a gateway must not pass on.
+pub(crate) fn admit(request: &RequestHead) -> Result<Admitted, Failure> {
+    let framing = request.framing().map_err(|error| Failure::bad_request(&error))?;
+    let expects = request.expects_continue().map_err(|error| Failure::bad_request(&error))?;
+    match request.method() {
+        Method::Connect => Err(Failure::with(Reason::MethodNotSupported, "CONNECT is not supported here")),
+        // RFC 9110 §9.3.8; what a server makes of a body here is anybody's guess.
+        Method::Trace if framing != Framing::Empty => {
+            Err(Failure::with(Reason::BadRequest, "a TRACE request must not have a body"))
+        }
+        _ => Ok(Admitted {
+            framing,
+            awaits_continue: expects && framing != Framing::Empty,
+            upgrades: request.upgrade().is_some(),
+        }),
+    }
+}
+
+/// Has the endpoint get the path that was matched: `/public/../admin` must not mean one thing here and another there.
+pub(crate) fn send_path(request: &mut RequestHead, path: &[u8]) {
+    let mut target = path.to_vec();
+    if let Some(query) = request.query() {
+        target.push(b'?');
+        target.extend_from_slice(query);
+    }
+    request.set_path_and_query(&target);
 }

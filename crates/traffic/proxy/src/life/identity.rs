@@ -1,10 +1,13 @@
 //! Who asks, and what the two sides are told of each other: fields about one connection go, fields about the whole way are added.
 
+use std::net::IpAddr;
+
 use base_kit::Rng;
+use base_model::model::Listener;
 use traffic_http::forwarding::{self, Hop};
 use traffic_http::request_id::RequestId;
 use traffic_http::trace_context::TraceContext;
-use traffic_http::{Framing, ResponseHead, hygiene, via};
+use traffic_http::{Framing, RequestHead, ResponseHead, hygiene, via};
 
 use crate::life::Life;
 
@@ -14,36 +17,18 @@ const SAMPLES_NEW_TRACES: bool = false;
 impl Life<'_> {
     /// Rewrites the request's head for the endpoint, and notes who asks.
     pub(super) fn identify(&mut self) {
-        let listener = &self.client.listener.settings;
-        let rng = &mut *self.worker.rng.borrow_mut() as &mut dyn Rng;
-        let (request, record) = (&mut self.exchange.request, &mut self.exchange.record);
-        let peer = self.client.peer.ip();
-        let is_trusted = forwarding::is_trusted(peer, &listener.trusted_proxies);
-        if is_trusted {
-            record.client = forwarding::client_address(request.fields(), peer, &listener.trusted_proxies);
-        }
-        if self.upgrades {
-            hygiene::strip_keeping_upgrade(request.fields_mut());
-        } else {
-            hygiene::strip_hop_by_hop(request.fields_mut());
-        }
-        if self.exchange.up.framing() == Framing::Chunked {
-            request.fields_mut().set("transfer-encoding", b"chunked");
-        }
-        forwarding::apply(request, listener.forwarded, &Hop { peer, is_trusted, scheme: "http" });
-        if let Some(pseudonym) = &listener.via {
-            via::append(request.fields_mut(), self.version, pseudonym);
-        }
-        record.request_id = Some(match &listener.request_id.header {
-            Some(header) => {
-                let is_kept = listener.request_id.trust && is_trusted;
-                RequestId::ensure(request.fields_mut(), header, is_kept, rng)
-            }
-            None => RequestId::fresh(rng),
-        });
-        let trace = TraceContext::ensure(request.fields_mut(), SAMPLES_NEW_TRACES, rng);
+        let exchange = &mut *self.exchange;
+        let arrival = Arrival {
+            listener: &self.client.listener.settings,
+            peer: self.client.peer.ip(),
+            framing: exchange.up.framing(),
+            upgrades: self.upgrades,
+        };
+        let identity = identify(&mut exchange.request, &arrival, &mut *self.worker.rng.borrow_mut());
+        exchange.record.client = identity.client;
+        exchange.record.request_id = Some(identity.request_id);
         if self.worker.logs() {
-            self.exchange.asked.note_trace(&trace);
+            exchange.asked.note_trace(&identity.trace);
         }
     }
 
@@ -76,6 +61,59 @@ impl Life<'_> {
         let header = self.client.listener.settings.request_id.header.as_deref();
         put_request_id(head, header, self.exchange.record.request_id.as_ref());
     }
+}
+
+/// How a request came in.
+pub(crate) struct Arrival<'a> {
+    pub(crate) listener: &'a Listener,
+    /// Who has opened the connection.
+    pub(crate) peer: IpAddr,
+    /// Of the request's body.
+    pub(crate) framing: Framing,
+    /// Whether the client asks to switch protocols.
+    pub(crate) upgrades: bool,
+}
+
+/// Who asks, and under which names.
+pub(crate) struct Identity {
+    /// The peer, or whom a trusted proxy names.
+    pub(crate) client: IpAddr,
+    pub(crate) request_id: RequestId,
+    pub(crate) trace: TraceContext,
+}
+
+/// Rewrites a request's head for the endpoint.
+#[inline]
+pub(crate) fn identify(request: &mut RequestHead, arrival: &Arrival<'_>, rng: &mut dyn Rng) -> Identity {
+    let Arrival { listener, peer, framing, upgrades } = *arrival;
+    let is_trusted = forwarding::is_trusted(peer, &listener.trusted_proxies);
+    let client = if is_trusted {
+        forwarding::client_address(request.fields(), peer, &listener.trusted_proxies)
+    } else {
+        peer
+    };
+    if upgrades {
+        hygiene::strip_keeping_upgrade(request.fields_mut());
+    } else {
+        hygiene::strip_hop_by_hop(request.fields_mut());
+    }
+    if framing == Framing::Chunked {
+        request.fields_mut().set("transfer-encoding", b"chunked");
+    }
+    forwarding::apply(request, listener.forwarded, &Hop { peer, is_trusted, scheme: "http" });
+    if let Some(pseudonym) = &listener.via {
+        let version = request.version();
+        via::append(request.fields_mut(), version, pseudonym);
+    }
+    let request_id = match &listener.request_id.header {
+        Some(header) => {
+            let is_kept = listener.request_id.trust && is_trusted;
+            RequestId::ensure(request.fields_mut(), header, is_kept, rng)
+        }
+        None => RequestId::fresh(rng),
+    };
+    let trace = TraceContext::ensure(request.fields_mut(), SAMPLES_NEW_TRACES, rng);
+    Identity { client, request_id, trace }
 }
 
 /// Tells the client the request's id, so that it can ask about it.

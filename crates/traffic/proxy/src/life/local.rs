@@ -1,8 +1,9 @@
 //! Answers that need no endpoint: filters', handlers' and failures'.
 
+use base_model::model::Action;
 use base_signal::{Blame, Reason};
 use traffic_filter::{Answer, Flow, Handler, RequestContext};
-use traffic_http::{Method, ResponseHead};
+use traffic_http::{Method, RequestHead, ResponseHead};
 
 use crate::answer;
 use crate::client::Ending;
@@ -11,7 +12,7 @@ use crate::life::Life;
 use crate::plan::RoutePlan;
 
 /// The field that limits how often a request is forwarded.
-const MAX_FORWARDS: &str = "max-forwards";
+pub(crate) const MAX_FORWARDS: &str = "max-forwards";
 
 /// The request as filters are told of it. A macro, because it borrows single fields beside those that filters change.
 macro_rules! context {
@@ -29,35 +30,15 @@ macro_rules! context {
 }
 
 impl Life<'_> {
-    /// Counts `Max-Forwards` down (RFC 9110 §7.6.2). At zero the request ends here, and this is its answer.
-    pub(super) fn spend_forward(&mut self) -> Option<Answer> {
-        if !matches!(self.method, Method::Options | Method::Trace) {
-            return None;
-        }
-        let fields = self.exchange.request.fields_mut();
-        let left =
-            fields.find(MAX_FORWARDS).and_then(|value| std::str::from_utf8(value).ok()?.parse::<u32>().ok());
-        match left? {
-            // Nothing is said about what could be done elsewhere: 204 to OPTIONS. TRACE is not done here: 405.
-            0 => {
-                let status = if self.method == Method::Options { 204 } else { 405 };
-                Some(Answer { head: ResponseHead::new(status), body: [].into() })
-            }
-            left => {
-                fields.set(MAX_FORWARDS, (left - 1).to_string().as_bytes());
-                None
-            }
-        }
-    }
-
     /// Lets the route's filters see the request. One of them may answer it.
     pub(super) fn filter_request(&mut self, route: &RoutePlan) -> Option<Answer> {
         if route.filters.is_empty() {
             return None;
         }
         let context = context!(self, route);
-        for filter in &route.filters {
+        for (filter, used) in route.filters.iter().zip(&route.route.filters) {
             if let Flow::Answer(answer) = filter.request_head(&context, &mut self.exchange.request) {
+                self.exchange.decision.answered_by(&used.kind.name);
                 return Some(answer);
             }
         }
@@ -73,7 +54,10 @@ impl Life<'_> {
     }
 
     /// Asks a handler.
-    pub(super) fn ask_handler(&self, handler: &dyn Handler, route: &RoutePlan) -> Answer {
+    pub(super) fn ask_handler(&mut self, handler: &dyn Handler, route: &RoutePlan) -> Answer {
+        if let Action::Handler(kind) = &route.route.action {
+            self.exchange.decision.answered_by(&kind.name);
+        }
         handler.answer(&context!(self, route), &self.exchange.request)
     }
 
@@ -129,6 +113,28 @@ impl Life<'_> {
             Ok(_) if distrusted => Ending::Linger,
             Ok(ending) => ending,
             Err(_) => Ending::Close,
+        }
+    }
+}
+
+/// Counts `Max-Forwards` down (RFC 9110 §7.6.2). At zero the request ends here, and this is its answer.
+pub(crate) fn spend_forward(request: &mut RequestHead) -> Option<Answer> {
+    let method = request.method();
+    if !matches!(method, Method::Options | Method::Trace) {
+        return None;
+    }
+    let fields = request.fields_mut();
+    let left =
+        fields.find(MAX_FORWARDS).and_then(|value| std::str::from_utf8(value).ok()?.parse::<u32>().ok());
+    match left? {
+        // Nothing is said about what could be done elsewhere: 204 to OPTIONS. TRACE is not done here: 405.
+        0 => {
+            let status = if method == Method::Options { 204 } else { 405 };
+            Some(Answer { head: ResponseHead::new(status), body: [].into() })
+        }
+        left => {
+            fields.set(MAX_FORWARDS, (left - 1).to_string().as_bytes());
+            None
         }
     }
 }

@@ -1,10 +1,14 @@
 //! What remains of a request: numbers and a line in the log.
 
-use base_kit::WallClock;
+use std::time::Duration;
+
+use base_kit::{Moment, WallClock};
 use base_signal::AccessRecord;
 use traffic_http::Version;
 
+use crate::decisions::{Decision, Names};
 use crate::life::Life;
+use crate::relay::Exchange;
 
 impl Life<'_> {
     /// Counts the request and logs it.
@@ -27,9 +31,39 @@ impl Life<'_> {
         if self.worker.logs() {
             self.log(duration);
         }
+        if self.worker.decisions.borrow().is_on() {
+            self.remember(now, duration);
+        }
     }
 
-    fn log(&self, duration: std::time::Duration) {
+    /// Offers what was noted of the request to the worker's memory of requests.
+    fn remember(&mut self, now: Moment, duration: Duration) {
+        let Exchange { decision, record, asked, .. } = &mut *self.exchange;
+        (decision.started, decision.client, decision.total) = (record.started, record.client, duration);
+        (decision.status, decision.reason, decision.queued) = (record.status, record.reason, record.queued);
+        let plan = &self.view.plan;
+        let pool = record.pool.and_then(|index| Some((index, plan.pools.get(index)?)));
+        let route = record.route.and_then(|index| plan.routes.get(index));
+        let names = Names {
+            method: asked.method(),
+            host: asked.host(),
+            path: asked.path(),
+            listener: &self.client.listener.settings.name,
+            route: route.map(|route| &*route.route.name),
+            pool: pool.map(|(_, pool)| (&*pool.settings.name, &*pool.settings.balance.name)),
+        };
+        let finish = |decision: &mut Decision, stands_out| {
+            decision.detail = record.detail.take();
+            decision.finish(&names, record.request_id.take());
+            if let (true, Some((index, pool))) = (stands_out, pool) {
+                decision.candidates = self.view.standings.of(index, &pool.state, now);
+            }
+        };
+        let rng = &mut *self.worker.rng.borrow_mut();
+        self.worker.decisions.borrow_mut().offer(decision, rng, finish);
+    }
+
+    fn log(&self, duration: Duration) {
         let (record, asked) = (&self.exchange.record, &self.exchange.asked);
         let plan = &self.view.plan;
         let pool = record.pool.and_then(|index| plan.pools.get(index)).map(|pool| &*pool.settings.name);

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use base_kit::Moment;
 use base_signal::Reason;
-use traffic_balance::EndpointId;
+use traffic_balance::{EndpointId, Session};
 use traffic_http::request_id::RequestId;
 use traffic_http::trace_context::TraceContext;
 use traffic_http::{Fields, Framing, KnownField, RequestHead, ResponseHead};
 
-use crate::relay::lent::{Lent, Reuse, Shelf};
+use crate::decisions::Decision;
+use crate::relay::lent::{Lender, Lent, Reuse};
 use crate::relay::pump::{Pump, Replay};
 use crate::upstream::Reach;
 
@@ -20,9 +21,9 @@ const KEPT_BYTES: usize = 16 << 10;
 
 /// What requests borrow from their worker.
 #[derive(Default)]
-pub(crate) struct Shelves {
-    requests: Shelf<RequestHead>,
-    replies: Shelf<Reply>,
+pub(crate) struct Lenders {
+    requests: Lender<RequestHead>,
+    replies: Lender<Reply>,
 }
 
 /// A request and its answer. All of its memory is used again, so that a request allocates nothing.
@@ -39,8 +40,12 @@ pub(crate) struct Exchange {
     pub(crate) replay: Replay,
     /// Endpoints tried for this request.
     pub(crate) tried: Vec<EndpointId>,
+    /// What it says of its session.
+    pub(crate) session: Session,
     pub(crate) asked: Asked,
     pub(crate) record: Record,
+    /// What is remembered of it when it is over.
+    pub(crate) decision: Box<Decision>,
 }
 
 /// An answer on its way.
@@ -174,6 +179,8 @@ pub(crate) struct Record {
     pub(crate) bytes_sent: u64,
     pub(crate) connect: Option<Duration>,
     pub(crate) first_byte: Option<Duration>,
+    /// What it waited for an endpoint with room.
+    pub(crate) queued: Option<Duration>,
 }
 
 impl Default for Record {
@@ -193,6 +200,7 @@ impl Default for Record {
             bytes_sent: 0,
             connect: None,
             first_byte: None,
+            queued: None,
         }
     }
 }
@@ -205,28 +213,32 @@ impl Record {
 }
 
 impl Exchange {
-    /// One that borrows from these shelves.
-    pub(crate) fn new(shelves: &Shelves) -> Self {
+    /// One that borrows from these lenders.
+    pub(crate) fn new(lenders: &Lenders) -> Self {
         Self {
-            request: shelves.requests.lend(),
-            reply: shelves.replies.lend(),
+            request: lenders.requests.lend(),
+            reply: lenders.replies.lend(),
             up: Pump::default(),
             to_endpoint: Vec::new(),
             replay: Replay::default(),
             tried: Vec::new(),
+            session: Session::default(),
             asked: Asked::default(),
             record: Record::default(),
+            decision: Box::default(),
         }
     }
+}
 
-    /// Makes it as new, with its memory kept. False if it has grown so much that it should not be kept.
-    pub(crate) fn reset(&mut self) -> bool {
+impl Reuse for Exchange {
+    fn renew(&mut self) -> bool {
         self.request.give_back();
         self.reply.give_back();
         self.up.reset(Framing::Empty, Framing::Empty);
         self.to_endpoint.clear();
         self.replay.start(0, false);
         self.tried.clear();
+        self.session = Session::default();
         self.asked.clear();
         self.record = Record::default();
         self.to_endpoint.capacity() + self.replay.capacity() + self.asked.bytes.capacity() <= KEPT_BYTES

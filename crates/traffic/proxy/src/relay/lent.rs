@@ -8,31 +8,55 @@ use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
-/// Pieces kept for later; more are given back to the allocator.
+/// Pieces kept for later, as many as a busy worker needs at once; more are given back to the allocator.
 const KEPT: usize = 1024;
 
 /// What can be used again.
-pub(crate) trait Reuse: Default {
+pub(crate) trait Reuse {
     /// Makes it as new, with its memory kept. False if it has grown so much that it should not be kept.
     fn renew(&mut self) -> bool;
 }
 
-/// The pieces of one kind that a worker lends. Clones share them.
-pub(crate) struct Shelf<T>(Rc<Stock<T>>);
+/// Pieces of one kind that wait to be used again.
+pub(crate) struct Shelf<T>(RefCell<Vec<Box<T>>>);
 
-struct Stock<T> {
-    pieces: RefCell<Vec<Box<T>>>,
-    empty: T,
-}
-
-impl<T: Default> Default for Shelf<T> {
+impl<T> Default for Shelf<T> {
     fn default() -> Self {
-        Self(Rc::new(Stock { pieces: RefCell::default(), empty: T::default() }))
+        Self(RefCell::default())
     }
 }
 
 impl<T: Reuse> Shelf<T> {
-    /// A place for a piece of this shelf, with none in it yet.
+    /// The piece returned last, if there is any: it is likely to be in the cache still.
+    pub(crate) fn take(&self) -> Option<Box<T>> {
+        self.0.borrow_mut().pop()
+    }
+
+    /// Returns a piece.
+    pub(crate) fn give(&self, mut piece: Box<T>) {
+        let mut pieces = self.0.borrow_mut();
+        if pieces.len() < KEPT && piece.renew() {
+            pieces.push(piece);
+        }
+    }
+}
+
+/// Lends pieces of one kind.
+pub(crate) struct Lender<T>(Rc<Stock<T>>);
+
+struct Stock<T> {
+    shelf: Shelf<T>,
+    empty: T,
+}
+
+impl<T: Default> Default for Lender<T> {
+    fn default() -> Self {
+        Self(Rc::new(Stock { shelf: Shelf::default(), empty: T::default() }))
+    }
+}
+
+impl<T: Reuse> Lender<T> {
+    /// A place for a piece, with none in it yet.
     pub(crate) fn lend(&self) -> Lent<T> {
         Lent { piece: None, stock: Rc::clone(&self.0) }
     }
@@ -46,13 +70,10 @@ pub(crate) struct Lent<T: Reuse> {
 }
 
 impl<T: Reuse> Lent<T> {
-    /// Returns what was borrowed. The piece returned last is the next to be lent: it is likely to be in the cache still.
+    /// Returns what was borrowed.
     pub(crate) fn give_back(&mut self) {
-        if let Some(mut piece) = self.piece.take() {
-            let mut pieces = self.stock.pieces.borrow_mut();
-            if pieces.len() < KEPT && piece.renew() {
-                pieces.push(piece);
-            }
+        if let Some(piece) = self.piece.take() {
+            self.stock.shelf.give(piece);
         }
     }
 }
@@ -65,9 +86,9 @@ impl<T: Reuse> Deref for Lent<T> {
     }
 }
 
-impl<T: Reuse> DerefMut for Lent<T> {
+impl<T: Reuse + Default> DerefMut for Lent<T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.piece.get_or_insert_with(|| self.stock.pieces.borrow_mut().pop().unwrap_or_default())
+        self.piece.get_or_insert_with(|| self.stock.shelf.take().unwrap_or_default())
     }
 }
 
@@ -90,8 +111,8 @@ mod tests {
 
     #[test]
     fn what_was_returned_last_is_lent_next_and_is_as_new() {
-        let shelf = Shelf::<Vec<u8>>::default();
-        let (mut one, mut other) = (shelf.lend(), shelf.lend());
+        let lender = Lender::<Vec<u8>>::default();
+        let (mut one, mut other) = (lender.lend(), lender.lend());
         one.extend_from_slice(b"one");
         let memory = one.as_ptr();
         one.give_back();
@@ -102,10 +123,10 @@ mod tests {
 
     #[test]
     fn what_has_grown_too_much_is_not_kept() {
-        let shelf = Shelf::<Vec<u8>>::default();
-        let mut place = shelf.lend();
+        let lender = Lender::<Vec<u8>>::default();
+        let mut place = lender.lend();
         place.resize(101, 0);
         drop(place);
-        assert!(shelf.0.pieces.borrow().is_empty());
+        assert!(lender.0.shelf.take().is_none());
     }
 }

@@ -6,6 +6,7 @@ mod pump;
 mod transfer;
 mod tunnel;
 
-pub(crate) use exchange::{Exchange, Lookup, Shelves};
-pub(crate) use transfer::{Broken, Fault, Transfer};
+pub(crate) use exchange::{Exchange, Lenders, Lookup};
+pub(crate) use lent::Shelf;
+pub(crate) use transfer::{Broken, Transfer};
 pub(crate) use tunnel::tunnel;

@@ -11,33 +11,13 @@ use traffic_http::{HeadLimits, HttpError};
 use traffic_net::Peek;
 
 use crate::client::Client;
-use crate::failure::Failure;
+use crate::failure::{Failure, Fault};
 use crate::relay::exchange::Exchange;
 use crate::relay::pump::{Ends, PumpError, Side};
 use crate::upstream::Connection;
 
 /// Most header fields of an answer: far more than honest servers send, few enough to bound the work.
 const MAX_RESPONSE_FIELDS: usize = 500;
-
-/// Whose doing it was that a transfer broke.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// The client went, was too slow or broke the protocol.
-    Client,
-    /// The endpoint did.
-    Endpoint,
-    /// The endpoint closed the connection without answering a byte, as it may with one that was idle.
-    EndpointSilent,
-    /// Nobody's, or nobody can tell: time that both had to share ran out, Aya is draining or short of something.
-    Neither,
-}
-
-impl Fault {
-    /// Whether another endpoint may do better, and this one is to be held to account.
-    pub(crate) const fn is_the_endpoints(self) -> bool {
-        matches!(self, Self::Endpoint | Self::EndpointSilent)
-    }
-}
 
 /// A transfer that broke.
 #[derive(Debug)]

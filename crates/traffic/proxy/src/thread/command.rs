@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU32;
 use base_signal::AccessWriter;
 use tokio::sync::oneshot;
 
+use crate::decisions::{Decision, DecisionQuery};
 use crate::plan::Plan;
 
 /// A worker's own socket for an address.
@@ -33,6 +34,8 @@ pub enum Command {
     Unlisten(SocketAddr, oneshot::Sender<()>),
     /// Log requests there, or nowhere.
     AccessLog(Option<AccessWriter>),
+    /// Say what is remembered of requests.
+    Recall(Arc<DecisionQuery>, oneshot::Sender<Vec<Decision>>),
     /// Take no more connections, let those that are there finish, then end.
     Drain,
     /// After [`Command::Drain`]: its time is over, what is left is cut.
@@ -46,6 +49,7 @@ impl fmt::Debug for Command {
             Self::Listen(_) => "Listen",
             Self::Unlisten(..) => "Unlisten",
             Self::AccessLog(_) => "AccessLog",
+            Self::Recall(..) => "Recall",
             Self::Drain => "Drain",
             Self::Cut => "Cut",
         })

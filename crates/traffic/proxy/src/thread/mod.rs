@@ -68,6 +68,7 @@ async fn obey(worker: &Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
                 let _ = done.send(());
             }
             Command::AccessLog(writer) => *worker.access.borrow_mut() = writer,
+            Command::Recall(query, answer) => worker.recall(&query, answer),
             Command::Drain => {
                 for (_, acceptor) in acceptors.drain() {
                     acceptor.stop().await;
@@ -88,6 +89,7 @@ async fn drain(worker: &Rc<Worker>, commands: &mut UnboundedReceiver<Command>) {
             () = &mut draining => return,
             command = commands.recv() => match command {
                 Some(Command::Cut) => worker.cut_all(),
+                Some(Command::Recall(query, answer)) => worker.recall(&query, answer),
                 Some(_) => {}
                 None => return,
             }

@@ -1,6 +1,7 @@
 //! What is counted about pools and endpoints: handles, looked up once per worker.
 
 use base_signal::{Counter, Gauge, Histogram, Shard, families};
+use traffic_balance::SessionOutcome;
 
 /// A pool's numbers.
 pub(crate) struct PoolMeters {
@@ -21,6 +22,30 @@ impl PoolMeters {
             reused: shard.counter(&families::UPSTREAM_CONNECTIONS_REUSED, &[pool]),
             open: shard.gauge(&families::UPSTREAM_CONNECTIONS_OPEN, &[pool]),
             first_byte: shard.histogram(&families::UPSTREAM_FIRST_BYTE, &[pool]),
+        }
+    }
+}
+
+/// What becomes of a sticky pool's sessions.
+pub(crate) struct StickyMeters {
+    outcomes: [Counter; SessionOutcome::ALL.len()],
+    pub(crate) evicted: Counter,
+}
+
+impl StickyMeters {
+    pub(crate) fn new(shard: &Shard, pool: &str) -> Self {
+        let outcome =
+            |outcome: SessionOutcome| shard.counter(&families::STICKY_REQUESTS, &[pool, outcome.word()]);
+        Self {
+            outcomes: SessionOutcome::ALL.map(outcome),
+            evicted: shard.counter(&families::STICKY_EVICTIONS, &[pool]),
+        }
+    }
+
+    /// Counts a request by what became of its session.
+    pub(crate) fn count(&self, outcome: SessionOutcome) {
+        if let Some(counter) = self.outcomes.get(outcome as usize) {
+            counter.increment();
         }
     }
 }

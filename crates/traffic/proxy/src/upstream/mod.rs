@@ -4,8 +4,10 @@ mod connection;
 mod meters;
 mod pool;
 mod reach;
+mod sessions;
 
 pub(crate) use connection::Connection;
 pub(crate) use meters::PoolMeters;
 pub(crate) use pool::{LocalPool, PickContext};
 pub(crate) use reach::{Reach, Turn};
+pub(crate) use sessions::LocalSessions;

@@ -1,0 +1,116 @@
+//! How much of its share an endpoint gets: less while it is new, and while it does worse than its peers.
+//!
+//! The balancer does not hear of it. Of the requests that it gives such an endpoint, only so many are left there, and the
+//! others go to its next choice: that works around any balancer, and no table has to be made anew for each step.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use base_kit::{Moment, Rng};
+
+/// All of its share, in percent.
+pub(crate) const FULL: u32 = 100;
+/// What an endpoint begins with, in percent.
+pub(crate) const TRICKLE: u32 = 10;
+
+/// Marks an endpoint that is not new.
+const SETTLED: u64 = 0;
+/// Marks one that is new since the moment when it is first looked at.
+const NEW: u64 = u64::MAX;
+
+/// Read for every pick, written when something changes.
+#[derive(Debug)]
+pub(super) struct Standing {
+    share: AtomicU32,
+    /// In nanoseconds.
+    new_since: AtomicU64,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self { share: AtomicU32::new(FULL), new_since: AtomicU64::new(SETTLED) }
+    }
+}
+
+impl Standing {
+    /// In percent, as comparison with its peers left it.
+    pub(super) fn share(&self) -> u32 {
+        self.share.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_share(&self, percent: u32) {
+        self.share.store(percent.min(FULL), Ordering::Relaxed);
+    }
+
+    /// It comes (back), cold.
+    pub(super) fn begin_anew(&self) {
+        self.new_since.store(NEW, Ordering::Relaxed);
+    }
+
+    /// All in all, in percent; at least 1.
+    pub(super) fn percent(&self, slow_start: Duration, now: Moment) -> u32 {
+        let new_since = self.new_since.load(Ordering::Relaxed);
+        if new_since == SETTLED {
+            return self.share();
+        }
+        let risen = self.risen(new_since, slow_start, now);
+        (self.share() * risen / FULL).max(1)
+    }
+
+    #[cold]
+    fn risen(&self, new_since: u64, slow_start: Duration, now: Moment) -> u32 {
+        let begun = match new_since {
+            NEW => now.as_nanos().max(1),
+            begun => begun,
+        };
+        let age = now.since(Moment::from_nanos(begun));
+        let next = if age >= slow_start { SETTLED } else { begun };
+        if next != new_since {
+            // Whoever is first decides; another worker's clock is the same.
+            let _ = self.new_since.compare_exchange(new_since, next, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        if next == SETTLED {
+            return FULL;
+        }
+        let part = age.as_secs_f64() / slow_start.as_secs_f64();
+        TRICKLE + (part * f64::from(FULL - TRICKLE)) as u32
+    }
+
+    /// Whether a request that the balancer gave it is left there.
+    pub(super) fn admits(&self, slow_start: Duration, now: Moment, rng: &mut dyn Rng) -> bool {
+        let percent = self.percent(slow_start, now);
+        percent >= FULL || rng.below(u64::from(FULL)) < u64::from(percent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base_kit::SeededRng;
+
+    #[test]
+    fn what_is_new_begins_with_a_tenth_and_rises_evenly() {
+        let standing = Standing::default();
+        let window = Duration::from_secs(10);
+        let at = |seconds: u64| Moment::ZERO + Duration::from_secs(100 + seconds);
+        assert_eq!(standing.percent(window, at(0)), 100);
+        standing.begin_anew();
+        assert_eq!(standing.percent(window, at(0)), 10);
+        assert_eq!(standing.percent(window, at(5)), 55);
+        standing.set_share(50);
+        assert_eq!(standing.percent(window, at(5)), 27, "both count");
+        assert_eq!(standing.percent(window, at(10)), 50);
+        standing.begin_anew();
+        assert_eq!(standing.percent(Duration::ZERO, at(20)), 50, "without slow start all at once");
+    }
+
+    #[test]
+    fn so_many_are_admitted() {
+        let standing = Standing::default();
+        let mut rng = SeededRng::new(1);
+        standing.set_share(25);
+        let mut admitted =
+            || (0..10_000).filter(|_| standing.admits(Duration::ZERO, Moment::ZERO, &mut rng)).count();
+        assert!((2_300..2_700).contains(&admitted()));
+    }
+}

@@ -1,0 +1,114 @@
+//! Who is preferred: tiers before their backups, the own zone before others, each only as far as it suffices.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use base_model::model::{Preference, Subset};
+
+use super::shares;
+use crate::balancer::Member;
+use crate::endpoint::{EndpointState, tier_of};
+use crate::methods::hash::{hash_key, mix};
+
+/// Endpoints that are equally preferred.
+#[derive(Clone, Debug)]
+pub struct Level {
+    /// Which one it is; the more preferred the smaller. It stays the same when others come and go.
+    pub number: u8,
+    /// Share of the pool's traffic, 0 to 1. Those of all levels sum to 1. What has none is there for retries.
+    pub share: f64,
+    /// Those that may take traffic, at least one; with the weights that agents want.
+    pub members: Vec<Member>,
+}
+
+/// All endpoints of a tier, fit or not.
+#[derive(Default)]
+struct Tier {
+    weight: f64,
+    /// `None` for those of which it is not said.
+    zones: BTreeSet<Option<Arc<str>>>,
+}
+
+/// Puts the members of a pool of these endpoints into levels.
+pub(super) fn levels(
+    endpoints: &[Arc<EndpointState>],
+    members: Vec<Member>,
+    preference: &Preference,
+) -> Vec<Level> {
+    let mut by_number: BTreeMap<u8, Vec<Member>> = BTreeMap::new();
+    for member in members {
+        by_number.entry(member.state.level()).or_default().push(member);
+    }
+    let mut levels: Vec<Level> =
+        by_number.into_iter().map(|(number, members)| Level { number, share: 0.0, members }).collect();
+    match levels.as_mut_slice() {
+        [] => {}
+        [only] => only.share = 1.0,
+        several => {
+            let mut tiers: BTreeMap<u8, Tier> = BTreeMap::new();
+            for endpoint in endpoints {
+                let tier = tiers.entry(tier_of(endpoint.level())).or_default();
+                tier.weight += f64::from(endpoint.weight());
+                tier.zones.insert(endpoint.zone());
+            }
+            share_out(several, &tiers, preference);
+        }
+    }
+    for level in &mut levels {
+        if let Some(subset) = &preference.subset {
+            choose(&mut level.members, subset);
+        }
+        shares::apply_wishes(&mut level.members);
+    }
+    levels
+}
+
+/// Gives each level its share of the traffic.
+fn share_out(levels: &mut [Level], tiers: &BTreeMap<u8, Tier>, preference: &Preference) {
+    let mut left = 1.0;
+    for same_tier in levels.chunk_by_mut(|a, b| tier_of(a.number) == tier_of(b.number)) {
+        let tier = same_tier.first().and_then(|level| tiers.get(&tier_of(level.number)));
+        let Some(tier) = tier else { continue };
+        let fit: f64 = same_tier.iter().map(weight).sum();
+        let tier_share = left * suffices(fit, preference.tier_suffices * tier.weight);
+        left -= tier_share;
+        match same_tier {
+            [near, far] => {
+                let zones = tier.zones.len().max(1) as f64;
+                let near_part = suffices(weight(near), preference.zone_suffices * tier.weight / zones);
+                near.share = tier_share * near_part;
+                far.share = tier_share - near.share;
+            }
+            // Whatever zone it is, it is all that this tier has.
+            others => others.iter_mut().for_each(|level| level.share = tier_share),
+        }
+    }
+    // All of them together do not suffice: they share what they cannot serve as well.
+    let sum: f64 = levels.iter().map(|level| level.share).sum();
+    levels.iter_mut().for_each(|level| level.share /= sum);
+}
+
+fn weight(level: &Level) -> f64 {
+    level.members.iter().map(|member| f64::from(member.weight)).sum()
+}
+
+/// Which part of the traffic can be served, of those that weigh so much, where `enough` serves all of it.
+fn suffices(fit: f64, enough: f64) -> f64 {
+    if fit >= enough { 1.0 } else { fit / enough }
+}
+
+/// Leaves so many members, for each node others (rendezvous hashing): when one goes, one comes, and nothing else changes.
+fn choose(members: &mut Vec<Member>, subset: &Subset) {
+    let node = hash_key(subset.node.bytes());
+    let score = |member: &Member| mix(node ^ mix(hash_key(member.state.name().bytes())));
+    let size = subset.size as usize;
+    if members.len() > size && size > 0 {
+        let mut scores: Vec<u64> = members.iter().map(score).collect();
+        let (_, limit, _) = scores.select_nth_unstable(size - 1);
+        let limit = *limit;
+        members.retain(|member| score(member) <= limit);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+//! Comparing endpoints with their peers: who fails more often or answers much later than the others of its level.
+//!
+//! What is a failure of all is none of one: a bad release, a broken database or a poisonous request hits all alike and moves
+//! nothing. Judged is only what is beyond chance: with enough requests, and by three standard errors.
+//! Less traffic comes first (a half, or a quarter where it is grave); what is still bad with a trickle is taken out. After that
+//! it begins with a trickle and is judged anew.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use base_kit::Moment;
+use base_model::model::PeerCheck;
+
+use crate::endpoint::{EndpointId, EndpointState, FULL, TRICKLE, Totals};
+use crate::transition::CauseKind;
+
+/// Standard errors that a difference must exceed: by chance one in 700 does.
+const CERTAINTY: f64 = 3.0;
+/// How many times worse than the limit is grave.
+const GRAVE: f64 = 2.0;
+/// Requests that wait all at once without a single answer speak for themselves; fewer may just be long ones.
+const SILENT_REQUESTS: u32 = 5;
+/// Intervals after which an endpoint that had too few requests for a judgement is taken for a good one: then it does little harm,
+/// and with more traffic there will be a judgement.
+const PATIENCE: u32 = 2;
+/// Intervals for which what was seen of a peer is good for comparison.
+const MEMORY: u32 = 30;
+
+/// What was seen of the endpoints of a pool.
+#[derive(Debug, Default)]
+pub(super) struct PeerWatch {
+    seen: HashMap<EndpointId, Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    /// When the present window began.
+    since: Moment,
+    /// The sums at that time.
+    from: Totals,
+    last: Option<Conduct>,
+}
+
+/// How an endpoint did in a window.
+#[derive(Clone, Copy, Debug)]
+struct Conduct {
+    at: Moment,
+    requests: f64,
+    failed: f64,
+    /// To the first byte, in seconds, with its standard error.
+    mean: f64,
+    error: f64,
+    /// Whether it answered nothing at all: then the mean is how long it has been silent.
+    is_silent: bool,
+}
+
+/// What is to be done with an endpoint.
+#[derive(Debug)]
+pub(super) struct Finding {
+    pub(super) endpoint: Arc<EndpointState>,
+    pub(super) verdict: Verdict,
+}
+
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// It does like its peers, or nothing speaks against it.
+    Well,
+    /// It does worse.
+    Worse {
+        kind: CauseKind,
+        /// How many times beyond the limit.
+        severity: f64,
+        evidence: String,
+    },
+}
+
+impl Verdict {
+    fn severity(&self) -> f64 {
+        match self {
+            Self::Well => 0.0,
+            Self::Worse { severity, .. } => *severity,
+        }
+    }
+
+    /// The share that follows, in percent; 0 takes it out.
+    pub(super) fn next_share(&self, share: u32) -> u32 {
+        match self {
+            Self::Well => (share * 2).min(FULL),
+            Self::Worse { severity, kind, .. } => {
+                let is_grave = *severity >= GRAVE;
+                let less = if is_grave { share / 4 } else { share / 2 };
+                match less {
+                    TRICKLE.. => less,
+                    // A slow endpoint may be an old machine: with a trickle it does no harm.
+                    _ if *kind == CauseKind::SlowerThanPeers && !is_grave => TRICKLE,
+                    _ if share > TRICKLE && !is_grave => TRICKLE,
+                    _ => 0,
+                }
+            }
+        }
+    }
+}
+
+impl PeerWatch {
+    /// Judges the endpoints that take traffic and had enough of it, the worst first.
+    pub(super) fn judge(
+        &mut self,
+        endpoints: &[Arc<EndpointState>],
+        policy: &PeerCheck,
+        now: Moment,
+    ) -> Vec<Finding> {
+        self.seen.retain(|id, _| endpoints.iter().any(|endpoint| endpoint.id() == *id));
+        let judged: Vec<(&Arc<EndpointState>, Option<Conduct>)> = endpoints
+            .iter()
+            .filter_map(|endpoint| Some((endpoint, self.look(endpoint, policy, now)?)))
+            .collect();
+        let mut findings: Vec<Finding> = judged
+            .into_iter()
+            .map(|(endpoint, conduct)| {
+                let verdict =
+                    conduct.and_then(|conduct| self.compare(endpoint, &conduct, endpoints, policy, now));
+                Finding { endpoint: Arc::clone(endpoint), verdict: verdict.unwrap_or(Verdict::Well) }
+            })
+            .collect();
+        findings.sort_by(|a, b| b.verdict.severity().total_cmp(&a.verdict.severity()));
+        findings
+    }
+
+    /// What was seen of it is of no use any more.
+    pub(super) fn forget(&mut self, endpoint: EndpointId) {
+        self.seen.remove(&endpoint);
+    }
+
+    /// How an endpoint did since it was last judged: nothing while it is too early to say, no conduct if it had hardly anything
+    /// to do for long.
+    fn look(&mut self, endpoint: &EndpointState, policy: &PeerCheck, now: Moment) -> Option<Option<Conduct>> {
+        let totals = endpoint.totals();
+        let anew = Seen { since: now, from: totals, last: None };
+        if !endpoint.is_eligible(now) {
+            self.seen.insert(endpoint.id(), anew);
+            return None;
+        }
+        let seen = self.seen.entry(endpoint.id()).or_insert(anew);
+        // Of one that gets little and was bad before, less is enough.
+        let quorum = if endpoint.is_degraded() { policy.requests / 2 } else { policy.requests };
+        let conduct = Conduct::of(&totals, seen, quorum, policy, now);
+        if conduct.is_none() && now.since(seen.since) < policy.interval * PATIENCE {
+            return None;
+        }
+        // Of a silent one the window goes on: its requests wait since then.
+        if conduct.is_none_or(|conduct| !conduct.is_silent) {
+            (seen.since, seen.from) = (now, totals);
+        }
+        seen.last = conduct;
+        Some(conduct)
+    }
+
+    /// Compares with what was seen of the others lately; `None` if there is nothing against it, or nothing to compare with.
+    fn compare(
+        &self,
+        endpoint: &EndpointState,
+        own: &Conduct,
+        endpoints: &[Arc<EndpointState>],
+        policy: &PeerCheck,
+        now: Moment,
+    ) -> Option<Verdict> {
+        let peers =
+            endpoints.iter().filter(|peer| peer.id() != endpoint.id() && peer.level() == endpoint.level());
+        let peers: Vec<&Conduct> = peers
+            .filter_map(|peer| self.seen.get(&peer.id())?.last.as_ref())
+            .filter(|conduct| !conduct.is_silent && now.since(conduct.at) <= policy.interval * MEMORY)
+            .collect();
+        let errors = policy.errors.and_then(|limit| more_errors(own, &peers, limit));
+        let slower =
+            policy.slower.and_then(|limit| slower(own, &peers, limit, policy.slower_by.as_secs_f64()));
+        match (errors, slower) {
+            (Some(errors), Some(slower)) if slower.severity() > errors.severity() => Some(slower),
+            (errors, slower) => errors.or(slower),
+        }
+    }
+}
+
+impl Conduct {
+    /// `None` if there were fewer requests than `quorum`.
+    fn of(totals: &Totals, seen: &Seen, quorum: u32, policy: &PeerCheck, now: Moment) -> Option<Self> {
+        let window = totals.since(&seen.from);
+        let age = now.since(seen.since);
+        let (mean, error) = window.mean_and_error();
+        let requests = window.ended();
+        let is_silent = requests == 0
+            && seen.from.waiting.min(totals.waiting) >= SILENT_REQUESTS
+            && age >= policy.interval;
+        if requests < u64::from(quorum) && !is_silent {
+            return None;
+        }
+        Some(Self {
+            at: now,
+            requests: requests as f64,
+            failed: window.failed as f64,
+            mean: if is_silent { age.as_secs_f64() } else { mean },
+            error,
+            is_silent,
+        })
+    }
+
+    fn failed_share(&self) -> f64 {
+        if self.requests > 0.0 { (self.failed / self.requests).min(1.0) } else { 0.0 }
+    }
+}
+
+/// The test of two proportions: is its share of failures larger by more than the limit, and not by chance?
+fn more_errors(own: &Conduct, peers: &[&Conduct], limit: f64) -> Option<Verdict> {
+    let requests: f64 = peers.iter().map(|peer| peer.requests).sum();
+    let failed: f64 = peers.iter().map(|peer| peer.failed).sum();
+    if requests == 0.0 || own.requests == 0.0 {
+        return None;
+    }
+    let (own_share, share) = (own.failed_share(), (failed / requests).min(1.0));
+    let pooled = ((own.failed + failed) / (own.requests + requests)).min(1.0);
+    let error = (pooled * (1.0 - pooled) * (1.0 / own.requests + 1.0 / requests)).sqrt();
+    let more = own_share - share;
+    (more > limit && more > CERTAINTY * error).then(|| Verdict::Worse {
+        kind: CauseKind::MoreErrorsThanPeers,
+        severity: more / limit.max(f64::EPSILON),
+        evidence: format!(
+            "{:.0}% of its {:.0} requests fail, {:.0}% of those of its peers",
+            own_share * 100.0,
+            own.requests,
+            share * 100.0
+        ),
+    })
+}
+
+/// Is it slower than the median of the others by more than the limits, and not by chance?
+fn slower(own: &Conduct, peers: &[&Conduct], times: f64, by: f64) -> Option<Verdict> {
+    let mut means: Vec<f64> = peers.iter().map(|peer| peer.mean).collect();
+    means.sort_by(f64::total_cmp);
+    let median = *means.get(means.len() / 2)?;
+    let limit = (median * times).max(median + by);
+    let surely = own.mean - CERTAINTY * own.error;
+    let silence = if own.is_silent { "has been silent for" } else { "takes" };
+    (surely > limit).then(|| Verdict::Worse {
+        kind: CauseKind::SlowerThanPeers,
+        severity: own.mean / limit,
+        evidence: format!("it {silence} {}, its peers take {} (median)", Millis(own.mean), Millis(median)),
+    })
+}
+
+/// Seconds, shown in milliseconds.
+struct Millis(f64);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0 * 1e3;
+        if millis < 10.0 { write!(f, "{millis:.1}ms") } else { write!(f, "{millis:.0}ms") }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! What stands around any balancer: levels of preference, and endpoints that do not get all of their share.
+//!
+//! Each level has a balancer of its own over its endpoints, which therefore hears of no others. A request is given to a level
+//! by the levels' shares; when that has no candidate left, to the others in their order.
+
+use std::time::Duration;
+
+use base_kit::{Moment, Rng};
+
+use crate::balancer::{Balancer, BalancerKind, FactsNeeded, Feedback, Member, RequestFacts, SettingsError};
+use crate::endpoint::{EndpointId, EndpointState};
+use crate::pool::PoolState;
+
+/// Candidates that are passed over for one request because they get less than their share. More in a row means that there is
+/// hardly anybody else, and then one of them has to do.
+const MOST_PASSED_OVER: usize = 4;
+
+/// How balancers are made.
+type Build = Box<dyn Fn() -> Result<Box<dyn Balancer>, SettingsError>>;
+
+/// Chooses endpoints of one pool on one worker.
+pub struct Selector {
+    build: Build,
+    needs: FactsNeeded,
+    slow_start: Duration,
+    /// The pool's epoch that the rest was made from.
+    epoch: Option<u64>,
+    /// In the order of preference. One stays, with what its balancer knows, when it has no members for a while.
+    levels: Vec<LocalLevel>,
+    /// Of all levels, one after the other.
+    members: Vec<Member>,
+}
+
+struct LocalLevel {
+    number: u8,
+    share: f64,
+    balancer: Box<dyn Balancer>,
+    /// Where its members begin in the selector's.
+    first: usize,
+}
+
+/// A candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pick {
+    /// In [`Selector::members`].
+    pub index: usize,
+    /// Its level's number.
+    pub level: u8,
+}
+
+impl Selector {
+    /// One for a pool with this balancer.
+    ///
+    /// # Errors
+    /// When the balancer does not accept its settings.
+    pub fn new(
+        kind: &'static dyn BalancerKind,
+        settings: serde_json::Value,
+        slow_start: Duration,
+    ) -> Result<Self, SettingsError> {
+        let build: Build = Box::new(move || kind.build(&settings));
+        let needs = build()?.needs();
+        Ok(Self { build, needs, slow_start, epoch: None, levels: Vec::new(), members: Vec::new() })
+    }
+
+    /// Which facts about requests the balancer looks at.
+    pub const fn needs(&self) -> &FactsNeeded {
+        &self.needs
+    }
+
+    /// Takes in changes of the pool since the last time; whether there were any.
+    pub fn refresh(&mut self, pool: &PoolState, now: Moment) -> bool {
+        let epoch = pool.epoch();
+        if self.epoch == Some(epoch) {
+            return false;
+        }
+        let levels = pool.levels(now);
+        let is_gone = |local: &&mut LocalLevel| levels.iter().all(|level| level.number != local.number);
+        for local in self.levels.iter_mut().filter(is_gone) {
+            local.share = 0.0;
+            local.balancer.update(&[]);
+        }
+        self.members.clear();
+        for level in levels {
+            let first = self.members.len();
+            if let Some(local) = self.level(level.number) {
+                local.balancer.update(&level.members);
+                (local.share, local.first) = (level.share, first);
+                self.members.extend(level.members);
+            }
+        }
+        self.epoch = Some(epoch);
+        true
+    }
+
+    /// The endpoints that may take traffic.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The next candidate that is not in `tried`; `None` when none is left. `tried` is left as it was.
+    pub fn pick(
+        &mut self,
+        request: &RequestFacts,
+        tried: &mut Vec<EndpointId>,
+        now: Moment,
+        rng: &mut dyn Rng,
+    ) -> Option<Pick> {
+        let drawn = self.draw(rng);
+        let others = (0..self.levels.len()).filter(|index| *index != drawn);
+        std::iter::once(drawn).chain(others).find_map(|index| {
+            let level = self.levels.get_mut(index)?;
+            level.pick(&self.members, self.slow_start, request, tried, now, rng)
+        })
+    }
+
+    /// Tells the balancer what became of a request.
+    pub fn feedback(&mut self, endpoint: &EndpointState, event: Feedback, now: Moment) {
+        let number = endpoint.level();
+        if let Some(level) = self.levels.iter_mut().find(|level| level.number == number) {
+            level.balancer.feedback(endpoint, event, now);
+        }
+    }
+
+    /// The level that a request is for, by their shares. With one level nothing is drawn.
+    fn draw(&self, rng: &mut dyn Rng) -> usize {
+        const PARTS: u64 = 1 << 53;
+        let first = self.levels.iter().position(|level| level.share > 0.0).unwrap_or(0);
+        if self.levels.get(first).is_none_or(|level| level.share >= 1.0) {
+            return first;
+        }
+        let mut point = rng.below(PARTS) as f64 / PARTS as f64;
+        for (index, level) in self.levels.iter().enumerate() {
+            point -= level.share;
+            if point < 0.0 {
+                return index;
+            }
+        }
+        first
+    }
+
+    /// The level of this number; it is made when it is new.
+    fn level(&mut self, number: u8) -> Option<&mut LocalLevel> {
+        let index = match self.levels.binary_search_by_key(&number, |level| level.number) {
+            Ok(index) => index,
+            Err(index) => {
+                // It could be built once with these settings.
+                let balancer = (self.build)().ok()?;
+                self.levels.insert(index, LocalLevel { number, share: 0.0, balancer, first: 0 });
+                index
+            }
+        };
+        self.levels.get_mut(index)
+    }
+
+    /// Asserts that the inner state is sound; for tests and simulations.
+    pub fn check_invariants(&self) {
+        assert!(self.levels.is_sorted_by(|a, b| a.number < b.number), "levels in order");
+        let sum: f64 = self.levels.iter().map(|level| level.share).sum();
+        assert!(self.members.is_empty() || (sum - 1.0).abs() < 1e-9, "shares sum to {sum}");
+        for level in &self.levels {
+            level.balancer.check_invariants();
+        }
+    }
+}
+
+impl LocalLevel {
+    fn pick(
+        &mut self,
+        members: &[Member],
+        slow_start: Duration,
+        request: &RequestFacts,
+        tried: &mut Vec<EndpointId>,
+        now: Moment,
+        rng: &mut dyn Rng,
+    ) -> Option<Pick> {
+        let before = tried.len();
+        let mut passed_over = None;
+        let picked = loop {
+            let Some(index) = self.balancer.pick(request, tried, now, rng) else { break passed_over };
+            let index = self.first + index;
+            let Some(member) = members.get(index) else { break passed_over };
+            if member.state.admits(slow_start, now, rng) {
+                break Some(index);
+            }
+            passed_over = passed_over.or(Some(index));
+            tried.push(member.id);
+            if tried.len() - before == MOST_PASSED_OVER {
+                break passed_over;
+            }
+        };
+        tried.truncate(before);
+        picked.map(|index| Pick { index, level: self.number })
+    }
+}
+
+#[cfg(test)]
+mod tests;
