@@ -15,6 +15,7 @@ mod reload;
 mod routing;
 mod sticky;
 mod timeouts;
+mod top;
 mod upstream;
 
 use std::time::Duration;

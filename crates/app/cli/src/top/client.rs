@@ -61,8 +61,11 @@ impl Client {
         if status != "200" {
             return Err(self.refusal(&status, &body));
         }
-        serde_json::from_slice(&body)
-            .map_err(|error| NoAnswer(format!("the answer of {PATH} is not one: {error}")))
+        let no_stats =
+            |why: String| NoAnswer(format!("what it says at {PATH} is no answer of an Aya: {why}"));
+        let reading: Reading = serde_json::from_slice(&body).map_err(|error| no_stats(error.to_string()))?;
+        // Any JSON would do: what is missing is left out.
+        if reading.clock_us == 0 { Err(no_stats("it has no time".to_owned())) } else { Ok(reading) }
     }
 
     /// On the connection that is there, if it still is: the server closes one that has been idle.
