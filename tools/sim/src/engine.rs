@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use base_kit::{Moment, Rng, SeededRng};
-use traffic_balance::{Balancer, RequestFacts, SettingsError, hash_key};
+use traffic_balance::{Balancer, ByLoad, ProbeAnswer, RequestFacts, SettingsError, hash_key};
 
 use crate::events::{Event, Events};
 use crate::instance::{Answer, Instance, Placed};
@@ -17,6 +17,15 @@ use crate::server::{Server, Ticket};
 
 /// How long a server takes to answer with an error: it does no work for it.
 const ERROR_ANSWER: u64 = 1_000_000;
+
+/// How long a probe is under way: a round trip in a data centre.
+const PROBE_TAKES: u64 = 500_000;
+
+/// How often an instance without requests looks whether a probe is due; as the proxy does.
+const IDLE_LOOK: u64 = 100_000_000;
+
+/// For how long an answer time counts where servers tell how long answers take: one of this age weighs 1/e of a new one.
+const TIMES_DECAY: Duration = Duration::from_secs(1);
 
 /// How long a client waits after a refusal: without it, a client that does not think would ask for ever at the same instant.
 const REFUSED_PAUSE: u64 = 10_000_000;
@@ -43,6 +52,8 @@ struct Site {
     server: Server,
     down: bool,
     error_share: f64,
+    /// How long answers took by the requests that were there: what it tells those who ask.
+    times: ByLoad,
     /// The prediction that is among the events.
     predicted: u64,
 }
@@ -106,7 +117,13 @@ impl<'p> Engine<'p> {
             errors: stream(),
         };
         let instances = (0..plan.instances).map(|_| Ok(Instance::new(plan, build()?, stream())));
-        let site = |server| Site { server: Server::new(server), down: false, error_share: 0.0, predicted: 0 };
+        let site = |server| Site {
+            server: Server::new(server),
+            down: false,
+            error_share: 0.0,
+            times: ByLoad::default(),
+            predicted: 0,
+        };
         Ok(Self {
             plan,
             now: 0,
@@ -173,6 +190,11 @@ impl<'p> Engine<'p> {
             let comes = self.streams.antagonists.unit() < on / (on + off);
             self.events.push(0, Event::Antagonist { server, comes });
         }
+        for (instance, _) in self.instances.iter().enumerate().filter(|(_, instance)| instance.asks()) {
+            // Not all at the same instant.
+            let after = IDLE_LOOK * instance as u64 / self.instances.len() as u64;
+            self.events.push(after, Event::Idle { instance });
+        }
         for pair in self.plan.phases.windows(2) {
             if let [before, after] = pair
                 && before.load != after.load
@@ -201,6 +223,11 @@ impl<'p> Engine<'p> {
             Event::Done { server, generation } => self.done(server, generation),
             Event::Deadline(ticket) => self.expire(ticket),
             Event::ErrorAnswer(ticket) => self.answer(ticket, 500, Ended::Refused),
+            Event::Probe { instance, server } => self.probe(instance, server),
+            Event::Idle { instance } => {
+                self.send_probes(instance);
+                self.events.push(self.now + IDLE_LOOK, Event::Idle { instance });
+            }
             Event::Antagonist { server, comes } => self.antagonise(server, comes),
             Event::Fault { index } => self.fault(index),
             Event::Load => self.change_load(),
@@ -247,6 +274,7 @@ impl<'p> Engine<'p> {
         let ticket = self.requests.begin(Arrival { work, source, client, instance }, self.now);
         self.events.push(self.now.saturating_add(self.plan.deadline), Event::Deadline(ticket));
         self.attempt(ticket);
+        self.send_probes(instance);
     }
 
     /// Sends a request to the server that its instance chooses; as the proxy does, a refused connection costs no attempt.
@@ -267,6 +295,7 @@ impl<'p> Engine<'p> {
             }
             request.attempts += 1;
             (request.server, request.others, request.sent) = (number, others, self.now);
+            request.ahead = site.server.load() as u32;
             if site.error_share > 0.0 && self.streams.errors.unit() < site.error_share {
                 self.events.push(self.now + ERROR_ANSWER, Event::ErrorAnswer(ticket));
             } else {
@@ -276,6 +305,29 @@ impl<'p> Engine<'p> {
             return;
         }
         self.end(ticket, Ended::Refused);
+    }
+
+    fn send_probes(&mut self, instance: usize) {
+        let now = self.moment();
+        let Some(known) = self.instances.get_mut(instance).filter(|known| known.asks()) else { return };
+        while let Some(server) = known.next_probe(now) {
+            self.events.push(self.now + PROBE_TAKES, Event::Probe { instance, server });
+        }
+    }
+
+    /// A server tells what it has to do: all that is there, whoever sent it.
+    fn probe(&mut self, instance: usize, server: usize) {
+        let now = self.moment();
+        let (Some(known), Some(site)) = (self.instances.get_mut(instance), self.sites.get(server)) else {
+            return;
+        };
+        if site.down {
+            return;
+        }
+        let in_flight = site.server.load() as u32;
+        let latency = site.times.value_nanos(in_flight, 10 * TIMES_DECAY, now);
+        let latency = latency.map(|nanos| Duration::from_nanos(nanos as u64));
+        known.probed(server, ProbeAnswer { in_flight: Some(in_flight), latency }, now);
     }
 
     /// Schedules the next end of a request at this server, if it may be another one than before.
@@ -297,6 +349,10 @@ impl<'p> Engine<'p> {
             return;
         }
         let ended = site.server.end(self.now);
+        if let Some(request) = ended.and_then(|ticket| self.requests.find(ticket)) {
+            let took = Duration::from_nanos(self.now - request.sent);
+            site.times.observe(took, request.ahead, TIMES_DECAY, Moment::from_nanos(self.now));
+        }
         self.predict(number);
         if let Some(ticket) = ended {
             self.answer(ticket, 200, Ended::Answered);

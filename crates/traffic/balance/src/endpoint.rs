@@ -2,6 +2,7 @@
 
 mod agent;
 mod learned;
+mod load_report;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,7 +15,8 @@ use base_kit::Moment;
 use base_model::model::{Endpoint, Host, PassiveCheck};
 
 pub use self::agent::{AgentWish, MAX_AGENT_PERCENT};
-pub use self::learned::{Average, ByLoad, Learned, Penalty};
+pub use self::learned::{Average, ByLoad, Learned, Penalty, Share};
+pub use self::load_report::{LoadReport, ProbeAnswer};
 use crate::transition::{CauseKind, Outcome, Transition};
 
 /// Names an endpoint's state: unique in the process, never used again.

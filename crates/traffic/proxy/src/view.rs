@@ -9,7 +9,7 @@ use base_signal::{Counter, Gauge, Histogram, Shard, families};
 use traffic_http::HeadLimits;
 
 use crate::plan::{Plan, PlanError, RoutePlan, build_balancer};
-use crate::upstream::{LocalPool, PoolMeters};
+use crate::upstream::{LocalPool, PoolMeters, Prober};
 
 /// One worker's view of a plan. A request keeps the view that it began with.
 pub(crate) struct View {
@@ -56,7 +56,10 @@ impl View {
             .map(|pool| {
                 let balancer = build_balancer(&pool.settings)?;
                 let meters = PoolMeters::new(shard, &pool.settings.name);
-                Ok(LocalPool::new(Arc::clone(&pool.settings), Arc::clone(&pool.state), balancer, meters))
+                let prober =
+                    balancer.probing().map(|probing| Prober::new(probing, shard, &pool.settings.name));
+                let (settings, state) = (Arc::clone(&pool.settings), Arc::clone(&pool.state));
+                Ok(LocalPool::new(settings, state, balancer, meters, prober))
             })
             .collect::<Result<_, PlanError>>()?;
         let routes = plan.routes.iter().map(|_| OnceCell::new()).collect();

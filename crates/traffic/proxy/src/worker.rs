@@ -15,7 +15,7 @@ use traffic_net::BufferPool;
 use crate::plan::{Plan, PlanError};
 use crate::relay::{Exchange, Shelves};
 use crate::timers::Timers;
-use crate::upstream::Reach;
+use crate::upstream::{Bell, Reach};
 use crate::view::View;
 
 /// Exchanges kept for requests to come: as many as a busy worker has under way at once. Some 1 KiB each.
@@ -48,6 +48,7 @@ pub(crate) struct Worker {
     pub(crate) shard: Shard,
     pub(crate) access: RefCell<Option<AccessWriter>>,
     pub(crate) transitions: TransitionSink,
+    pub(crate) bell: Bell,
     pub(crate) date: crate::answer::DateCache,
     failures: Vec<Counter>,
     view: RefCell<Rc<View>>,
@@ -78,6 +79,7 @@ impl Worker {
             shard: setup.shard,
             access: RefCell::new(setup.access),
             transitions: setup.transitions,
+            bell: Bell::default(),
             date: crate::answer::DateCache::default(),
             failures,
             reaches: RefCell::default(),
@@ -182,10 +184,15 @@ impl Worker {
         self.timers.doom(|_| true);
     }
 
-    /// What is done often: ejections that are over end, and the access log gets what there is.
+    /// What is done often: ejections that are over end, probes that are due without a request are sent, and the access log gets what
+    /// there is.
     pub(crate) fn tick(&self) {
         let now = self.now();
-        for pool in &self.view().pools {
+        let view = self.view();
+        if view.pools.iter().any(|pool| pool.prober.is_some()) {
+            self.bell.ring();
+        }
+        for pool in &view.pools {
             // The control side does the same. A worker does not depend on its being alive.
             for transition in pool.state.expire_ejections(now) {
                 (self.transitions)(&transition);

@@ -101,6 +101,9 @@ families! {
     UPSTREAM_CONNECTIONS_OPEN = Gauge "aya_upstream_connections_open" ["pool"], NAMED,
         "Connections to endpoints open, idle ones included.";
 
+    UPSTREAM_PROBES = Counter "aya_upstream_probes_total" ["pool", "result"], NAMED,
+        "Questions to endpoints of what they have to do, by result (answered; silent for an answer without a report; failed for none in time). Only where the balancer asks.";
+
     ENDPOINT_IN_FLIGHT = Gauge "aya_endpoint_requests_in_flight" ["pool", "endpoint"], ENDPOINTS,
         "Requests that an endpoint is working on, over all workers.";
     ENDPOINT_STATE = Gauge "aya_endpoint_state" ["pool", "endpoint", "state"], ENDPOINTS,

@@ -74,7 +74,11 @@ impl Life<'_> {
             rng: &mut *worker.rng.borrow_mut(),
             reach: &|endpoint| worker.reach(endpoint),
         };
-        local.next(&mut self.exchange.tried, context)
+        let turn = local.next(&mut self.exchange.tried, context);
+        if local.prober.is_some() {
+            worker.bell.ring();
+        }
+        turn
     }
 
     /// Whether the request can be sent once more without harm: the endpoint got nothing of it, or it is one that may be

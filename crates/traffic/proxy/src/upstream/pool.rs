@@ -7,9 +7,11 @@ use std::sync::Arc;
 use base_kit::{Moment, Rng};
 use base_model::model::Pool;
 use base_signal::Reason;
-use traffic_balance::{Balancer, EndpointId, EndpointState, Feedback, KeySource, PoolState, RequestFacts};
+use traffic_balance::{
+    Balancer, EndpointId, EndpointState, Feedback, KeySource, PoolState, ProbeAnswer, RequestFacts,
+};
 
-use crate::upstream::{PoolMeters, Reach, Turn};
+use crate::upstream::{PoolMeters, Prober, Reach, Turn};
 
 /// One worker's view of a pool.
 pub(crate) struct LocalPool {
@@ -18,6 +20,8 @@ pub(crate) struct LocalPool {
     pub(crate) meters: PoolMeters,
     /// What the balancer's key is made from, if it wants one.
     pub(crate) key: Option<KeySource>,
+    /// How endpoints are asked what they have to do, if the balancer wants it.
+    pub(crate) prober: Option<Prober>,
     choice: RefCell<Choice>,
 }
 
@@ -29,13 +33,16 @@ struct Choice {
     balancer: Box<dyn Balancer>,
 }
 
+/// Finds or makes the worker's reach to an endpoint.
+type ReachOf<'a> = &'a dyn Fn(&Arc<EndpointState>) -> Rc<Reach>;
+
 /// What a pick needs from outside.
 pub(crate) struct PickContext<'a> {
     pub(crate) facts: RequestFacts,
     pub(crate) now: Moment,
     pub(crate) rng: &'a mut dyn Rng,
     /// Finds or makes the worker's reach to an endpoint.
-    pub(crate) reach: &'a dyn Fn(&Arc<EndpointState>) -> Rc<Reach>,
+    pub(crate) reach: ReachOf<'a>,
 }
 
 impl LocalPool {
@@ -44,16 +51,17 @@ impl LocalPool {
         state: Arc<PoolState>,
         balancer: Box<dyn Balancer>,
         meters: PoolMeters,
+        prober: Option<Prober>,
     ) -> Self {
         let key = balancer.needs().key;
         let choice = Choice { epoch: None, reaches: Vec::new(), balancer };
-        Self { settings, state, meters, key, choice: RefCell::new(choice) }
+        Self { settings, state, meters, key, prober, choice: RefCell::new(choice) }
     }
 
     /// The next candidate that is not in `tried` and has room; `tried` gets all that were looked at.
     pub(crate) fn next(&self, tried: &mut Vec<EndpointId>, context: PickContext<'_>) -> Result<Turn, Reason> {
         let mut choice = self.choice.borrow_mut();
-        self.refresh(&mut choice, &context);
+        self.refresh(&mut choice, context.now, context.reach);
         let mut full = false;
         while let Some(index) = choice.balancer.pick(&context.facts, tried, context.now, context.rng) {
             let Some(reach) = choice.reaches.get(index).map(Rc::clone) else { break };
@@ -69,15 +77,28 @@ impl LocalPool {
         Err(if full { Reason::ConnectionLimit } else { Reason::NoEndpoint })
     }
 
+    /// The next endpoint that the balancer wants to be asked now, until there is none.
+    pub(crate) fn next_probe(&self, now: Moment, rng: &mut dyn Rng, reach: ReachOf<'_>) -> Option<Rc<Reach>> {
+        let mut choice = self.choice.borrow_mut();
+        self.refresh(&mut choice, now, reach);
+        let index = choice.balancer.next_probe(now, rng)?;
+        choice.reaches.get(index).map(Rc::clone)
+    }
+
+    /// Tells the balancer what an endpoint answered when it was asked.
+    pub(crate) fn probed(&self, endpoint: &EndpointState, answer: ProbeAnswer, now: Moment) {
+        self.choice.borrow_mut().balancer.probed(endpoint, answer, now);
+    }
+
     /// Takes in changes of membership, weight, health and administration since the last pick.
-    fn refresh(&self, choice: &mut Choice, context: &PickContext<'_>) {
+    fn refresh(&self, choice: &mut Choice, now: Moment, reach: ReachOf<'_>) {
         let epoch = self.state.epoch();
         if choice.epoch == Some(epoch) {
             return;
         }
-        let members = self.state.eligible(context.now);
+        let members = self.state.eligible(now);
         choice.balancer.update(&members);
-        choice.reaches = members.iter().map(|member| (context.reach)(&member.state)).collect();
+        choice.reaches = members.iter().map(|member| reach(&member.state)).collect();
         choice.epoch = Some(epoch);
     }
 
