@@ -46,13 +46,27 @@ pub enum KeySource {
     Host,
 }
 
-/// Which of the [`RequestFacts`] a balancer looks at. Others need not be worked out.
+/// Which of the [`RequestFacts`], and what of answers, a balancer looks at. Others need not be worked out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FactsNeeded {
     /// [`RequestFacts::client`].
     pub client: bool,
     /// What [`RequestFacts::key`] is made from.
     pub key: Option<KeySource>,
+    /// What becomes of what an endpoint's answer tells of its load ([`LoadReport`](crate::LoadReport)).
+    pub report: ReportUse,
+}
+
+/// What becomes of what an endpoint's answer tells of its load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReportUse {
+    /// It is not looked at.
+    #[default]
+    Ignored,
+    /// It is learned, and the client does not get it.
+    Taken,
+    /// It is learned, and the client gets it, too.
+    Forwarded,
 }
 
 /// How a balancer wants to ask endpoints, beside traffic, what they have to do: `GET` of a path, whose answer tells it in the field

@@ -3,6 +3,7 @@
 mod agent;
 mod learned;
 mod load_report;
+mod utilisation;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use base_model::model::{Endpoint, Host, PassiveCheck};
 pub use self::agent::{AgentWish, MAX_AGENT_PERCENT};
 pub use self::learned::{Average, ByLoad, Learned, Penalty, Share};
 pub use self::load_report::{LoadReport, ProbeAnswer};
+pub use self::utilisation::{Counting, Resources, Utilisation};
 use crate::transition::{CauseKind, Outcome, Transition};
 
 /// Names an endpoint's state: unique in the process, never used again.

@@ -27,12 +27,12 @@ mod registry;
 mod transition;
 
 pub use balancer::{
-    Balancer, BalancerKind, FactsNeeded, Feedback, KeySource, Member, NoSettings, Probing, RequestFacts,
-    SettingsError, read_settings, read_sound_settings,
+    Balancer, BalancerKind, FactsNeeded, Feedback, KeySource, Member, NoSettings, Probing, ReportUse,
+    RequestFacts, SettingsError, read_settings, read_sound_settings,
 };
 pub use endpoint::{
-    AdminState, AgentWish, Average, ByLoad, EndpointId, EndpointState, Health, InFlight, Learned, LoadReport,
-    MAX_AGENT_PERCENT, Penalty, ProbeAnswer, Share,
+    AdminState, AgentWish, Average, ByLoad, Counting, EndpointId, EndpointState, Health, InFlight, Learned,
+    LoadReport, MAX_AGENT_PERCENT, Penalty, ProbeAnswer, Resources, Share, Utilisation,
 };
 pub use methods::hash::hash_key;
 pub use pool::{MAX_ENDPOINTS_PER_POOL, MAX_WEIGHT, PoolChangeError, PoolState};

@@ -110,6 +110,8 @@ families! {
         "1 for the state that an endpoint is in, 0 for the others.";
     ENDPOINT_AGENT_WEIGHT = Gauge "aya_endpoint_agent_weight_percent" ["pool", "endpoint"], ENDPOINTS,
         "Share of an endpoint's weight that its agent asks for, in percent; only where an agent has spoken.";
+    ENDPOINT_UTILIZATION = Gauge "aya_endpoint_utilization_percent" ["pool", "endpoint", "resource"], ENDPOINTS,
+        "What an endpoint's machine has in use (cpu, memory, io), in percent, as it or its agent told last; only what was told.";
     ENDPOINT_TRANSITIONS = Counter "aya_endpoint_transitions_total" ["pool", "to", "cause"], NAMED,
         "Changes of an endpoint's state, by new state and kind of cause (http-check, tcp-check, agent-check, exec-check, icmp-check, name-lookup, consecutive-failures, ejection-over, admin, configuration).";
     HEALTH_CHECKS = Counter "aya_health_checks_total" ["pool", "result"], NAMED,

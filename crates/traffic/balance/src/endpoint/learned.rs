@@ -1,4 +1,4 @@
-//! What an endpoint's answers have shown, for the kinds that choose by it.
+//! What an endpoint's answers have shown, and what it tells of itself, for the kinds that choose by it.
 //!
 //! Shared by all workers and kept over reloads, as the rest of an endpoint's state. Workers write without a lock: where two
 //! write at once, one sample is lost, which an average does not mind.
@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use base_kit::Moment;
 
-/// What an endpoint's answers have shown.
+use super::utilisation::Utilisation;
+
+/// What an endpoint's answers have shown, and what it tells of itself.
 #[derive(Debug, Default)]
 pub struct Learned {
     /// Time to the first byte of the answer.
@@ -19,6 +21,8 @@ pub struct Learned {
     pub penalty: Penalty,
     /// How many of its answers were failures, of late.
     pub failures: Share,
+    /// What its machine has in use.
+    pub utilisation: Utilisation,
 }
 
 /// A moving average of times: a sample counts the less the older it is.

@@ -14,22 +14,18 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::utilisation::Resources;
+
 /// A longer field is not looked at: some hundred named metrics fit in.
 const MAX_FIELD_BYTES: usize = 8 << 10;
 /// Beyond this, a time says no more than that it is long.
 const MAX_LATENCY: Duration = Duration::from_secs(3_600);
-/// The greatest utilisation that is told apart: an endpoint at four times of what it should do.
-pub(crate) const MAX_UTILISATION: f64 = 4.0;
 
 /// What an endpoint tells of its load. What it does not mention is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LoadReport {
-    /// Of the processors, as a share; more than 1 beyond a soft limit. What the application calls its utilisation, if it does.
-    pub cpu: Option<f64>,
-    /// Of the memory, as a share.
-    pub memory: Option<f64>,
-    /// Of the disks or the network, as a share: `utilization.io`.
-    pub io: Option<f64>,
+    /// What is in use. Of the processors: what the application calls its utilisation, if it does. Of disks or network: `utilization.io`.
+    pub resources: Resources,
     /// Requests in flight there, from whomever, and how long an answer takes with as many.
     pub requests: ProbeAnswer,
 }
@@ -52,11 +48,6 @@ impl LoadReport {
         };
         let report = written.report();
         (report != Self::default()).then_some(report)
-    }
-
-    /// Whether it says anything of resources.
-    pub const fn has_utilisation(&self) -> bool {
-        self.cpu.is_some() || self.memory.is_some() || self.io.is_some()
     }
 }
 
@@ -123,9 +114,12 @@ impl Written {
         let of_application = Some(self.application_utilization).filter(|value| *value > 0.0);
         let WrittenMetrics { rif, latency_ms } = self.named_metrics;
         LoadReport {
-            cpu: utilisation(of_application.or(self.cpu_utilization)),
-            memory: utilisation(self.mem_utilization),
-            io: utilisation(self.utilization.io),
+            resources: Resources {
+                cpu: of_application.or(self.cpu_utilization),
+                memory: self.mem_utilization,
+                io: self.utilization.io,
+            }
+            .sound(),
             requests: ProbeAnswer {
                 // Casts of numbers that are too large end at the largest.
                 in_flight: rif.filter(|rif| *rif >= 0.0).map(|rif| rif as u32),
@@ -133,11 +127,6 @@ impl Written {
             },
         }
     }
-}
-
-/// What is no share is nothing; NaN compares with nothing.
-fn utilisation(value: Option<f64>) -> Option<f64> {
-    value.filter(|value| *value >= 0.0).map(|value| value.min(MAX_UTILISATION))
 }
 
 fn milliseconds(value: f64) -> Duration {
@@ -157,9 +146,7 @@ mod tests {
     #[test]
     fn both_forms_say_the_same() {
         let expected = LoadReport {
-            cpu: Some(0.3),
-            memory: Some(0.8),
-            io: Some(0.1),
+            resources: Resources { cpu: Some(0.3), memory: Some(0.8), io: Some(0.1) },
             requests: requests(Some(7), Some(12)),
         };
         for text in [
@@ -174,11 +161,11 @@ mod tests {
 
     #[test]
     fn the_application_knows_best_and_zero_is_its_silence() {
-        let cpu = |text: &str| LoadReport::parse(text.as_bytes()).unwrap().cpu;
+        let cpu = |text: &str| LoadReport::parse(text.as_bytes()).unwrap().resources.cpu;
         assert_eq!(cpu("TEXT cpu_utilization=0.3,application_utilization=0.7"), Some(0.7));
         assert_eq!(cpu("TEXT cpu_utilization=0.3,application_utilization=0"), Some(0.3));
         assert_eq!(cpu("TEXT cpu_utilization=0"), Some(0.0));
-        assert_eq!(cpu("TEXT cpu_utilization=99"), Some(MAX_UTILISATION));
+        assert_eq!(cpu("TEXT cpu_utilization=99"), Some(4.0));
     }
 
     #[test]
@@ -220,8 +207,7 @@ mod tests {
         fn whatever_comes_is_read_or_refused(form in "TEXT|JSON|BIN|", rest in any::<Vec<u8>>()) {
             let value = [form.as_bytes(), b" ", &rest].concat();
             if let Some(report) = LoadReport::parse(&value) {
-                let shares = [report.cpu, report.memory, report.io];
-                prop_assert!(shares.into_iter().flatten().all(|share| (0.0..=MAX_UTILISATION).contains(&share)));
+                prop_assert_eq!(report.resources, report.resources.sound());
             }
         }
 
@@ -234,12 +220,13 @@ mod tests {
                 "cpu_utilization": cpu, "mem_utilization": memory, "named_metrics": {"rif": rif, "latency_ms": latency},
             });
             let expected = LoadReport {
-                cpu: Some(cpu), memory: Some(memory), io: None, requests: requests(Some(rif), Some(latency)),
+                resources: Resources { cpu: Some(cpu), memory: Some(memory), io: None },
+                requests: requests(Some(rif), Some(latency)),
             };
             prop_assert_eq!(LoadReport::parse(text.as_bytes()), Some(expected));
             let from_json = LoadReport::parse(format!("JSON {json}").as_bytes()).unwrap();
             prop_assert_eq!(from_json.requests, expected.requests);
-            prop_assert!((from_json.cpu.unwrap() - cpu).abs() < 1e-12);
+            prop_assert!((from_json.resources.cpu.unwrap() - cpu).abs() < 1e-12);
         }
     }
 }

@@ -4,14 +4,14 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 
 use base_signal::Reason;
-use traffic_balance::{Feedback, Outcome, RequestFacts};
+use traffic_balance::{Feedback, Outcome, ReportUse, RequestFacts};
 use traffic_http::{Framing, Method, hygiene};
 
 use crate::answer;
 use crate::client::Ending;
 use crate::failure::Failure;
 use crate::life::Life;
-use crate::life::facts::{balance_key, retry_after};
+use crate::life::facts::{balance_key, note_report, retry_after};
 use crate::plan::RoutePlan;
 use crate::relay::{Broken, Fault, Transfer, tunnel};
 use crate::timers::{Expired, within};
@@ -190,6 +190,9 @@ impl Life<'_> {
                 let latency = now.since(sent);
                 self.exchange.record.first_byte = Some(latency);
                 local.meters.first_byte.record(latency);
+                if local.report != ReportUse::Ignored {
+                    note_report(&mut self.exchange.reply.head, local.report, &turn.state, now);
+                }
                 let retry_after = retry_after(&self.exchange.reply.head);
                 let event = Feedback::FirstByte { latency, others: turn.others, status, retry_after };
                 local.feedback(&turn.state, event, now);

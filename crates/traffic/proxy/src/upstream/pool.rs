@@ -8,7 +8,8 @@ use base_kit::{Moment, Rng};
 use base_model::model::Pool;
 use base_signal::Reason;
 use traffic_balance::{
-    Balancer, EndpointId, EndpointState, Feedback, KeySource, PoolState, ProbeAnswer, RequestFacts,
+    Balancer, EndpointId, EndpointState, FactsNeeded, Feedback, KeySource, PoolState, ProbeAnswer, ReportUse,
+    RequestFacts,
 };
 
 use crate::upstream::{PoolMeters, Prober, Reach, Turn};
@@ -20,6 +21,8 @@ pub(crate) struct LocalPool {
     pub(crate) meters: PoolMeters,
     /// What the balancer's key is made from, if it wants one.
     pub(crate) key: Option<KeySource>,
+    /// What becomes of what answers tell of their endpoint's load.
+    pub(crate) report: ReportUse,
     /// How endpoints are asked what they have to do, if the balancer wants it.
     pub(crate) prober: Option<Prober>,
     choice: RefCell<Choice>,
@@ -53,9 +56,9 @@ impl LocalPool {
         meters: PoolMeters,
         prober: Option<Prober>,
     ) -> Self {
-        let key = balancer.needs().key;
+        let FactsNeeded { key, report, .. } = balancer.needs();
         let choice = Choice { epoch: None, reaches: Vec::new(), balancer };
-        Self { settings, state, meters, key, prober, choice: RefCell::new(choice) }
+        Self { settings, state, meters, key, report, prober, choice: RefCell::new(choice) }
     }
 
     /// The next candidate that is not in `tried` and has room; `tried` gets all that were looked at.
