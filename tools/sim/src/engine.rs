@@ -4,28 +4,22 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use base_kit::{Moment, Rng, SeededRng};
-use traffic_balance::{Balancer, ByLoad, ProbeAnswer, RequestFacts, SettingsError, hash_key};
+use traffic_balance::{Balancer, ByLoad, RequestFacts, SettingsError, hash_key};
+
+mod probing;
+mod surroundings;
 
 use crate::events::{Event, Events};
 use crate::instance::{Answer, Instance, Placed};
 use crate::law::exponential;
 use crate::limits::MAX_RUNNING;
-use crate::plan::{ArrivalPlan, Effect, Plan};
+use crate::plan::{ArrivalPlan, Plan};
 use crate::record::{Ended, Recorder};
 use crate::requests::{Arrival, Requests};
 use crate::server::{Server, Ticket};
 
 /// How long a server takes to answer with an error: it does no work for it.
 const ERROR_ANSWER: u64 = 1_000_000;
-
-/// How long a probe is under way: a round trip in a data centre.
-const PROBE_TAKES: u64 = 500_000;
-
-/// How often an instance without requests looks whether a probe is due; as the proxy does.
-const IDLE_LOOK: u64 = 100_000_000;
-
-/// For how long an answer time counts where servers tell how long answers take: one of this age weighs 1/e of a new one.
-const TIMES_DECAY: Duration = Duration::from_secs(1);
 
 /// How long a client waits after a refusal: without it, a client that does not think would ask for ever at the same instant.
 const REFUSED_PAUSE: u64 = 10_000_000;
@@ -144,6 +138,7 @@ impl<'p> Engine<'p> {
     /// Runs to the end; whether it got there. Else more requests piled up than [`MAX_RUNNING`].
     pub(crate) fn run(&mut self) -> bool {
         self.schedule_surroundings();
+        self.schedule_looks();
         self.schedule_first_requests();
         let end = self.plan.end();
         while let Some((at, event)) = self.events.pop_before(end) {
@@ -178,32 +173,6 @@ impl<'p> Engine<'p> {
         Moment::from_nanos(self.now)
     }
 
-    fn schedule_surroundings(&mut self) {
-        for (index, fault) in self.plan.faults.iter().enumerate() {
-            self.events.push(fault.from, Event::Fault { index });
-            self.events.push(fault.to, Event::Fault { index });
-        }
-        for (server, plan) in self.plan.servers.iter().enumerate() {
-            let Some(antagonist) = plan.antagonist else { continue };
-            let (on, off) = (antagonist.on.duration().as_secs_f64(), antagonist.off.duration().as_secs_f64());
-            // Begins as it will be on average; an exponential time that is under way already lasts as long as a new one.
-            let comes = self.streams.antagonists.unit() < on / (on + off);
-            self.events.push(0, Event::Antagonist { server, comes });
-        }
-        for (instance, _) in self.instances.iter().enumerate().filter(|(_, instance)| instance.asks()) {
-            // Not all at the same instant.
-            let after = IDLE_LOOK * instance as u64 / self.instances.len() as u64;
-            self.events.push(after, Event::Idle { instance });
-        }
-        for pair in self.plan.phases.windows(2) {
-            if let [before, after] = pair
-                && before.load != after.load
-            {
-                self.events.push(after.begins, Event::Load);
-            }
-        }
-    }
-
     fn schedule_first_requests(&mut self) {
         let ArrivalPlan::Closed { clients, think } = self.plan.arrivals else {
             self.schedule_arrival();
@@ -224,10 +193,7 @@ impl<'p> Engine<'p> {
             Event::Deadline(ticket) => self.expire(ticket),
             Event::ErrorAnswer(ticket) => self.answer(ticket, 500, Ended::Refused),
             Event::Probe { instance, server } => self.probe(instance, server),
-            Event::Idle { instance } => {
-                self.send_probes(instance);
-                self.events.push(self.now + IDLE_LOOK, Event::Idle { instance });
-            }
+            Event::Idle { instance } => self.look_for_probes(instance),
             Event::Antagonist { server, comes } => self.antagonise(server, comes),
             Event::Fault { index } => self.fault(index),
             Event::Load => self.change_load(),
@@ -307,29 +273,6 @@ impl<'p> Engine<'p> {
         self.end(ticket, Ended::Refused);
     }
 
-    fn send_probes(&mut self, instance: usize) {
-        let now = self.moment();
-        let Some(known) = self.instances.get_mut(instance).filter(|known| known.asks()) else { return };
-        while let Some(server) = known.next_probe(now) {
-            self.events.push(self.now + PROBE_TAKES, Event::Probe { instance, server });
-        }
-    }
-
-    /// A server tells what it has to do: all that is there, whoever sent it.
-    fn probe(&mut self, instance: usize, server: usize) {
-        let now = self.moment();
-        let (Some(known), Some(site)) = (self.instances.get_mut(instance), self.sites.get(server)) else {
-            return;
-        };
-        if site.down {
-            return;
-        }
-        let in_flight = site.server.load() as u32;
-        let latency = site.times.value_nanos(in_flight, 10 * TIMES_DECAY, now);
-        let latency = latency.map(|nanos| Duration::from_nanos(nanos as u64));
-        known.probed(server, ProbeAnswer { in_flight: Some(in_flight), latency }, now);
-    }
-
     /// Schedules the next end of a request at this server, if it may be another one than before.
     fn predict(&mut self, number: usize) {
         let Some(site) = self.sites.get_mut(number) else { return };
@@ -351,7 +294,7 @@ impl<'p> Engine<'p> {
         let ended = site.server.end(self.now);
         if let Some(request) = ended.and_then(|ticket| self.requests.find(ticket)) {
             let took = Duration::from_nanos(self.now - request.sent);
-            site.times.observe(took, request.ahead, TIMES_DECAY, Moment::from_nanos(self.now));
+            site.times.observe(took, request.ahead, probing::TIMES_DECAY, Moment::from_nanos(self.now));
         }
         self.predict(number);
         if let Some(ticket) = ended {
@@ -399,41 +342,6 @@ impl<'p> Engine<'p> {
         let thinks = exponential(think, &mut self.streams.arrivals) as u64;
         let pause = if ended == Ended::Refused { REFUSED_PAUSE } else { 0 };
         self.events.push(self.now.saturating_add(thinks.max(pause)), Event::Wake { client });
-    }
-
-    fn antagonise(&mut self, number: usize, comes: bool) {
-        let antagonist = self.plan.servers.get(number).and_then(|server| server.antagonist);
-        let (Some(antagonist), Some(site)) = (antagonist, self.sites.get_mut(number)) else { return };
-        site.server.set_taken(if comes { antagonist.share } else { 0.0 }, self.now);
-        let mean = if comes { antagonist.on } else { antagonist.off }.duration().as_nanos() as f64;
-        let lasts = exponential(mean, &mut self.streams.antagonists) as u64;
-        self.events.push(self.now.saturating_add(lasts), Event::Antagonist { server: number, comes: !comes });
-        self.predict(number);
-    }
-
-    /// Works out anew what all faults together do to the servers of this one.
-    fn fault(&mut self, index: usize) {
-        let plan = self.plan;
-        for number in plan.faults.get(index).into_iter().flat_map(|fault| &fault.servers).copied() {
-            let (mut down, mut slowdown, mut error_share) = (false, 1.0, 0.0_f64);
-            let strikes = |from, to| from <= self.now && self.now < to;
-            for fault in &plan.faults {
-                if !strikes(fault.from, fault.to) || !fault.servers.contains(&number) {
-                    continue;
-                }
-                match fault.effect {
-                    Effect::Down => down = true,
-                    Effect::Slow(factor) => slowdown *= factor,
-                    Effect::Errors(share) => error_share = error_share.max(share),
-                }
-            }
-            let Some(site) = self.sites.get_mut(number) else { continue };
-            (site.down, site.error_share) = (down, error_share);
-            site.server.set_slowdown(slowdown, self.now);
-            let broken = if down { site.server.clear(self.now) } else { Vec::new() };
-            self.predict(number);
-            broken.into_iter().for_each(|ticket| self.break_off(ticket));
-        }
     }
 
     /// The connection of a request broke; it goes to another server if it may.

@@ -66,3 +66,15 @@ fn probes_find_what_the_neighbours_leave() {
     }
     assert!(probed.figures.throughput_rps > 1.03 * rotation.figures.throughput_rps);
 }
+
+/// Failing is quick and leaves a server idle: who goes by that alone gives it more than its share.
+#[test]
+fn servers_that_fail_fast_get_less_by_their_failures() {
+    let policies = ["power-of-two", "prequal"];
+    let results = run("gray-failures.yaml", &policies, TimeSpan::from_secs(30));
+    let errors: Vec<u64> = results.iter().map(|result| result.figures.errors).collect();
+    assert!(
+        errors[0] > 100 && errors[1..].iter().all(|errors_here| 10 * errors_here < 8 * errors[0]),
+        "{errors:?}"
+    );
+}

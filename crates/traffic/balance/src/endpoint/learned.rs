@@ -113,7 +113,7 @@ impl Share {
     /// Takes in one more.
     pub fn observe(&self, yes: bool, decay: Duration, now: Moment) {
         // The line stays shared between workers, and nothing is computed, while all goes well.
-        if !yes && self.0.value.load(Ordering::Relaxed) == 0 {
+        if !yes && self.is_zero() {
             return;
         }
         let sample = if yes { WHOLE } else { 0.0 };
@@ -124,8 +124,18 @@ impl Share {
     }
 
     /// The share, 0 to 1; half of it after `half_life` without another one, as for [`Average::value_nanos`].
+    #[inline]
     pub fn value(&self, half_life: Duration, now: Moment) -> f64 {
+        if self.is_zero() {
+            return 0.0;
+        }
         (self.0.value_nanos(half_life, now).unwrap_or_default() / WHOLE).clamp(0.0, 1.0)
+    }
+
+    /// Whether there never was one, which is so at most endpoints.
+    #[inline]
+    fn is_zero(&self) -> bool {
+        self.0.value.load(Ordering::Relaxed) == 0
     }
 }
 

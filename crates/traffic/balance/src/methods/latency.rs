@@ -128,7 +128,8 @@ impl Entry {
     /// Requests that it takes to get a good answer there, as things went of late: a share of failures of 99 % makes it a hundred.
     pub(crate) fn requests_per_answer(&self, settings: &Settings, now: Moment) -> f64 {
         const MOST: f64 = 0.99;
-        1.0 / (1.0 - self.state.learned().failures.value(settings.penalty_decay.duration(), now).min(MOST))
+        let failures = self.state.learned().failures.value(settings.penalty_decay.duration(), now);
+        if failures == 0.0 { 1.0 } else { 1.0 / (1.0 - failures.min(MOST)) }
     }
 
     /// Requests in flight.
