@@ -1,7 +1,7 @@
 //! How requests are spread over endpoints.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base_testkit::{Aya, Backend, Gate, answer, wait_until};
@@ -284,4 +284,77 @@ fn response_times_steer() {
             assert!(others <= 6, "{kind}: {order}");
         }
     }
+}
+
+/// A backend that answers probes at `/load` with what the cell holds, and everything else with its name.
+fn reporting(name: &'static str, report: &Arc<Mutex<String>>) -> Backend {
+    let report = Arc::clone(report);
+    Backend::answering(move |request| {
+        if request.target == "/load" {
+            let field = format!(
+                "endpoint-load-metrics: {}",
+                report.lock().map(|report| report.clone()).unwrap_or_default()
+            );
+            return answer(200, &[&field], "load");
+        }
+        answer(200, &[&format!("x-backend: {name}")], "")
+    })
+}
+
+fn report(text: &str) -> Arc<Mutex<String>> {
+    Arc::new(Mutex::new(text.to_owned()))
+}
+
+/// Whether so many requests in a row come to this backend.
+fn all_come_to(aya: &Aya, name: &str, count: usize) -> bool {
+    let mut client = aya.client();
+    (0..count).all(|_| client.get("/").header("x-backend") == Some(name))
+}
+
+/// `prequal` asks endpoints what they have to do, in both forms of the report, and goes by what they say: also by load that others
+/// have brought. Questions go over a connection that is kept.
+#[test]
+fn prequal_asks_endpoints_and_goes_by_what_they_say() {
+    let busy = "TEXT named_metrics.rif=90, named_metrics.latency_ms=3";
+    let idle = r#"JSON {"named_metrics": {"in_flight": 0, "latency_ms": 9.5}}"#;
+    let (report_a, report_b) = (report(busy), report(idle));
+    let backends = [reporting("a", &report_a), reporting("b", &report_b)];
+    let pool = "balance: {kind: prequal, probe: /load, probe-timeout: 5s}";
+    let aya = one_worker(pool, &backends);
+    wait_until("the idle one to get all", || all_come_to(&aya, "b", 40));
+    *report_a.lock().unwrap() = idle.to_owned();
+    *report_b.lock().unwrap() = busy.to_owned();
+    wait_until("the other one to get all", || all_come_to(&aya, "a", 40));
+    let answered =
+        aya.metrics().sum("aya_upstream_probes_total", &[("pool", "main"), ("result", "answered")]);
+    assert!(answered >= 100.0, "{answered} probes");
+    let probes = aya.metrics().sum("aya_upstream_probes_total", &[("pool", "main")]);
+    assert!((probes - answered).abs() < 0.1, "all were understood");
+    let connections: usize = backends.iter().map(Backend::connection_count).sum();
+    assert!(connections <= 10, "{connections} connections for {probes} probes");
+}
+
+/// An endpoint that does not answer probes in time, or not with a report, is used all the same; what it is asked is never in the way.
+#[test]
+fn probes_without_a_report_do_no_harm() {
+    let gate = Arc::new(Gate::new());
+    let cue = Arc::clone(&gate);
+    let stuck = Backend::answering(move |request| {
+        if request.target == "/load" {
+            cue.pass();
+        }
+        answer(200, &["x-backend: a"], "")
+    });
+    let backends = [stuck, Backend::echo("b")];
+    let aya = one_worker("balance: {kind: prequal, probe: /load}", &backends);
+    let order = order(&aya, 100);
+    let counts = counts(&order);
+    assert!(counts[&'a'] > 10 && counts[&'b'] > 10, "{order}");
+    for result in ["silent", "failed"] {
+        wait_until(result, || {
+            let labels = [("pool", "main"), ("result", result)];
+            aya.metrics().sum("aya_upstream_probes_total", &labels) > 0.0
+        });
+    }
+    gate.open();
 }

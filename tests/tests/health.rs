@@ -226,8 +226,9 @@ fn checks_keep_their_interval() {
     assert!(first <= 3, "{first} checks at the start");
 }
 
-/// Two machines, played by two addresses of this one: each with a service and an agent that says what a file holds.
-const TWO_MACHINES: &str = r#"
+/// Three machines, played by addresses of this one: each with a service that tells its load as a file says, if there is one; two of them
+/// with an agent that says what a file holds.
+const THREE_MACHINES: &str = r#"
 import http.server, pathlib, socketserver, sys, threading
 
 class Service(http.server.BaseHTTPRequestHandler):
@@ -235,6 +236,9 @@ class Service(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
         self.send_header("content-length", "0")
+        report = pathlib.Path(self.server.server_address[0] + "-report")
+        if report.exists():
+            self.send_header("endpoint-load-metrics", report.read_text())
         self.end_headers()
     def log_message(self, *_):
         pass
@@ -246,27 +250,37 @@ class Agent(socketserver.BaseRequestHandler):
 class Agents(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
 
-for machine in ["127.0.0.2", "127.0.0.1"]:
+for machine in ["127.0.0.3", "127.0.0.2", "127.0.0.1"]:
     service = http.server.ThreadingHTTPServer((machine, 0), Service)
     threading.Thread(target=service.serve_forever).start()
     pathlib.Path(machine + "-port").write_text(str(service.server_port))
-    threading.Thread(target=Agents((machine, int(sys.argv[1])), Agent).serve_forever).start()
+    if machine != "127.0.0.3":
+        threading.Thread(target=Agents((machine, int(sys.argv[1])), Agent).serve_forever).start()
 "#;
 
 struct Machines(Python);
 
 impl Machines {
-    const NAMES: [&str; 2] = ["127.0.0.1", "127.0.0.2"];
+    const NAMES: [&str; 3] = ["127.0.0.1", "127.0.0.2", "127.0.0.3"];
 
     fn saying(line: &str) -> Self {
-        Self(Python::script(TWO_MACHINES, &Self::NAMES.map(|name| (name, line))))
+        Self(Python::script(THREE_MACHINES, &[(Self::NAMES[0], line), (Self::NAMES[1], line)]))
     }
 
     /// Changes what an agent says, at once.
     fn say(&self, machine: usize, line: &str) {
-        let (path, new) = (self.0.folder().join(Self::NAMES[machine]), self.0.folder().join("new"));
-        let written = std::fs::write(&new, line).and_then(|()| std::fs::rename(new, path));
-        written.expect("the agent's line can be written");
+        self.write(Self::NAMES[machine], line);
+    }
+
+    /// Changes what a service tells of its load.
+    fn report(&self, machine: usize, report: &str) {
+        self.write(&format!("{}-report", Self::NAMES[machine]), report);
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        let (path, new) = (self.0.folder().join(file), self.0.folder().join("new"));
+        let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(new, path));
+        written.expect("the file can be written");
     }
 
     fn endpoint(&self, machine: usize) -> String {
@@ -275,10 +289,28 @@ impl Machines {
         format!("{name}:{}", port.expect("the service has a port"))
     }
 
+    /// In front of the two that have agents.
     fn front(&self) -> Aya {
-        let check = format!("health: {{agent: true, port: {}, interval: 50ms}}", self.0.address().port());
         let endpoints = [0, 1].map(|machine| self.endpoint(machine)).join(", ");
-        Aya::start(&format!("workers: 1\n{}", config_of("", "", &check, &endpoints)))
+        Aya::start(&format!("workers: 1\n{}", config_of("", "", &self.check(), &endpoints)))
+    }
+
+    /// In front of all three, by this balancer.
+    fn front_all(&self, balance: &str) -> Aya {
+        let endpoints = [0, 1, 2].map(|machine| self.endpoint(machine)).join(", ");
+        let pool = format!("balance: {balance}, {}", self.check());
+        Aya::start(&format!("workers: 1\n{}", config_of("", "", &pool, &endpoints)))
+    }
+
+    fn check(&self) -> String {
+        format!("health: {{agent: true, port: {}, interval: 50ms}}", self.0.address().port())
+    }
+
+    /// What a machine has of this in use, in percent, as far as Aya knows.
+    fn in_use(&self, aya: &Aya, machine: usize, resource: &str) -> f64 {
+        let endpoint = self.endpoint(machine);
+        let labels = [("pool", "main"), ("endpoint", &*endpoint), ("resource", resource)];
+        aya.metrics().sum("aya_endpoint_utilization_percent", &labels)
     }
 
     fn view(&self, aya: &Aya, machine: usize) -> serde_json::Value {
@@ -287,25 +319,80 @@ impl Machines {
     }
 
     /// How many of so many requests each machine takes.
-    fn shares(&self, aya: &Aya, requests: usize) -> [f64; 2] {
+    fn shares<const N: usize>(&self, aya: &Aya, requests: usize) -> [f64; N] {
         let taken = || {
             let metrics = aya.metrics();
-            [0, 1].map(|machine| {
+            std::array::from_fn(|machine| {
                 let endpoint = self.endpoint(machine);
                 metrics.sum("aya_upstream_requests_total", &[("pool", "main"), ("endpoint", &endpoint)])
             })
         };
-        let before = taken();
+        let before: [f64; N] = taken();
         for _ in 0..requests {
             assert_eq!(aya.get("/").status, 200);
         }
         // A request is counted when all of it is over, which is after its answer has come.
         let shares = || {
-            let after = taken();
-            [after[0] - before[0], after[1] - before[1]]
+            let after: [f64; N] = taken();
+            std::array::from_fn(|machine| after[machine] - before[machine])
         };
         wait_until("all to be counted", || shares().iter().sum::<f64>() >= requests as f64);
         shares()
+    }
+}
+
+/// `resource` goes by what machines have in use: two tell it through agents, one in its answers. Clients do not see it.
+#[test]
+fn resource_goes_by_what_machines_have_in_use() {
+    let machines = Machines::saying("up cpu:20% mem:40% io:1.5%\n");
+    machines.report(2, "TEXT cpu_utilization=0.2, mem_utilization=0.4");
+    let aya = machines.front_all("resource");
+    let in_use = |machine, resource| machines.in_use(&aya, machine, resource);
+    wait_until("all to have told", || {
+        assert!(aya.get("/").header("endpoint-load-metrics").is_none(), "it is not for clients");
+        (0..3).all(|machine| in_use(machine, "cpu") == 20.0 && in_use(machine, "memory") == 40.0)
+    });
+    assert_eq!(
+        (in_use(0, "io"), in_use(2, "io")),
+        (2.0, 0.0),
+        "to whole percent; what was not told is not there"
+    );
+    // 240 draws at one in three: five standard deviations are 37.
+    assert!(machines.shares::<3>(&aya, 240).iter().all(|share| (share - 80.0).abs() < 37.0));
+
+    machines.say(0, "up cpu:90%\n");
+    machines.report(2, r#"JSON {"cpu_utilization": 0.9}"#);
+    wait_until("the busy two to have told", || {
+        aya.get("/");
+        in_use(0, "cpu") == 90.0 && in_use(2, "cpu") == 90.0
+    });
+    let shares: [f64; 3] = machines.shares(&aya, 240);
+    // An eighth of what the idle one has left: it keeps its third, and gets seven eighths of what would be drawn beside it.
+    assert!((shares[1] - 150.0).abs() < 37.0 && shares[0] > 15.0 && shares[2] > 15.0, "{shares:?}");
+
+    machines.say(0, "up cpu:20%\n");
+    machines.say(1, "up cpu:90%\n");
+    wait_until("the agents to have told", || in_use(0, "cpu") == 20.0 && in_use(1, "cpu") == 90.0);
+    let shares: [f64; 3] = machines.shares(&aya, 240);
+    assert!((shares[0] - 150.0).abs() < 37.0, "{shares:?}");
+}
+
+/// What endpoints tell of their load goes on to the client where that is wanted, and everywhere but with `resource`.
+#[test]
+fn reports_of_load_are_kept_or_passed_on() {
+    let machines = Machines::saying("up\n");
+    let report = "TEXT cpu_utilization=0.25";
+    (0..3).for_each(|machine| machines.report(machine, report));
+    for (balance, expected) in [
+        ("resource", None),
+        ("{kind: resource, forward-report: true}", Some(report)),
+        ("random", Some(report)),
+    ] {
+        let aya = machines.front_all(balance);
+        wait_until("all to be up", || aya.get("/").status == 200);
+        assert_eq!(aya.get("/").header("endpoint-load-metrics"), expected, "{balance}");
+        let known = (0..3).map(|machine| machines.in_use(&aya, machine, "cpu")).fold(0.0, f64::max);
+        assert!((known - if balance == "random" { 0.0 } else { 25.0 }).abs() < 0.1, "{balance}: {known}");
     }
 }
 

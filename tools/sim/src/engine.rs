@@ -4,13 +4,16 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use base_kit::{Moment, Rng, SeededRng};
-use traffic_balance::{Balancer, RequestFacts, SettingsError, hash_key};
+use traffic_balance::{Balancer, ByLoad, RequestFacts, SettingsError, hash_key};
+
+mod probing;
+mod surroundings;
 
 use crate::events::{Event, Events};
 use crate::instance::{Answer, Instance, Placed};
 use crate::law::exponential;
 use crate::limits::MAX_RUNNING;
-use crate::plan::{ArrivalPlan, Effect, Plan};
+use crate::plan::{ArrivalPlan, Plan};
 use crate::record::{Ended, Recorder};
 use crate::requests::{Arrival, Requests};
 use crate::server::{Server, Ticket};
@@ -43,6 +46,8 @@ struct Site {
     server: Server,
     down: bool,
     error_share: f64,
+    /// How long answers took by the requests that were there: what it tells those who ask.
+    times: ByLoad,
     /// The prediction that is among the events.
     predicted: u64,
 }
@@ -106,7 +111,13 @@ impl<'p> Engine<'p> {
             errors: stream(),
         };
         let instances = (0..plan.instances).map(|_| Ok(Instance::new(plan, build()?, stream())));
-        let site = |server| Site { server: Server::new(server), down: false, error_share: 0.0, predicted: 0 };
+        let site = |server| Site {
+            server: Server::new(server),
+            down: false,
+            error_share: 0.0,
+            times: ByLoad::default(),
+            predicted: 0,
+        };
         Ok(Self {
             plan,
             now: 0,
@@ -127,6 +138,7 @@ impl<'p> Engine<'p> {
     /// Runs to the end; whether it got there. Else more requests piled up than [`MAX_RUNNING`].
     pub(crate) fn run(&mut self) -> bool {
         self.schedule_surroundings();
+        self.schedule_looks();
         self.schedule_first_requests();
         let end = self.plan.end();
         while let Some((at, event)) = self.events.pop_before(end) {
@@ -161,27 +173,6 @@ impl<'p> Engine<'p> {
         Moment::from_nanos(self.now)
     }
 
-    fn schedule_surroundings(&mut self) {
-        for (index, fault) in self.plan.faults.iter().enumerate() {
-            self.events.push(fault.from, Event::Fault { index });
-            self.events.push(fault.to, Event::Fault { index });
-        }
-        for (server, plan) in self.plan.servers.iter().enumerate() {
-            let Some(antagonist) = plan.antagonist else { continue };
-            let (on, off) = (antagonist.on.duration().as_secs_f64(), antagonist.off.duration().as_secs_f64());
-            // Begins as it will be on average; an exponential time that is under way already lasts as long as a new one.
-            let comes = self.streams.antagonists.unit() < on / (on + off);
-            self.events.push(0, Event::Antagonist { server, comes });
-        }
-        for pair in self.plan.phases.windows(2) {
-            if let [before, after] = pair
-                && before.load != after.load
-            {
-                self.events.push(after.begins, Event::Load);
-            }
-        }
-    }
-
     fn schedule_first_requests(&mut self) {
         let ArrivalPlan::Closed { clients, think } = self.plan.arrivals else {
             self.schedule_arrival();
@@ -201,6 +192,8 @@ impl<'p> Engine<'p> {
             Event::Done { server, generation } => self.done(server, generation),
             Event::Deadline(ticket) => self.expire(ticket),
             Event::ErrorAnswer(ticket) => self.answer(ticket, 500, Ended::Refused),
+            Event::Probe { instance, server } => self.probe(instance, server),
+            Event::Idle { instance } => self.look_for_probes(instance),
             Event::Antagonist { server, comes } => self.antagonise(server, comes),
             Event::Fault { index } => self.fault(index),
             Event::Load => self.change_load(),
@@ -247,6 +240,7 @@ impl<'p> Engine<'p> {
         let ticket = self.requests.begin(Arrival { work, source, client, instance }, self.now);
         self.events.push(self.now.saturating_add(self.plan.deadline), Event::Deadline(ticket));
         self.attempt(ticket);
+        self.send_probes(instance);
     }
 
     /// Sends a request to the server that its instance chooses; as the proxy does, a refused connection costs no attempt.
@@ -267,6 +261,7 @@ impl<'p> Engine<'p> {
             }
             request.attempts += 1;
             (request.server, request.others, request.sent) = (number, others, self.now);
+            request.ahead = site.server.load() as u32;
             if site.error_share > 0.0 && self.streams.errors.unit() < site.error_share {
                 self.events.push(self.now + ERROR_ANSWER, Event::ErrorAnswer(ticket));
             } else {
@@ -297,6 +292,10 @@ impl<'p> Engine<'p> {
             return;
         }
         let ended = site.server.end(self.now);
+        if let Some(request) = ended.and_then(|ticket| self.requests.find(ticket)) {
+            let took = Duration::from_nanos(self.now - request.sent);
+            site.times.observe(took, request.ahead, probing::TIMES_DECAY, Moment::from_nanos(self.now));
+        }
         self.predict(number);
         if let Some(ticket) = ended {
             self.answer(ticket, 200, Ended::Answered);
@@ -343,41 +342,6 @@ impl<'p> Engine<'p> {
         let thinks = exponential(think, &mut self.streams.arrivals) as u64;
         let pause = if ended == Ended::Refused { REFUSED_PAUSE } else { 0 };
         self.events.push(self.now.saturating_add(thinks.max(pause)), Event::Wake { client });
-    }
-
-    fn antagonise(&mut self, number: usize, comes: bool) {
-        let antagonist = self.plan.servers.get(number).and_then(|server| server.antagonist);
-        let (Some(antagonist), Some(site)) = (antagonist, self.sites.get_mut(number)) else { return };
-        site.server.set_taken(if comes { antagonist.share } else { 0.0 }, self.now);
-        let mean = if comes { antagonist.on } else { antagonist.off }.duration().as_nanos() as f64;
-        let lasts = exponential(mean, &mut self.streams.antagonists) as u64;
-        self.events.push(self.now.saturating_add(lasts), Event::Antagonist { server: number, comes: !comes });
-        self.predict(number);
-    }
-
-    /// Works out anew what all faults together do to the servers of this one.
-    fn fault(&mut self, index: usize) {
-        let plan = self.plan;
-        for number in plan.faults.get(index).into_iter().flat_map(|fault| &fault.servers).copied() {
-            let (mut down, mut slowdown, mut error_share) = (false, 1.0, 0.0_f64);
-            let strikes = |from, to| from <= self.now && self.now < to;
-            for fault in &plan.faults {
-                if !strikes(fault.from, fault.to) || !fault.servers.contains(&number) {
-                    continue;
-                }
-                match fault.effect {
-                    Effect::Down => down = true,
-                    Effect::Slow(factor) => slowdown *= factor,
-                    Effect::Errors(share) => error_share = error_share.max(share),
-                }
-            }
-            let Some(site) = self.sites.get_mut(number) else { continue };
-            (site.down, site.error_share) = (down, error_share);
-            site.server.set_slowdown(slowdown, self.now);
-            let broken = if down { site.server.clear(self.now) } else { Vec::new() };
-            self.predict(number);
-            broken.into_iter().for_each(|ticket| self.break_off(ticket));
-        }
     }
 
     /// The connection of a request broke; it goes to another server if it may.

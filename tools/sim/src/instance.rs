@@ -1,5 +1,5 @@
 //! One balancer instance: its own pool, its own balancer, and what it learned. Driven as the proxy drives them: pick, begin,
-//! `Started`; then `FirstByte` and `Finished`, or `Failed`; and what passive checks make of it.
+//! `Started`; then `FirstByte` and `Finished`, or `Failed`; probes in between; and what passive checks make of it.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use base_kit::{Moment, SeededRng};
 use base_model::model::{Endpoint, Host, PassiveCheck, Pool};
-use traffic_balance::{Balancer, EndpointId, EndpointState, Feedback, Outcome, PoolState, RequestFacts};
+use traffic_balance::{
+    Balancer, EndpointId, EndpointState, Feedback, Outcome, PoolState, ProbeAnswer, RequestFacts,
+};
 
 use crate::plan::Plan;
 
@@ -38,6 +40,8 @@ pub(crate) struct Instance {
     balancer: Box<dyn Balancer>,
     /// Whether the balancer looks at [`RequestFacts::key`].
     wants_key: bool,
+    /// Whether the balancer asks servers what they have to do.
+    asks: bool,
     /// The pool's epoch that the balancer was last told of.
     epoch: Option<u64>,
     /// Numbers of the servers that are the balancer's members.
@@ -54,9 +58,10 @@ impl Instance {
         let numbers =
             endpoints.iter().enumerate().map(|(number, endpoint)| (endpoint.id(), number)).collect();
         let wants_key = balancer.needs().key.is_some();
+        let asks = balancer.probing().is_some();
         let passive = plan.passive;
         let (epoch, members) = (None, Vec::new());
-        Self { pool, endpoints, numbers, balancer, wants_key, epoch, members, rng, passive }
+        Self { pool, endpoints, numbers, balancer, wants_key, asks, epoch, members, rng, passive }
     }
 
     /// The server that takes a request, which counts as in flight from now on. `tried` gets it.
@@ -95,6 +100,25 @@ impl Instance {
         self.balancer.feedback(endpoint, Feedback::Failed, now);
         endpoint.end();
         endpoint.record(Outcome::Failure(cause), &self.passive, now);
+    }
+
+    /// Whether it asks servers what they have to do.
+    pub(crate) const fn asks(&self) -> bool {
+        self.asks
+    }
+
+    /// The next server that is to be asked now, until there is none.
+    pub(crate) fn next_probe(&mut self, now: Moment) -> Option<usize> {
+        self.refresh(now);
+        let index = self.balancer.next_probe(now, &mut self.rng)?;
+        self.members.get(index).copied()
+    }
+
+    /// A server told what it has to do.
+    pub(crate) fn probed(&mut self, number: usize, answer: ProbeAnswer, now: Moment) {
+        if let Some(endpoint) = self.endpoints.get(number) {
+            self.balancer.probed(endpoint, answer, now);
+        }
     }
 
     fn refresh(&mut self, now: Moment) {

@@ -22,8 +22,10 @@ pub(crate) struct Request {
     pub(crate) instance: usize,
     /// Which server has it.
     pub(crate) server: usize,
-    /// Other requests that were in flight there.
+    /// Other requests that were in flight there, as far as its instance knew.
     pub(crate) others: u32,
+    /// Those that were there, from all instances.
+    pub(crate) ahead: u32,
     /// Attempts that reached a server.
     pub(crate) attempts: u32,
     /// Endpoints that were asked.
@@ -69,6 +71,7 @@ impl Requests {
             instance,
             server: 0,
             others: 0,
+            ahead: 0,
             attempts: 0,
             tried,
         };

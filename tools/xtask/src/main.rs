@@ -1,8 +1,9 @@
-//! The project's chores: `cargo xtask tidy`, `test`, `schema` and `docs`.
+//! The project's chores: `cargo xtask tidy`, `test`, `schema`, `docs` and `figures`.
 //!
 //! What a chore needs from the machine it names before it starts; it installs nothing.
 
 mod command;
+mod figures;
 mod generate;
 mod test;
 mod tidy;
@@ -44,6 +45,8 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Writes docs/reference/balancing-figures.md: runs every scenario of examples/simulations, which takes some minutes.
+    Figures,
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Chore::Test { quick } => test::run(quick),
         Chore::Schema { check } => generate::schema(check),
         Chore::Docs { check } => generate::docs(check),
+        Chore::Figures => figures::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

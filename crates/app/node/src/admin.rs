@@ -12,7 +12,7 @@ use control_api::{
     EndpointChange, EndpointView, Health, HistoryEntry, LastFailure, ListenerView, NewEndpoint, NodeError,
     Origin, Pending, PoolView, Readiness, Stats, Status, StickyView,
 };
-use traffic_balance::{EndpointState, PoolChangeError, PoolState};
+use traffic_balance::{EndpointState, PoolChangeError, PoolState, Resources};
 
 use crate::apply::{ApplyOutcome, RejectReason};
 use crate::control::lock;
@@ -283,6 +283,14 @@ impl Node {
                     if let Some(wish) = endpoint.agent() {
                         samples.level(&families::ENDPOINT_AGENT_WEIGHT, &labels, i64::from(wish.percent));
                     }
+                    for (resource, share) in in_use(endpoint, now) {
+                        let labels = [endpoint.pool(), endpoint.name(), resource];
+                        samples.level(
+                            &families::ENDPOINT_UTILIZATION,
+                            &labels,
+                            (share * 100.0).round() as i64,
+                        );
+                    }
                     for (state, holds) in states(endpoint, now) {
                         let labels = [endpoint.pool(), endpoint.name(), state];
                         samples.level(&families::ENDPOINT_STATE, &labels, i64::from(holds));
@@ -291,6 +299,13 @@ impl Node {
             }
         });
     }
+}
+
+/// What was told of an endpoint's machine.
+fn in_use(endpoint: &EndpointState, now: base_kit::Moment) -> impl Iterator<Item = (&'static str, f64)> {
+    let Resources { cpu, memory, io } = endpoint.learned().utilisation.last(now);
+    let each = [("cpu", cpu), ("memory", memory), ("io", io)];
+    each.into_iter().filter_map(|(resource, share)| Some((resource, share?)))
 }
 
 /// The states that an endpoint can be in, and whether it is.

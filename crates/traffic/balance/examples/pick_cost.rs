@@ -1,4 +1,4 @@
-//! What a request costs in the balancer (a pick and its feedback), in instructions: stable where times are not.
+//! What a request costs in the balancer (a pick, its feedback, and what it learns from probes), in instructions: stable where times are not.
 //!
 //! `cargo run --release -p traffic-balance --example pick_cost` runs itself in callgrind, once with N and once with 2N requests,
 //! for each kind and number of endpoints, and prints a table. Needs valgrind.
@@ -13,7 +13,7 @@ use std::time::Duration;
 use base_kit::{Moment, Rng, SeededRng};
 use base_model::model::{Endpoint, Host, Pool};
 use serde_json::{Value, json};
-use traffic_balance::{Feedback, PoolState, RequestFacts, hash_key, kinds};
+use traffic_balance::{Feedback, PoolState, ProbeAnswer, RequestFacts, Resources, hash_key, kinds};
 
 /// Endpoints in the pool.
 const SIZES: [u16; 3] = [10, 100, 1_000];
@@ -45,6 +45,7 @@ fn variants() -> Vec<Value> {
         variants.push(json!({"kind": "consistent-hash", "method": method}));
     }
     variants.push(json!({"kind": "consistent-hash", "load-factor": 1.25}));
+    variants.push(json!({"kind": "prequal", "probe": "/load"}));
     variants
 }
 
@@ -80,6 +81,8 @@ fn run(balance: &Value, size: u16, requests: u64) {
     let pool = PoolState::new(&pool(size));
     let members = pool.eligible(Moment::ZERO);
     balancer.update(&members);
+    let told = Resources { cpu: Some(0.5), memory: Some(0.5), io: None };
+    members.iter().for_each(|member| member.state.learned().utilisation.report(told, Moment::from_nanos(1)));
     let mut rng = SeededRng::new(1);
     let mut running = std::collections::VecDeque::new();
     for number in 0..requests {
@@ -92,6 +95,11 @@ fn run(balance: &Value, size: u16, requests: u64) {
         member.state.try_begin(u32::MAX);
         balancer.feedback(&member.state, Feedback::Started, now);
         running.push_back(member);
+        while let Some(member) = balancer.next_probe(now, &mut rng).and_then(|index| members.get(index)) {
+            let in_flight = Some(member.state.in_flight());
+            let answer = ProbeAnswer { in_flight, latency: Some(Duration::from_millis(1)) };
+            balancer.probed(&member.state, answer, now);
+        }
         if running.len() > usize::from(size) / 2
             && let Some(member) = running.pop_front()
         {

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::endpoint::{EndpointId, EndpointState};
+use crate::endpoint::{EndpointId, EndpointState, ProbeAnswer};
 
 /// An endpoint that may take traffic.
 #[derive(Clone, Debug)]
@@ -46,13 +46,37 @@ pub enum KeySource {
     Host,
 }
 
-/// Which of the [`RequestFacts`] a balancer looks at. Others need not be worked out.
+/// Which of the [`RequestFacts`], and what of answers, a balancer looks at. Others need not be worked out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FactsNeeded {
     /// [`RequestFacts::client`].
     pub client: bool,
     /// What [`RequestFacts::key`] is made from.
     pub key: Option<KeySource>,
+    /// What becomes of what an endpoint's answer tells of its load ([`LoadReport`](crate::LoadReport)).
+    pub report: ReportUse,
+}
+
+/// What becomes of what an endpoint's answer tells of its load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReportUse {
+    /// It is not looked at.
+    #[default]
+    Ignored,
+    /// It is learned, and the client does not get it.
+    Taken,
+    /// It is learned, and the client gets it, too.
+    Forwarded,
+}
+
+/// How a balancer wants to ask endpoints, beside traffic, what they have to do: `GET` of a path, whose answer tells it in the field
+/// [`LoadReport::FIELD`](crate::LoadReport::FIELD).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probing {
+    /// Of the request, with its query.
+    pub path: String,
+    /// When an answer comes too late to be of use.
+    pub timeout: Duration,
 }
 
 /// What became of a request that a balancer placed.
@@ -102,6 +126,23 @@ pub trait Balancer {
     /// Tells what became of a request. The endpoint may have left the members since.
     fn feedback(&mut self, endpoint: &EndpointState, event: Feedback, now: Moment) {
         let _ = (endpoint, event, now);
+    }
+
+    /// How endpoints are to be asked beside traffic; not at all, unless the kind says so.
+    fn probing(&self) -> Option<Probing> {
+        None
+    }
+
+    /// The index, in the members last given, of the next endpoint to be asked now; `None` when none is, for now. To be called
+    /// after picks and now and then between them, until it says `None`: it does so after a bounded number.
+    fn next_probe(&mut self, now: Moment, rng: &mut dyn Rng) -> Option<usize> {
+        let _ = (now, rng);
+        None
+    }
+
+    /// Tells what an endpoint answered when it was asked. It may have left the members since.
+    fn probed(&mut self, endpoint: &EndpointState, answer: ProbeAnswer, now: Moment) {
+        let _ = (endpoint, answer, now);
     }
 
     /// Asserts that the inner state is sound; for tests and simulations.

@@ -2,8 +2,10 @@
 
 mod agent;
 mod learned;
+mod load_report;
 mod standing;
 mod traffic;
+mod utilisation;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,9 +19,11 @@ use base_kit::{Moment, Rng};
 use base_model::model::{Endpoint, Host, PassiveCheck};
 
 pub use self::agent::{AgentWish, MAX_AGENT_PERCENT};
-pub use self::learned::{Average, ByLoad, Learned, Penalty};
+pub use self::learned::{Average, ByLoad, Learned, Penalty, Share};
+pub use self::load_report::{LoadReport, ProbeAnswer};
 pub(crate) use self::standing::{FULL, TRICKLE};
 pub(crate) use self::traffic::Totals;
+pub use self::utilisation::{Counting, Resources, Utilisation};
 use crate::transition::{CauseKind, Outcome, Transition};
 use crate::waiting::WaitingLine;
 

@@ -10,6 +10,7 @@ mod peak_ewma;
 mod power_of_two;
 mod prequal;
 mod random;
+mod resource;
 mod round_robin;
 mod source_hash;
 mod weighted_round_robin;
@@ -29,6 +30,7 @@ pub static ALL: &[&dyn BalancerKind] = &[
     &least_response_time::LeastResponseTimeKind,
     &peak_ewma::PeakEwmaKind,
     &prequal::PrequalKind,
+    &resource::ResourceKind,
     &source_hash::SourceHashKind,
     &consistent_hash::ConsistentHashKind,
 ];

@@ -31,12 +31,12 @@ mod transition;
 mod waiting;
 
 pub use balancer::{
-    Balancer, BalancerKind, FactsNeeded, Feedback, KeySource, Member, NoSettings, RequestFacts,
-    SettingsError, read_settings, read_sound_settings,
+    Balancer, BalancerKind, FactsNeeded, Feedback, KeySource, Member, NoSettings, Probing, ReportUse,
+    RequestFacts, SettingsError, read_settings, read_sound_settings,
 };
 pub use endpoint::{
-    AdminState, AgentWish, Average, ByLoad, EndpointId, EndpointState, Health, InFlight, LastFailure,
-    Learned, MAX_AGENT_PERCENT, Penalty,
+    AdminState, AgentWish, Average, ByLoad, Counting, EndpointId, EndpointState, Health, InFlight,
+    LastFailure, Learned, LoadReport, MAX_AGENT_PERCENT, Penalty, ProbeAnswer, Resources, Share, Utilisation,
 };
 pub use methods::hash::hash_key;
 pub use pool::{Level, MAX_ENDPOINTS_PER_POOL, MAX_TIER, MAX_WEIGHT, PoolChangeError, PoolState};

@@ -5,8 +5,10 @@
 
 use base_kit::{Moment, Rng};
 
-use crate::balancer::{Balancer, BalancerKind, FactsNeeded, Feedback, Member, RequestFacts, SettingsError};
-use crate::endpoint::{EndpointId, EndpointState};
+use crate::balancer::{
+    Balancer, BalancerKind, FactsNeeded, Feedback, Member, Probing, RequestFacts, SettingsError,
+};
+use crate::endpoint::{EndpointId, EndpointState, ProbeAnswer};
 use crate::pool::PoolState;
 
 /// Candidates that are passed over for one request because they get less than their share. More in a row means that there is
@@ -20,6 +22,7 @@ type Build = Box<dyn Fn() -> Result<Box<dyn Balancer>, SettingsError>>;
 pub struct Selector {
     build: Build,
     needs: FactsNeeded,
+    probing: Option<Probing>,
     /// The pool's epoch that the rest was made from.
     epoch: Option<u64>,
     /// In the order of preference. One stays, with what its balancer knows, when it has no members for a while.
@@ -52,13 +55,19 @@ impl Selector {
     /// When the balancer does not accept its settings.
     pub fn new(kind: &'static dyn BalancerKind, settings: serde_json::Value) -> Result<Self, SettingsError> {
         let build: Build = Box::new(move || kind.build(&settings));
-        let needs = build()?.needs();
-        Ok(Self { build, needs, epoch: None, levels: Vec::new(), members: Vec::new() })
+        let balancer = build()?;
+        let (needs, probing) = (balancer.needs(), balancer.probing());
+        Ok(Self { build, needs, probing, epoch: None, levels: Vec::new(), members: Vec::new() })
     }
 
     /// Which facts about requests the balancer looks at.
     pub const fn needs(&self) -> &FactsNeeded {
         &self.needs
+    }
+
+    /// How endpoints are to be asked beside traffic, if at all.
+    pub fn probing(&self) -> Option<Probing> {
+        self.probing.clone()
     }
 
     /// Takes in changes of the pool since the last time; whether there were any.
@@ -109,9 +118,21 @@ impl Selector {
 
     /// Tells the balancer what became of a request.
     pub fn feedback(&mut self, endpoint: &EndpointState, event: Feedback, now: Moment) {
-        let number = endpoint.level();
-        if let Some(level) = self.levels.iter_mut().find(|level| level.number == number) {
+        if let Some(level) = self.level_of(endpoint) {
             level.balancer.feedback(endpoint, event, now);
+        }
+    }
+
+    /// The endpoint, in [`Selector::members`], that a balancer wants to be asked now, until there is none.
+    pub fn next_probe(&mut self, now: Moment, rng: &mut dyn Rng) -> Option<usize> {
+        let in_use = self.levels.iter_mut().filter(|level| level.share > 0.0);
+        in_use.filter_map(|level| Some(level.first + level.balancer.next_probe(now, rng)?)).next()
+    }
+
+    /// Tells the balancer what an endpoint answered when it was asked.
+    pub fn probed(&mut self, endpoint: &EndpointState, answer: ProbeAnswer, now: Moment) {
+        if let Some(level) = self.level_of(endpoint) {
+            level.balancer.probed(endpoint, answer, now);
         }
     }
 
@@ -130,6 +151,11 @@ impl Selector {
             }
         }
         first
+    }
+
+    fn level_of(&mut self, endpoint: &EndpointState) -> Option<&mut LocalLevel> {
+        let number = endpoint.level();
+        self.levels.iter_mut().find(|level| level.number == number)
     }
 
     /// The level of this number; it is made when it is new.

@@ -22,6 +22,12 @@ fn build(kind: &dyn BalancerKind) -> Box<dyn Balancer> {
     kind.build(&serde_json::Value::Null).unwrap()
 }
 
+/// The kinds that can ask endpoints what they have to do, set up to do so.
+fn askers() -> impl Iterator<Item = Box<dyn Balancer>> {
+    let settings = serde_json::json!({"probe": "/load"});
+    kinds::ALL.iter().filter_map(move |kind| kind.build(&settings).ok())
+}
+
 fn client(number: u64) -> RequestFacts {
     let client = IpAddr::from((number as u32).to_be_bytes());
     RequestFacts { client, key: Some(hash_key(number.to_be_bytes())) }
@@ -306,6 +312,67 @@ fn a_thousand_members_get_their_share() {
         assert!(left_out <= 5 && counts.iter().all(|&count| count <= 30), "{name}: {counts:?}");
         play.check_invariants();
     });
+}
+
+#[test]
+fn nobody_is_asked_unless_the_kind_says_how() {
+    each_kind(|kind, name| {
+        let mut play = Play::new(build(kind), pool(&[1; 20]), 20, 1);
+        assert!(build(kind).probing().is_none(), "{name}");
+        play.run(100);
+        play.rest(Duration::from_secs(10));
+        assert_eq!(play.probes, 0, "{name}");
+    });
+    assert_eq!(askers().count(), 1);
+    assert!(askers().all(|asker| asker.probing().is_some_and(|probing| probing.path == "/load")));
+}
+
+#[test]
+fn who_asks_asks_for_requests_and_at_rest_and_ends_each_time() {
+    for count in [1, 2, 5, 40] {
+        for balancer in askers() {
+            let mut play = Play::new(balancer, pool(&vec![1; count]), 20, 1);
+            let due = |requests: usize| if count == 1 { 0 } else { requests };
+            play.run(1_000);
+            assert!(play.probes.abs_diff(due(3_000)) <= 16, "{count}: {} for 1,000 requests", play.probes);
+            let before = play.probes;
+            play.rest(Duration::from_secs(10));
+            assert_eq!(play.probes - before, due(50), "five a second without requests");
+        }
+    }
+}
+
+#[test]
+fn answers_to_probes_count_by_weight_and_late_ones_do_no_harm() {
+    const WEIGHTS: [u32; 5] = [1, 2, 3, 4, 10];
+    for balancer in askers() {
+        // Requests cluster where samples are of use, so they are no independent draws: shares are compared, not chances.
+        let play = Play::new(balancer, pool(&WEIGHTS), 400, 1);
+        let mut play = play.with_latency(Duration::from_millis(5));
+        play.run(2_000);
+        let counts = play.count(20_000);
+        for (count, weight) in counts.iter().zip(WEIGHTS) {
+            let expected = 1_000 * u64::from(weight);
+            assert!(count.abs_diff(expected) * 10 < expected, "{counts:?}");
+        }
+    }
+    for seed in 0..5 {
+        for balancer in askers() {
+            let pool = pool(&[1, 2, 3]);
+            let mut chance = SeededRng::new(seed);
+            let mut play = Play::new(balancer, Arc::clone(&pool), 50, seed);
+            for step in 0..1_000 {
+                let endpoints = pool.endpoints();
+                match (chance.below(3), endpoints.get(chance.below(endpoints.len().max(1) as u64) as usize)) {
+                    (0, _) => drop(pool.add_endpoint(&endpoint(10 + step, 1 + chance.below(9) as u32))),
+                    (1, Some(any)) => drop(pool.remove_endpoint(any.name())),
+                    _ => {}
+                }
+                play.run(5);
+                play.check_invariants();
+            }
+        }
+    }
 }
 
 #[test]

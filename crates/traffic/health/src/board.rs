@@ -35,7 +35,7 @@ impl Drop for Pending {
 }
 
 /// What a check found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Finding<'words> {
     /// The endpoint is well.
     Passed,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use base_kit::KindInfo;
 use base_model::model::ActiveCheck;
 use rustix::io::Errno;
-use traffic_balance::AdminState;
+use traffic_balance::{AdminState, Resources};
 
 /// Whom a probe asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Target {
 }
 
 /// What a probe saw that passed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Passed {
     /// The connection was accepted.
     Connected,
@@ -41,7 +41,7 @@ pub enum Passed {
 }
 
 /// What an agent said. What it did not mention stays as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AgentWords {
     /// Share of the endpoint's weight, in percent; at most [`traffic_balance::MAX_AGENT_PERCENT`].
     pub percent: Option<u32>,
@@ -49,6 +49,8 @@ pub struct AgentWords {
     pub state: Option<AdminState>,
     /// Whether it is fit.
     pub up: Option<bool>,
+    /// What its machine has in use.
+    pub resources: Resources,
     /// The line, as far as it is shown.
     pub line: String,
 }

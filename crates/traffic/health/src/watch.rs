@@ -126,6 +126,10 @@ impl CheckTask {
             Err(_) if probe.failure_counts() => (Finding::Failed, CheckResult::Fail),
             Err(_) => (Finding::Silent, CheckResult::Silent),
         };
+        if let Ok(Passed::Said(words)) = result {
+            let now = self.complaint.clock.now();
+            self.board.endpoint().learned().utilisation.report(words.resources, now);
+        }
         (self.on_check)(self.board.endpoint().pool(), count);
         self.board.report(self.slot, check, finding, &cause);
     }

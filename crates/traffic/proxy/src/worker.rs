@@ -13,11 +13,10 @@ use traffic_balance::{EndpointId, EndpointState, Transition};
 use traffic_net::BufferPool;
 
 use crate::decisions::{Decision, DecisionQuery, Decisions};
-use crate::plan::View;
-use crate::plan::{Plan, PlanError};
+use crate::plan::{Plan, PlanError, View};
 use crate::relay::{Exchange, Lenders, Shelf};
 use crate::timers::Timers;
-use crate::upstream::Reach;
+use crate::upstream::{Bell, Reach};
 
 /// How long a connection without a request may linger when the worker drains: long enough for a request that is already on
 /// its way.
@@ -47,6 +46,7 @@ pub(crate) struct Worker {
     pub(crate) shard: Shard,
     pub(crate) access: RefCell<Option<AccessWriter>>,
     pub(crate) transitions: TransitionSink,
+    pub(crate) bell: Bell,
     pub(crate) date: crate::answer::DateCache,
     pub(crate) decisions: RefCell<Decisions>,
     failures: Vec<Counter>,
@@ -76,6 +76,7 @@ impl Worker {
             shard: setup.shard,
             access: RefCell::new(setup.access),
             transitions: setup.transitions,
+            bell: Bell::default(),
             date: crate::answer::DateCache::default(),
             decisions: RefCell::new(decisions),
             failures,
@@ -185,11 +186,15 @@ impl Worker {
         self.timers.doom(|_| true);
     }
 
-    /// What is done often: ejections and sessions that are over end, endpoints are compared with their peers, and the access log
-    /// gets what there is.
+    /// What is done often: ejections and sessions that are over end, endpoints are compared with their peers, probes that are due
+    /// without a request are sent, and the access log gets what there is.
     pub(crate) fn tick(&self) {
         let now = self.now();
-        for pool in &self.view().pools {
+        let view = self.view();
+        if view.pools.iter().any(|pool| pool.prober.is_some()) {
+            self.bell.ring();
+        }
+        for pool in &view.pools {
             // The control side does the same. A worker does not depend on its being alive.
             for transition in pool.state.tend(now) {
                 (self.transitions)(&transition);

@@ -153,7 +153,9 @@ const fn default_weight() -> u32 {
 impl From<EndpointForm> for Endpoint {
     fn from(form: EndpointForm) -> Self {
         match form {
-            EndpointForm::Address(address) => Self { address, weight: default_weight(), tier: None, zone: None },
+            EndpointForm::Address(address) => {
+                Self { address, weight: default_weight(), tier: None, zone: None }
+            }
             EndpointForm::Full(EndpointFull { address, weight, tier, zone }) => {
                 Self { address, weight, tier, zone }
             }

@@ -112,6 +112,9 @@ families! {
     STICKY_EVICTIONS = Counter "aya_sticky_evictions_total" ["pool"], NAMED,
         "Sessions in use that were forgotten because the table was full.";
 
+    UPSTREAM_PROBES = Counter "aya_upstream_probes_total" ["pool", "result"], NAMED,
+        "Questions to endpoints of what they have to do, by result (answered; silent for an answer without a report; failed for none in time). Only where the balancer asks.";
+
     ENDPOINT_IN_FLIGHT = Gauge "aya_endpoint_requests_in_flight" ["pool", "endpoint"], ENDPOINTS,
         "Requests that an endpoint is working on, over all workers.";
     ENDPOINT_STATE = Gauge "aya_endpoint_state" ["pool", "endpoint", "state"], ENDPOINTS,
@@ -122,6 +125,8 @@ families! {
         "1 while so little of a pool is fit that all endpoints get traffic.";
     ENDPOINT_AGENT_WEIGHT = Gauge "aya_endpoint_agent_weight_percent" ["pool", "endpoint"], ENDPOINTS,
         "Share of an endpoint's weight that its agent asks for, in percent; only where an agent has spoken.";
+    ENDPOINT_UTILIZATION = Gauge "aya_endpoint_utilization_percent" ["pool", "endpoint", "resource"], ENDPOINTS,
+        "What an endpoint's machine has in use (cpu, memory, io), in percent, as it or its agent told last; only what was told.";
     ENDPOINT_TRANSITIONS = Counter "aya_endpoint_transitions_total" ["pool", "to", "cause"], NAMED,
         "Changes of an endpoint's state, by new state and kind of cause (http-check, tcp-check, agent-check, exec-check, icmp-check, name-lookup, consecutive-failures, more-errors-than-peers, slower-than-peers, like-its-peers, panic-threshold, ejection-over, admin, configuration).";
     HEALTH_CHECKS = Counter "aya_health_checks_total" ["pool", "result"], NAMED,

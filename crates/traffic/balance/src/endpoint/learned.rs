@@ -1,4 +1,4 @@
-//! What an endpoint's answers have shown, for the kinds that choose by it.
+//! What an endpoint's answers have shown, and what it tells of itself, for the kinds that choose by it.
 //!
 //! Shared by all workers and kept over reloads, as the rest of an endpoint's state. Workers write without a lock: where two
 //! write at once, one sample is lost, which an average does not mind.
@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use base_kit::Moment;
 
-/// What an endpoint's answers have shown.
+use super::utilisation::Utilisation;
+
+/// What an endpoint's answers have shown, and what it tells of itself.
 #[derive(Debug, Default)]
 pub struct Learned {
     /// Time to the first byte of the answer.
@@ -17,6 +19,10 @@ pub struct Learned {
     pub latency_at: ByLoad,
     /// How much it is avoided, because it asked to be spared or failed.
     pub penalty: Penalty,
+    /// How many of its answers were failures, of late.
+    pub failures: Share,
+    /// What its machine has in use.
+    pub utilisation: Utilisation,
 }
 
 /// A moving average of times: a sample counts the less the older it is.
@@ -91,6 +97,45 @@ impl ByLoad {
             (1..self.0.len())
                 .find_map(|away| step.checked_sub(away).and_then(value).or_else(|| value(step + away)))
         })
+    }
+}
+
+/// A share of what there was of late: what is older counts less.
+#[derive(Debug, Default)]
+pub struct Share(Average);
+
+/// What a single one counts at most, however long there was nothing: one failure after a pause does not make all of them failures.
+const MOST_OF_ONE: f64 = 0.2;
+/// The unit in which the average of yes and no is kept.
+const WHOLE: f64 = 1e9;
+
+impl Share {
+    /// Takes in one more.
+    pub fn observe(&self, yes: bool, decay: Duration, now: Moment) {
+        // The line stays shared between workers, and nothing is computed, while all goes well.
+        if !yes && self.is_zero() {
+            return;
+        }
+        let sample = if yes { WHOLE } else { 0.0 };
+        self.0.update(now, |value, age| {
+            let weight = (1.0 - (-age / nanos(decay)).exp()).min(MOST_OF_ONE);
+            value + (sample - value) * weight
+        });
+    }
+
+    /// The share, 0 to 1; half of it after `half_life` without another one, as for [`Average::value_nanos`].
+    #[inline]
+    pub fn value(&self, half_life: Duration, now: Moment) -> f64 {
+        if self.is_zero() {
+            return 0.0;
+        }
+        (self.0.value_nanos(half_life, now).unwrap_or_default() / WHOLE).clamp(0.0, 1.0)
+    }
+
+    /// Whether there never was one, which is so at most endpoints.
+    #[inline]
+    fn is_zero(&self) -> bool {
+        self.0.value.load(Ordering::Relaxed) == 0
     }
 }
 
@@ -190,6 +235,20 @@ mod tests {
             let value = by_load.value_nanos(in_flight, SECOND, at(0)).unwrap() / 1e6;
             assert!((value - millis).abs() < 0.01, "{in_flight}: {value}");
         }
+    }
+
+    #[test]
+    fn a_share_is_that_of_late_and_is_forgiven() {
+        let share = Share::default();
+        assert_eq!(share.value(SECOND, at(0)), 0.0);
+        share.observe(true, SECOND, at(0));
+        assert!((share.value(SECOND, at(0)) - MOST_OF_ONE).abs() < 1e-9, "one is not all of them");
+        let millis = |number| at(0) + Duration::from_millis(number);
+        (0..5_000).for_each(|number| share.observe(number % 4 == 0, SECOND, millis(number)));
+        let found = share.value(SECOND, millis(5_000));
+        assert!((found - 0.25).abs() < 0.01, "{found}");
+        let left = share.value(SECOND, millis(5_999));
+        assert!((left - found / 2.0).abs() < 0.01, "{left}");
     }
 
     #[test]

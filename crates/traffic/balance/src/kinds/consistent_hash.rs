@@ -167,7 +167,7 @@ impl Balancer for ConsistentHash {
     }
 
     fn needs(&self) -> FactsNeeded {
-        FactsNeeded { client: self.source.is_none(), key: self.source.clone() }
+        FactsNeeded { client: self.source.is_none(), key: self.source.clone(), ..FactsNeeded::default() }
     }
 
     fn pick(

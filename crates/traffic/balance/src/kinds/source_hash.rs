@@ -92,7 +92,7 @@ impl Balancer for SourceHash {
     }
 
     fn needs(&self) -> FactsNeeded {
-        FactsNeeded { client: true, key: None }
+        FactsNeeded { client: true, ..FactsNeeded::default() }
     }
 
     fn pick(

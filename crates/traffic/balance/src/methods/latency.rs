@@ -57,6 +57,9 @@ impl Settings {
         observe: impl Fn(&Learned, Sample),
     ) {
         let learned = endpoint.learned();
+        if let Some(failed) = has_failed(event) {
+            learned.failures.observe(failed, self.penalty_decay.duration(), now);
+        }
         match event {
             Feedback::Failed => learned.penalty.set(self.penalty.duration(), Duration::ZERO, now),
             // Refusing is quick: that must not make an endpoint look fast.
@@ -70,6 +73,15 @@ impl Settings {
             // So may other failures be.
             Feedback::FirstByte { .. } | Feedback::Started | Feedback::Finished => {}
         }
+    }
+}
+
+/// Whether a request failed at its endpoint; `None` while that is open.
+const fn has_failed(event: Feedback) -> Option<bool> {
+    match event {
+        Feedback::FirstByte { status, .. } => Some(status == 429 || status >= 500),
+        Feedback::Failed => Some(true),
+        Feedback::Started | Feedback::Finished => None,
     }
 }
 
@@ -103,20 +115,26 @@ impl Entry {
         self.state.learned().latency.value_nanos(settings.decay.duration(), now)
     }
 
-    /// The time of an answer there with as much to do as now, in nanoseconds; `None` while there was none.
-    pub(crate) fn latency_at_load(&self, settings: &Settings, now: Moment) -> Option<f64> {
-        let in_flight = self.state.in_flight();
-        self.state.learned().latency_at.value_nanos(in_flight, settings.decay.duration(), now)
-    }
-
     /// How much longer it is believed to take, in nanoseconds.
     pub(crate) fn penalty(&self, settings: &Settings, now: Moment) -> f64 {
         self.state.learned().penalty.value_nanos(settings.penalty_decay.duration(), now)
     }
 
-    /// Requests in flight by weight.
-    pub(crate) fn load(&self) -> f64 {
-        f64::from(self.state.in_flight()) * self.share
+    /// The time of an answer there with so many requests in flight, in nanoseconds; `None` while there was none.
+    pub(crate) fn latency_with(&self, in_flight: u32, settings: &Settings, now: Moment) -> Option<f64> {
+        self.state.learned().latency_at.value_nanos(in_flight, settings.decay.duration(), now)
+    }
+
+    /// Requests that it takes to get a good answer there, as things went of late: a share of failures of 99 % makes it a hundred.
+    pub(crate) fn requests_per_answer(&self, settings: &Settings, now: Moment) -> f64 {
+        const MOST: f64 = 0.99;
+        let failures = self.state.learned().failures.value(settings.penalty_decay.duration(), now);
+        if failures == 0.0 { 1.0 } else { 1.0 / (1.0 - failures.min(MOST)) }
+    }
+
+    /// Requests in flight.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.state.in_flight()
     }
 
     /// What one request adds to the load.
@@ -124,10 +142,11 @@ impl Entry {
         self.share
     }
 
-    /// What one more request would cost: the time of an answer, once for each that is in flight then, by weight.
+    /// What one more request would cost: the time of a good answer, once for each that is in flight then, by weight.
     pub(crate) fn cost(&self, latency: f64, settings: &Settings, now: Moment) -> f64 {
         let penalty = self.penalty(settings, now);
+        let repeated = self.requests_per_answer(settings, now);
         // Endpoints that answer within the clock's grain still differ in what they have to do.
-        (latency.max(1.0) + penalty) * (f64::from(self.state.in_flight()) + 1.0) * self.share
+        (latency.max(1.0) * repeated + penalty) * (f64::from(self.state.in_flight()) + 1.0) * self.share
     }
 }

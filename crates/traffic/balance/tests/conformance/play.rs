@@ -1,6 +1,6 @@
 //! A worker in small: requests come, run for a random time and end, a fixed number of them at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use std::time::Duration;
 use base_kit::{Moment, Rng, SeededRng};
 use base_model::model::{Endpoint, Host, PassiveCheck, Pool};
 use traffic_balance::{
-    Balancer, EndpointId, EndpointState, Feedback, InFlight, Member, PoolState, RequestFacts, hash_key,
+    Balancer, EndpointId, EndpointState, Feedback, InFlight, Member, PoolState, ProbeAnswer, RequestFacts,
+    hash_key,
 };
 
 /// The endpoint `10.0.x.y:80`.
@@ -25,6 +26,11 @@ pub(crate) fn pool(weights: &[u32]) -> Arc<PoolState> {
     PoolState::new(&Pool { passive, ..Pool::new("play", endpoints) })
 }
 
+/// More probes than this at once are a flood.
+const MOST_PROBES_AT_ONCE: usize = 32;
+/// Probes that are answered late, some of them by who has left.
+const PROBES_UNDER_WAY: usize = 10;
+
 /// Requests against one balancer.
 pub(crate) struct Play {
     balancer: Box<dyn Balancer>,
@@ -34,6 +40,9 @@ pub(crate) struct Play {
     running: Vec<InFlight>,
     at_once: usize,
     seen: HashMap<EndpointId, Arc<EndpointState>>,
+    asked: VecDeque<Arc<EndpointState>>,
+    /// Probes in all.
+    pub(crate) probes: usize,
     now: Moment,
     rng: SeededRng,
     /// Of every answer, where it is not drawn.
@@ -50,6 +59,8 @@ impl Play {
             running: Vec::new(),
             at_once,
             seen: HashMap::new(),
+            asked: VecDeque::new(),
+            probes: 0,
             now: Moment::ZERO,
             rng: SeededRng::new(seed),
             latency: None,
@@ -116,7 +127,35 @@ impl Play {
         self.running.extend(InFlight::begin(&member.state, u32::MAX));
         self.seen.insert(member.id, Arc::clone(&member.state));
         self.balancer.feedback(&member.state, Feedback::Started, self.now);
+        self.probe();
         picked
+    }
+
+    /// Asks whom the balancer wants to be asked. Answers come some requests later.
+    fn probe(&mut self) {
+        let before = self.probes;
+        while let Some(index) = self.balancer.next_probe(self.now, &mut self.rng) {
+            self.asked.push_back(Arc::clone(&self.members[index].state));
+            self.probes += 1;
+            assert!(self.probes - before <= MOST_PROBES_AT_ONCE, "it asks without end");
+        }
+        while self.asked.len() > PROBES_UNDER_WAY {
+            let endpoint = self.asked.pop_front().unwrap();
+            let answer = ProbeAnswer {
+                in_flight: (self.rng.below(4) > 0).then(|| endpoint.in_flight()),
+                latency: self.latency.filter(|_| self.rng.below(4) > 0),
+            };
+            self.balancer.probed(&endpoint, answer, self.now);
+        }
+    }
+
+    /// Lets time pass without requests, in small steps.
+    pub(crate) fn rest(&mut self, time: Duration) {
+        const STEP: Duration = Duration::from_millis(100);
+        for _ in 0..time.as_millis() / STEP.as_millis() {
+            self.now = self.now + STEP;
+            self.probe();
+        }
     }
 
     fn finish_one(&mut self) {

@@ -7,7 +7,7 @@ use base_kit::{KindInfo, Status};
 use base_model::model::{ActiveCheck, CheckKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use traffic_balance::{AdminState, MAX_AGENT_PERCENT};
+use traffic_balance::{AdminState, MAX_AGENT_PERCENT, Resources};
 
 use crate::probe::{
     AgentWords, Passed, Probe, ProbeFailure, ProbeFuture, ProbeKind, Target, UnfitCheck, excerpt,
@@ -99,7 +99,13 @@ async fn read_line(stream: &mut TcpStream) -> Result<String, ProbeFailure> {
 
 /// What a line says; `None` if nothing in it is known. Of words that contradict each other the last one holds.
 fn words(line: &str) -> Option<AgentWords> {
-    let mut said = AgentWords { percent: None, state: None, up: None, line: excerpt(line.as_bytes()) };
+    let mut said = AgentWords {
+        percent: None,
+        state: None,
+        up: None,
+        resources: Resources::default(),
+        line: excerpt(line.as_bytes()),
+    };
     let mut known = false;
     let spoken = line.split('#').next().unwrap_or_default();
     for word in spoken.split([' ', '\t', ',']).filter(|word| !word.is_empty()) {
@@ -111,6 +117,7 @@ fn words(line: &str) -> Option<AgentWords> {
             "maint" => said.state = Some(AdminState::Maintenance),
             // Valid, and of no effect: connections are limited by the pool's own settings.
             word if word.strip_prefix("maxconn:").is_some_and(is_number) => {}
+            word if hear_resource(word, &mut said.resources) => {}
             word => match word.strip_suffix('%').filter(|number| is_number(number)) {
                 // What is too large even for the type is as good as the largest.
                 Some(number) => {
@@ -122,6 +129,24 @@ fn words(line: &str) -> Option<AgentWords> {
         known = true;
     }
     known.then_some(said)
+}
+
+/// Takes in `cpu:45%`, `mem:70%` (or `memory:`) or `io:10%`, with or without a fraction; whether the word is one of them.
+fn hear_resource(word: &str, said: &mut Resources) -> bool {
+    let Some((name, value)) = word.split_once(':') else { return false };
+    let number = value.strip_suffix('%').filter(|number| {
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+        is_number(whole) && is_number(fraction)
+    });
+    let Some(percent) = number.and_then(|number| number.parse::<f64>().ok()) else { return false };
+    let resource = match name {
+        "cpu" => &mut said.cpu,
+        "mem" | "memory" => &mut said.memory,
+        "io" => &mut said.io,
+        _ => return false,
+    };
+    *resource = Some(percent / 100.0);
+    true
 }
 
 fn is_number(text: &str) -> bool {
@@ -162,6 +187,21 @@ mod tests {
             ("up hello", "- - up"),
         ] {
             assert_eq!(said(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_the_machine_has_in_use() {
+        let resources = |line: &str| words(line).unwrap().resources;
+        let all = Resources { cpu: Some(0.45), memory: Some(0.7), io: Some(0.105) };
+        assert_eq!(resources("cpu:45% mem:70% io:10.5%"), all);
+        assert_eq!(resources("up,75%,IO:10.5%,Memory:70%,CPU:45% # fine"), all);
+        assert_eq!(resources("75%"), Resources::default());
+        assert_eq!(words("75% cpu:45%").unwrap().percent, Some(75));
+        assert_eq!(resources("cpu:250% up").cpu, Some(2.5), "as some count cores");
+        for line in ["cpu:", "cpu:45", "cpu:x%", "cpu:-1%", "cpu:1.%", "cpu:inf%", "gpu:10%", ":10%", "cpu:%"]
+        {
+            assert_eq!(said(line), "nothing", "{line}");
         }
     }
 

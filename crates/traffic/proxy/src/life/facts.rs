@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use traffic_balance::{KeySource, hash_key};
+use base_kit::Moment;
+use traffic_balance::{EndpointState, KeySource, LoadReport, ReportUse, hash_key};
 use traffic_http::{RequestHead, ResponseHead};
 use traffic_route::{any_cookie_value, any_query_value};
 
@@ -40,4 +41,20 @@ pub(super) fn retry_after(answer: &ResponseHead) -> Option<Duration> {
     }
     let seconds = std::str::from_utf8(answer.fields().find("retry-after")?).ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
+}
+
+/// Learns what an answer tells of its endpoint's load, and takes it out unless the client is to see it.
+pub(super) fn note_report(
+    answer: &mut ResponseHead,
+    wanted: ReportUse,
+    endpoint: &EndpointState,
+    now: Moment,
+) {
+    let Some(value) = answer.fields().find(LoadReport::FIELD) else { return };
+    if let Some(report) = LoadReport::parse(value) {
+        endpoint.learned().utilisation.report(report.resources, now);
+    }
+    if wanted == ReportUse::Taken {
+        answer.fields_mut().remove(LoadReport::FIELD);
+    }
 }

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 
 use base_signal::Reason;
-use traffic_balance::{Feedback, Outcome};
+use traffic_balance::{Feedback, Outcome, ReportUse};
 use traffic_http::{Framing, Method, hygiene};
 
 use crate::answer;
@@ -12,7 +12,7 @@ use crate::client::Ending;
 use crate::decisions::After;
 use crate::failure::{Failure, Fault};
 use crate::life::Life;
-use crate::life::facts::retry_after;
+use crate::life::facts::{note_report, retry_after};
 use crate::plan::RoutePlan;
 use crate::relay::{Broken, Transfer, tunnel};
 use crate::timers::{Expired, within};
@@ -205,6 +205,9 @@ impl Life<'_> {
                 self.exchange.decision.answered(sent, latency, status);
                 local.meters.first_byte.record(latency);
                 turn.meters.first_byte.record(latency);
+                if local.report != ReportUse::Ignored {
+                    note_report(&mut self.exchange.reply.head, local.report, &turn.state, now);
+                }
                 let retry_after = retry_after(&self.exchange.reply.head);
                 turn.answered(latency, status);
                 let event = Feedback::FirstByte { latency, others: turn.others, status, retry_after };

@@ -80,6 +80,10 @@ impl Life<'_> {
             rng: &mut *worker.rng.borrow_mut(),
             reach: &|endpoint| worker.reach(endpoint),
         };
-        local.next(&mut self.exchange.tried, context)
+        let turn = local.next(&mut self.exchange.tried, context);
+        if local.prober.is_some() {
+            worker.bell.ring();
+        }
+        turn
     }
 }

@@ -10,7 +10,7 @@ use traffic_http::HeadLimits;
 
 use crate::decisions::Standings;
 use crate::plan::{Plan, PlanError, RoutePlan, build_selector};
-use crate::upstream::{LocalPool, LocalSessions, PoolMeters};
+use crate::upstream::{LocalPool, LocalSessions, PoolMeters, Prober};
 
 /// One worker's view of a plan. A request keeps the view that it began with.
 pub(crate) struct View {
@@ -59,8 +59,10 @@ impl View {
                 let selector = build_selector(&pool.settings)?;
                 let meters = PoolMeters::new(shard, &pool.settings.name);
                 let sessions = LocalSessions::new(&pool.settings, &pool.state, shard);
+                let prober =
+                    selector.probing().map(|probing| Prober::new(probing, shard, &pool.settings.name));
                 let (settings, state) = (Arc::clone(&pool.settings), Arc::clone(&pool.state));
-                Ok(LocalPool::new(settings, state, selector, meters, sessions))
+                Ok(LocalPool::new(settings, state, selector, meters, sessions, prober))
             })
             .collect::<Result<_, PlanError>>()?;
         let standings = Standings::new(plan.pools.len());

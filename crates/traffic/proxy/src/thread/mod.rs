@@ -2,6 +2,7 @@
 
 mod accept;
 mod command;
+mod probing;
 
 use std::collections::HashMap;
 use std::io;
@@ -19,6 +20,7 @@ use crate::plan::Plan;
 use crate::worker::{Worker, WorkerSetup};
 
 use accept::Acceptor;
+use probing::send_probes;
 
 pub use command::{Command, ListenSocket};
 
@@ -40,6 +42,7 @@ pub fn run(setup: WorkerSetup, commands: UnboundedReceiver<Command>) -> io::Resu
         let worker = Rc::new(Worker::new(setup).map_err(io::Error::other)?);
         spawn_local(drive_timers(Rc::clone(&worker)));
         spawn_local(tick(Rc::clone(&worker)));
+        spawn_local(send_probes(Rc::clone(&worker)));
         obey(&worker, commands).await;
         worker.tick();
         Ok(())

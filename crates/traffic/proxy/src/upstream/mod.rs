@@ -3,11 +3,15 @@
 mod connection;
 mod meters;
 mod pool;
+mod probe_line;
+mod prober;
 mod reach;
 mod sessions;
 
 pub(crate) use connection::Connection;
 pub(crate) use meters::PoolMeters;
 pub(crate) use pool::{LocalPool, PickContext};
+pub(crate) use probe_line::ProbeLine;
+pub(crate) use prober::{Bell, Prober};
 pub(crate) use reach::{Reach, Turn};
 pub(crate) use sessions::LocalSessions;

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use base_kit::{Moment, Rng};
 use base_model::model::Pool;
 use base_signal::Reason;
-use traffic_balance::{EndpointId, EndpointState, Feedback, KeySource, PoolState, RequestFacts, Selector};
+use traffic_balance::{
+    EndpointId, EndpointState, FactsNeeded, Feedback, KeySource, PoolState, ProbeAnswer, ReportUse,
+    RequestFacts, Selector,
+};
 
-use crate::upstream::{LocalSessions, PoolMeters, Reach, Turn};
+use crate::upstream::{LocalSessions, PoolMeters, Prober, Reach, Turn};
 
 /// One worker's view of a pool.
 pub(crate) struct LocalPool {
@@ -20,6 +23,10 @@ pub(crate) struct LocalPool {
     pub(crate) key: Option<KeySource>,
     /// If it is sticky.
     pub(crate) sessions: Option<RefCell<LocalSessions>>,
+    /// What becomes of what answers tell of their endpoint's load.
+    pub(crate) report: ReportUse,
+    /// How endpoints are asked what they have to do, if the balancer wants it.
+    pub(crate) prober: Option<Prober>,
     choice: RefCell<Choice>,
 }
 
@@ -29,6 +36,9 @@ struct Choice {
     selector: Selector,
 }
 
+/// Finds or makes the worker's reach to an endpoint.
+type ReachOf<'a> = &'a dyn Fn(&Arc<EndpointState>) -> Rc<Reach>;
+
 /// What a pick needs from outside.
 pub(crate) struct PickContext<'a> {
     pub(crate) facts: RequestFacts,
@@ -37,7 +47,7 @@ pub(crate) struct PickContext<'a> {
     pub(crate) now: Moment,
     pub(crate) rng: &'a mut dyn Rng,
     /// Finds or makes the worker's reach to an endpoint.
-    pub(crate) reach: &'a dyn Fn(&Arc<EndpointState>) -> Rc<Reach>,
+    pub(crate) reach: ReachOf<'a>,
 }
 
 impl LocalPool {
@@ -47,11 +57,12 @@ impl LocalPool {
         selector: Selector,
         meters: PoolMeters,
         sessions: Option<LocalSessions>,
+        prober: Option<Prober>,
     ) -> Self {
-        let key = selector.needs().key.clone();
+        let FactsNeeded { key, report, .. } = selector.needs().clone();
         let choice = Choice { reaches: Vec::new(), selector };
         let sessions = sessions.map(RefCell::new);
-        Self { settings, state, meters, key, sessions, choice: RefCell::new(choice) }
+        Self { settings, state, meters, key, report, sessions, prober, choice: RefCell::new(choice) }
     }
 
     /// The next candidate that is not in `tried` and has room; `tried` gets all that were looked at. That of the session comes first.
@@ -61,7 +72,7 @@ impl LocalPool {
         mut context: PickContext<'_>,
     ) -> Result<Turn, Reason> {
         let mut choice = self.choice.borrow_mut();
-        choice.refresh(&self.state, &context);
+        choice.refresh(&self.state, context.now, context.reach);
         let before = tried.len();
         let mut full = false;
         let mut bound = self.session_reach(tried, &context);
@@ -89,6 +100,19 @@ impl LocalPool {
         self.sessions.as_ref()?.borrow().reach(endpoint)
     }
 
+    /// The next endpoint that the balancer wants to be asked now, until there is none.
+    pub(crate) fn next_probe(&self, now: Moment, rng: &mut dyn Rng, reach: ReachOf<'_>) -> Option<Rc<Reach>> {
+        let mut choice = self.choice.borrow_mut();
+        choice.refresh(&self.state, now, reach);
+        let index = choice.selector.next_probe(now, rng)?;
+        choice.reaches.get(index).map(Rc::clone)
+    }
+
+    /// Tells the balancer what an endpoint answered when it was asked.
+    pub(crate) fn probed(&self, endpoint: &EndpointState, answer: ProbeAnswer, now: Moment) {
+        self.choice.borrow_mut().selector.probed(endpoint, answer, now);
+    }
+
     /// Tells the balancer what became of a request.
     pub(crate) fn feedback(&self, endpoint: &EndpointState, event: Feedback, now: Moment) {
         self.choice.borrow_mut().selector.feedback(endpoint, event, now);
@@ -97,10 +121,9 @@ impl LocalPool {
 
 impl Choice {
     /// Takes in changes of membership, weight, health and administration since the last pick.
-    fn refresh(&mut self, pool: &PoolState, context: &PickContext<'_>) {
-        if self.selector.refresh(pool, context.now) {
-            let members = self.selector.members().iter();
-            self.reaches = members.map(|member| (context.reach)(&member.state)).collect();
+    fn refresh(&mut self, pool: &PoolState, now: Moment, reach: ReachOf<'_>) {
+        if self.selector.refresh(pool, now) {
+            self.reaches = self.selector.members().iter().map(|member| reach(&member.state)).collect();
         }
     }
 

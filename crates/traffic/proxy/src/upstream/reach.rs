@@ -13,6 +13,7 @@ use traffic_net::BufferSize;
 
 use crate::upstream::connection::Connection;
 use crate::upstream::meters::EndpointMeters;
+use crate::upstream::probe_line::ProbeLine;
 
 /// How long a connection rests after an answer to HEAD: by then a body that should not be there has come.
 const SUSPECT_FOR: Duration = Duration::from_millis(10);
@@ -23,12 +24,14 @@ pub(crate) struct Reach {
     pub(crate) meters: EndpointMeters,
     #[expect(clippy::vec_box, reason = "they move in and out with every request, so they move as pointers")]
     idle: RefCell<Vec<Box<Connection>>>,
+    /// On which it is asked what it has to do; `None` while it is being asked.
+    line: RefCell<Option<Box<ProbeLine>>>,
 }
 
 impl Reach {
     pub(crate) fn new(state: Arc<EndpointState>, shard: &Shard) -> Self {
         let meters = EndpointMeters::new(shard, state.pool(), state.name());
-        Self { state, meters, idle: RefCell::default() }
+        Self { state, meters, idle: RefCell::default(), line: RefCell::new(Some(Box::default())) }
     }
 
     /// The connection that became idle last, if it is still open and silent as far as is known. The last one, so that surplus
@@ -64,6 +67,22 @@ impl Reach {
         self.idle.borrow_mut().retain_mut(|connection| {
             now.since(connection.idle_since) < idle_timeout && connection.stream.is_quiet()
         });
+        if let Some(line) = &mut *self.line.borrow_mut()
+            && now.since(line.used) >= idle_timeout
+        {
+            line.close();
+        }
+    }
+
+    /// The line on which the endpoint is asked what it has to do, unless it is being asked. Pair each with one [`Reach::put_line`].
+    pub(crate) fn take_line(&self) -> Option<Box<ProbeLine>> {
+        self.line.borrow_mut().take()
+    }
+
+    /// Keeps the line for the next question.
+    pub(crate) fn put_line(&self, mut line: Box<ProbeLine>, now: Moment) {
+        line.used = now;
+        *self.line.borrow_mut() = Some(line);
     }
 
     /// Closes all idle connections.

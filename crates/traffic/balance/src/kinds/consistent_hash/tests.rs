@@ -32,7 +32,7 @@ fn the_key_is_what_was_asked_for() {
     ];
     for (settings, source) in cases {
         let needs = ConsistentHashKind.build(&settings).unwrap().needs();
-        assert_eq!(needs, FactsNeeded { client: source.is_none(), key: source });
+        assert_eq!(needs, FactsNeeded { client: source.is_none(), key: source, ..FactsNeeded::default() });
     }
 }
 

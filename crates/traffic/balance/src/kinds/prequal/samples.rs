@@ -6,8 +6,12 @@ use base_kit::Moment;
 
 use crate::endpoint::EndpointId;
 
+/// With fewer samples there is nothing to choose from.
+pub(super) const FEWEST: usize = 2;
 /// Loads that the quantile is taken of: the last ones sampled.
 const REMEMBERED: usize = 64;
+/// Members of which the busiest shall be hot, however few there are: one, and a half for chance.
+const BUSIEST: f64 = 1.5;
 /// The quantile is worked out anew after so many samples.
 const EVERY: usize = 8;
 
@@ -31,7 +35,9 @@ pub(super) struct Samples {
     /// The oldest first.
     pool: Vec<Sample>,
     capacity: usize,
+    /// As set, and as used among so many members.
     cold_quantile: f64,
+    quantile: f64,
     /// Of the last samples, in a ring.
     loads: Vec<f64>,
     next_load: usize,
@@ -47,6 +53,7 @@ impl Samples {
             pool: Vec::new(),
             capacity: 0,
             cold_quantile,
+            quantile: cold_quantile,
             loads: Vec::new(),
             next_load: 0,
             threshold: 0.0,
@@ -59,8 +66,15 @@ impl Samples {
     }
 
     /// Forgets members that are gone and finds the others' new places.
-    pub(super) fn renew(&mut self, capacity: usize, place: impl Fn(EndpointId) -> Option<usize>) {
+    pub(super) fn renew(
+        &mut self,
+        capacity: usize,
+        members: usize,
+        place: impl Fn(EndpointId) -> Option<usize>,
+    ) {
         self.capacity = capacity;
+        // Of few members the busiest alone are more than the share that is hot among many: then none would ever be hot.
+        self.quantile = self.cold_quantile.min(1.0 - BUSIEST / members.max(1) as f64).max(0.0);
         self.pool.retain_mut(|sample| match place(sample.id) {
             Some(index) => {
                 sample.index = index;
@@ -92,15 +106,15 @@ impl Samples {
         }
         self.next_load = (self.next_load + 1) % REMEMBERED;
         if self.next_load.is_multiple_of(EVERY) || self.loads.len() < EVERY {
-            self.threshold = self.quantile();
+            self.threshold = self.load_at_quantile();
         }
     }
 
-    fn quantile(&self) -> f64 {
+    fn load_at_quantile(&self) -> f64 {
         let mut loads = [0.0; REMEMBERED];
         let Some(sorted) = loads.get_mut(..self.loads.len()) else { return 0.0 };
         sorted.copy_from_slice(&self.loads);
-        let place = (self.cold_quantile * (sorted.len() - 1) as f64) as usize;
+        let place = (self.quantile * (sorted.len() - 1) as f64) as usize;
         let (_, quantile, _) = sorted.select_nth_unstable_by(place, f64::total_cmp);
         *quantile
     }
@@ -109,10 +123,10 @@ impl Samples {
         self.pool.retain(|sample| now.since(sample.at) <= age);
     }
 
-    /// The quickest of the cold ones, or the idlest if all are hot. `None` if fewer than two are there to choose from.
+    /// The quickest of the cold ones, or the idlest if all are hot. `None` if fewer than [`FEWEST`] are there to choose from.
     pub(super) fn choose(&self, tried: &[EndpointId]) -> Option<usize> {
         let open = || self.pool.iter().filter(|sample| !tried.contains(&sample.id));
-        if open().count() < 2 {
+        if open().count() < FEWEST {
             return None;
         }
         let cold = open().filter(|sample| !self.is_hot(sample));
@@ -138,7 +152,7 @@ impl Samples {
 
     /// Drops the oldest or, the other time, the worst: the busiest of the hot ones, or the slowest if all are cold.
     pub(super) fn wear_out(&mut self) {
-        if self.pool.len() <= 1 {
+        if self.pool.len() <= FEWEST {
             return;
         }
         self.drops_worst = !self.drops_worst;

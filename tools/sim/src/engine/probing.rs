@@ -1,0 +1,56 @@
+//! Balancers that ask servers what they have to do, and the servers' answers.
+
+use std::time::Duration;
+
+use traffic_balance::ProbeAnswer;
+
+use super::Engine;
+use crate::events::Event;
+
+/// How long a probe is under way: a round trip in a data centre.
+const PROBE_TAKES: u64 = 500_000;
+
+/// How often an instance without requests looks whether a probe is due; as the proxy does.
+const IDLE_LOOK: u64 = 100_000_000;
+
+/// For how long an answer time counts where servers tell how long answers take: one of this age weighs 1/e of a new one.
+pub(super) const TIMES_DECAY: Duration = Duration::from_secs(1);
+
+impl Engine<'_> {
+    pub(super) fn schedule_looks(&mut self) {
+        for (instance, _) in self.instances.iter().enumerate().filter(|(_, instance)| instance.asks()) {
+            // Not all at the same instant.
+            let after = IDLE_LOOK * instance as u64 / self.instances.len() as u64;
+            self.events.push(after, Event::Idle { instance });
+        }
+    }
+
+    /// Sends what is due without a request.
+    pub(super) fn look_for_probes(&mut self, instance: usize) {
+        self.send_probes(instance);
+        self.events.push(self.now + IDLE_LOOK, Event::Idle { instance });
+    }
+
+    pub(super) fn send_probes(&mut self, instance: usize) {
+        let now = self.moment();
+        let Some(known) = self.instances.get_mut(instance).filter(|known| known.asks()) else { return };
+        while let Some(server) = known.next_probe(now) {
+            self.events.push(self.now + PROBE_TAKES, Event::Probe { instance, server });
+        }
+    }
+
+    /// A server tells what it has to do: all that is there, whoever sent it.
+    pub(super) fn probe(&mut self, instance: usize, server: usize) {
+        let now = self.moment();
+        let (Some(known), Some(site)) = (self.instances.get_mut(instance), self.sites.get(server)) else {
+            return;
+        };
+        if site.down {
+            return;
+        }
+        let in_flight = site.server.load() as u32;
+        let latency = site.times.value_nanos(in_flight, 10 * TIMES_DECAY, now);
+        let latency = latency.map(|nanos| Duration::from_nanos(nanos as u64));
+        known.probed(server, ProbeAnswer { in_flight: Some(in_flight), latency }, now);
+    }
+}
