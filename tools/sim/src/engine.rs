@@ -6,16 +6,18 @@ use std::time::Duration;
 use base_kit::{Moment, Rng, SeededRng};
 use traffic_balance::{Balancer, ByLoad, RequestFacts, SettingsError, hash_key};
 
+mod events;
 mod probing;
+mod requests;
 mod surroundings;
 
-use crate::events::{Event, Events};
+use crate::engine::events::{Event, Events};
+use crate::engine::requests::{Arrival, Requests};
 use crate::instance::{Answer, Instance, Placed};
 use crate::law::exponential;
 use crate::limits::MAX_RUNNING;
 use crate::plan::{ArrivalPlan, Plan};
 use crate::record::{Ended, Recorder};
-use crate::requests::{Arrival, Requests};
 use crate::server::{Server, Ticket};
 
 /// How long a server takes to answer with an error: it does no work for it.

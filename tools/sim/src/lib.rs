@@ -9,7 +9,6 @@
 //! What is not here: the network, connections and active health checks. A request costs its server time and nothing else.
 
 mod engine;
-mod events;
 mod instance;
 mod law;
 mod limits;
@@ -17,7 +16,6 @@ mod load;
 mod plan;
 mod record;
 mod report;
-mod requests;
 mod scenario;
 mod server;
 mod simulation;

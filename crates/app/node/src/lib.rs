@@ -12,13 +12,11 @@ mod catalog;
 mod control;
 mod cookie_key;
 mod cores;
-mod decisions;
 mod files;
 mod history;
 mod listening;
 mod node;
 mod reload;
-mod stats;
 mod transitions;
 mod workers;
 

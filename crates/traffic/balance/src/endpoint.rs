@@ -6,6 +6,7 @@ mod load_report;
 mod standing;
 mod traffic;
 mod utilisation;
+mod waiting;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -24,8 +25,8 @@ pub use self::load_report::{LoadReport, ProbeAnswer};
 pub(crate) use self::standing::{FULL, TRICKLE};
 pub(crate) use self::traffic::Totals;
 pub use self::utilisation::{Counting, Resources, Utilisation};
+pub use self::waiting::{Place, WaitingLine};
 use crate::transition::{CauseKind, Outcome, Transition};
-use crate::waiting::WaitingLine;
 
 /// Names an endpoint's state: unique in the process, never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

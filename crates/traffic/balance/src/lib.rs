@@ -28,7 +28,6 @@ mod registry;
 mod selector;
 mod sticky;
 mod transition;
-mod waiting;
 
 pub use balancer::{
     Balancer, BalancerKind, FactsNeeded, Feedback, KeySource, Member, NoSettings, Probing, ReportUse,
@@ -36,7 +35,8 @@ pub use balancer::{
 };
 pub use endpoint::{
     AdminState, AgentWish, Average, ByLoad, Counting, EndpointId, EndpointState, Health, InFlight,
-    LastFailure, Learned, LoadReport, MAX_AGENT_PERCENT, Penalty, ProbeAnswer, Resources, Share, Utilisation,
+    LastFailure, Learned, LoadReport, MAX_AGENT_PERCENT, Penalty, Place, ProbeAnswer, Resources, Share,
+    Utilisation, WaitingLine,
 };
 pub use methods::hash::hash_key;
 pub use pool::{Level, MAX_ENDPOINTS_PER_POOL, MAX_TIER, MAX_WEIGHT, PoolChangeError, PoolState};
@@ -45,4 +45,3 @@ pub use registry::Registry;
 pub use selector::{Pick, Selector};
 pub use sticky::{Bound, NamedBy, Session, SessionOutcome, SessionTable, Stickiness, Stored};
 pub use transition::{CauseKind, Outcome, Transition};
-pub use waiting::{Place, WaitingLine};

@@ -17,10 +17,9 @@ use base_model::model::{Endpoint, Host, PassiveCheck, PeerCheck, Pool, Preferenc
 pub use self::levels::Level;
 use self::peers::{Finding, PeerWatch, Verdict};
 use crate::balancer::Member;
-use crate::endpoint::{AdminState, EndpointState, FULL, Health, Owner, TRICKLE};
+use crate::endpoint::{AdminState, EndpointState, FULL, Health, Owner, TRICKLE, WaitingLine};
 use crate::sticky::SessionTable;
 use crate::transition::{CauseKind, Transition};
-use crate::waiting::WaitingLine;
 
 /// Most endpoints of a pool when they are added through the API: far more than balancers in O(n) should look through.
 pub const MAX_ENDPOINTS_PER_POOL: usize = 10_000;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use traffic_balance::ProbeAnswer;
 
 use super::Engine;
-use crate::events::Event;
+use crate::engine::events::Event;
 
 /// How long a probe is under way: a round trip in a data centre.
 const PROBE_TAKES: u64 = 500_000;

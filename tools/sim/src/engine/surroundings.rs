@@ -3,7 +3,7 @@
 use base_kit::Rng;
 
 use super::Engine;
-use crate::events::Event;
+use crate::engine::events::Event;
 use crate::law::exponential;
 use crate::plan::Effect;
 

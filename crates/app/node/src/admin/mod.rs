@@ -1,5 +1,8 @@
 //! What the admin API shows and changes.
 
+mod decisions;
+mod stats;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

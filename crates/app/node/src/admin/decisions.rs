@@ -82,7 +82,7 @@ impl Node {
         CandidateView {
             endpoint: endpoint.clone(),
             out: out.map(str::to_owned),
-            cause: state.and_then(|state| self.0.causes.of(&state)),
+            cause: state.and_then(|state| self.0.causes.of(&state)).map(|cause| cause.what),
         }
     }
 }
