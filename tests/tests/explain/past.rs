@@ -78,10 +78,16 @@ fn why_503_no_endpoint() {
 #[test]
 fn why_503_full() {
     let (backend, gate) = gated();
-    let aya = front_with("", "", "connections: {max: 1}", &[&backend]);
+    let aya = front_with("", "", "connections: {max: 1, queue: 1, queue-timeout: 2s}", &[&backend]);
     let mut holder = aya.client();
     holder.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
     wait_until("the endpoint to be full", || backend.request_count() == 1);
+    let late = aya.get("/");
+    assert_eq!(late.status, 503);
+    has(&explained(&aya, &late), &["queue-timeout: ", "waiting for an endpoint with room, the longest part"]);
+    let mut waiting = aya.client();
+    waiting.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_until("it to wait", || aya.admin("GET", "/api/v1/pools", "").json()[0]["waiting"] == 1);
     let refused = aya.get("/");
     assert_eq!(refused.status, 503);
     has(

@@ -94,6 +94,24 @@ struct PeakEwma {
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Prequal {
+    /// The path that is asked.
+    probe: Option<String>,
+    /// How long an answer may take.
+    probe_timeout: Option<base_kit::TimeSpan>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Resource {
+    /// How much memory counts.
+    memory: Option<u32>,
+    /// When what was told is forgotten.
+    stale_after: Option<base_kit::TimeSpan>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct ConsistentHash {
     /// What requests have in common.
     key: Value,
@@ -126,6 +144,8 @@ pub(crate) fn catalog() -> KindCatalog {
             entry("source-hash", "The same one for the same client.", schema_for!(SourceHash).to_value()),
             entry("power-of-two", "The idler of two.", nothing),
             entry("peak-ewma", "The quicker of two.", schema_for!(PeakEwma).to_value()),
+            entry("prequal", "The one that says it has little to do.", schema_for!(Prequal).to_value()),
+            entry("resource", "The one whose machine has room.", schema_for!(Resource).to_value()),
             entry("consistent-hash", "The same one for a key.", schema_for!(ConsistentHash).to_value()),
         ],
         filters: vec![
