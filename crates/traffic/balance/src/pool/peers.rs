@@ -1,7 +1,7 @@
 //! Comparing endpoints with their peers: who fails more often or answers much later than the others of its level.
 //!
 //! What is a failure of all is none of one: a bad release, a broken database or a poisonous request hits all alike and moves
-//! nothing. Judged is only what is beyond chance: with enough requests, and by three standard errors.
+//! nothing. Judged is only what is beyond chance: with enough requests, and by four standard errors.
 //! Less traffic comes first (a half, or a quarter where it is grave); what is still bad with a trickle is taken out. After that
 //! it begins with a trickle and is judged anew.
 
@@ -15,8 +15,9 @@ use base_model::model::PeerCheck;
 use crate::endpoint::{EndpointId, EndpointState, FULL, TRICKLE, Totals};
 use crate::transition::CauseKind;
 
-/// Standard errors that a difference must exceed: by chance one in 700 does.
-const CERTAINTY: f64 = 3.0;
+/// Standard errors that a difference must exceed: by chance one in 10,000 or so does. Of slow requests it takes at least as many as
+/// the square of it, however slow they are: a few are no reason.
+const CERTAINTY: f64 = 4.0;
 /// How many times worse than the limit is grave.
 const GRAVE: f64 = 2.0;
 /// Requests that wait all at once without a single answer speak for themselves; fewer may just be long ones.
@@ -220,7 +221,9 @@ fn more_errors(own: &Conduct, peers: &[&Conduct], limit: f64) -> Option<Verdict>
     let pooled = ((own.failed + failed) / (own.requests + requests)).min(1.0);
     let error = (pooled * (1.0 - pooled) * (1.0 / own.requests + 1.0 / requests)).sqrt();
     let more = own_share - share;
-    (more > limit && more > CERTAINTY * error).then(|| Verdict::Worse {
+    // Failures come as whole ones: half a one less, or few requests would seem surer than they are.
+    let surely = more - 0.5 / own.requests;
+    (more > limit && surely > CERTAINTY * error).then(|| Verdict::Worse {
         kind: CauseKind::MoreErrorsThanPeers,
         severity: more / limit.max(f64::EPSILON),
         evidence: format!(
@@ -238,9 +241,9 @@ fn slower(own: &Conduct, peers: &[&Conduct], times: f64, by: f64) -> Option<Verd
     means.sort_by(f64::total_cmp);
     let median = *means.get(means.len() / 2)?;
     let limit = (median * times).max(median + by);
-    let surely = own.mean - CERTAINTY * own.error;
+    let surely = own.mean - median > CERTAINTY * own.error;
     let silence = if own.is_silent { "has been silent for" } else { "takes" };
-    (surely > limit).then(|| Verdict::Worse {
+    (own.mean > limit && surely).then(|| Verdict::Worse {
         kind: CauseKind::SlowerThanPeers,
         severity: own.mean / limit,
         evidence: format!("it {silence} {}, its peers take {} (median)", Millis(own.mean), Millis(median)),
