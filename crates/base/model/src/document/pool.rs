@@ -344,7 +344,7 @@ pub struct Peers {
     pub requests: u32,
     /// More failed requests (status 5xx, or no answer) than the others, by this share of all.
     pub errors: OrOff<Percent>,
-    /// So many times as slow as the median of the others.
+    /// So many times as slow as the others are when they are slowest, in the last minute or two (median of the others).
     #[schemars(with = "SlowerForm")]
     pub slower: OrOff<f64>,
     /// And slower by at least this.

@@ -199,7 +199,7 @@ fn silence_speaks_after_a_while() {
     assert!(told[0].cause.starts_with("it has been silent for "), "{}", told[0].cause);
     // A few long requests are no silence.
     let mut world = World::new(4);
-    (1..SILENT_REQUESTS).for_each(|_| world.pool.endpoints()[3].begin_waiting());
+    (1..STUCK_REQUESTS).for_each(|_| world.pool.endpoints()[3].begin_waiting());
     assert_eq!(world.ticks(60, &[FINE, FINE, FINE, Habit { rate: 0, ..FINE }]), []);
 }
 
@@ -262,4 +262,33 @@ fn levels_are_not_compared() {
     world.pool = PoolState::new(&settings);
     // A backup far away is slow as such.
     assert_eq!(world.ticks(60, &[FINE, FINE, FINE, SLOW, SLOW, SLOW]), []);
+}
+
+#[test]
+fn requests_that_wait_speak_where_few_are_answered() {
+    let mut world = World::new(4);
+    world.ticks(3, &[FINE; 4]);
+    let mut second = |piling_up: u32| {
+        (0..piling_up).for_each(|_| world.pool.endpoints()[3].begin_waiting());
+        world.tick(&[FINE, FINE, FINE, Habit { rate: 5, ..FINE }])
+    };
+    let told: Vec<Transition> = (0..3).flat_map(|_| second(30)).collect();
+    assert_eq!(steps(&told), [("up", "degraded"), ("degraded", "ejected")], "{told:?}");
+    assert_eq!(told[0].kind, CauseKind::SlowerThanPeers);
+}
+
+#[test]
+fn queues_that_come_and_go_are_no_reason() {
+    let mut world = World::new(6);
+    let mut round = || -> Vec<Transition> {
+        let one_slow = |slow| std::array::from_fn::<_, 6, _>(|index| if index == slow { SLOW } else { FINE });
+        (0..6)
+            .flat_map(|slow| [one_slow(slow), [FINE; 6]])
+            .flat_map(|habits| world.ticks(1, &habits))
+            .collect()
+    };
+    let first = round();
+    assert!(!first.is_empty(), "at first nobody knows that it is usual");
+    (0..3).for_each(|_| drop(round()));
+    assert_eq!(round(), []);
 }
