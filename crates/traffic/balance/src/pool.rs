@@ -225,7 +225,8 @@ impl PoolState {
         let share = endpoint.peer_share();
         let next = verdict.next_share(share);
         let Verdict::Worse { kind, evidence, .. } = verdict else {
-            let told = endpoint.set_peer_share(next, CauseKind::LikeItsPeers, "it does like its peers");
+            let cause = (CauseKind::LikeItsPeers, "it does like its peers");
+            let told = endpoint.set_peer_share(next, cause, &membership.passive, now);
             // The steps in between are no news.
             return told.filter(|_| next == FULL);
         };
@@ -236,7 +237,7 @@ impl PoolState {
             return None;
         }
         if next > 0 || !others_can_serve(membership, endpoint, now) {
-            return endpoint.set_peer_share(next.max(TRICKLE), *kind, evidence);
+            return endpoint.set_peer_share(next.max(TRICKLE), (*kind, evidence), &membership.passive, now);
         }
         let span = endpoint.mark_ejected(&membership.passive, now);
         Some(endpoint.told_ejected(*kind, evidence, span))

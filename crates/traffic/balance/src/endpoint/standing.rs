@@ -10,8 +10,10 @@ use base_kit::{Moment, Rng};
 
 /// All of its share, in percent.
 pub(crate) const FULL: u32 = 100;
-/// What an endpoint begins with, in percent.
-pub(crate) const TRICKLE: u32 = 10;
+/// What one begins with after it was taken out, in percent: of eight endpoints it gets less than one request in a hundred.
+pub(crate) const TRICKLE: u32 = 5;
+/// What a slow start begins with, in percent.
+const COLD: u32 = 10;
 
 /// Marks an endpoint that is not new.
 const SETTLED: u64 = 0;
@@ -85,7 +87,7 @@ impl Standing {
             return FULL;
         }
         let part = age.as_secs_f64() / slow_start.as_secs_f64();
-        TRICKLE + (part * f64::from(FULL - TRICKLE)) as u32
+        COLD + (part * f64::from(FULL - COLD)) as u32
     }
 
     /// Whether a request that the balancer gave it is left there.

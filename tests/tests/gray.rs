@@ -1,0 +1,164 @@
+//! Gray failures: an endpoint that is slow, not dead. Its checks pass, its connections open, and its clients wait.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use base_testkit::{Aya, Client, Python, Signal, Stopwatch};
+
+use crate::is_long;
+
+const SERVERS: usize = 8;
+const SLOW: usize = 3;
+/// Clients, each with a request every 100 ms: an eighth of them keeps a slow server busy to three quarters.
+const CLIENTS: u32 = 24;
+const EVERY: Duration = Duration::from_millis(100);
+/// Until when Aya has to have found it.
+const FOUND: Duration = Duration::from_secs(5);
+
+/// 2.5 ms of one processor for each request, one after the other.
+const SERVER: &str = r#"
+import socketserver, sys, threading, time
+
+turn = threading.Lock()
+
+class Handler(socketserver.StreamRequestHandler):
+    disable_nagle_algorithm = True
+
+    def handle(self):
+        while line := self.rfile.readline():
+            while line.strip():
+                line = self.rfile.readline()
+            with turn:
+                end = time.thread_time() + 0.0025
+                while time.thread_time() < end:
+                    pass
+            self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-port: %s\r\n\r\n" % sys.argv[1].encode())
+
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address, daemon_threads, request_queue_size = True, True, 128
+
+Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"#;
+
+/// How clients fared.
+struct Fared {
+    p99: Duration,
+    /// Share of the requests that the slow server answered.
+    to_slow: f64,
+}
+
+/// A steady flow of requests for this path. Times count from when a request was due, so that one that waits hides no other.
+fn run(address: SocketAddr, path: &str, slow: &str, span: Duration) -> Fared {
+    let times = Mutex::new(Vec::new());
+    let watch = Stopwatch::start();
+    std::thread::scope(|scope| {
+        for number in 0..CLIENTS {
+            let (times, watch) = (&times, &watch);
+            scope.spawn(move || {
+                let mut client = Client::connect(address);
+                let mut due = EVERY * number / CLIENTS;
+                let mut own = Vec::new();
+                while due < span {
+                    std::thread::sleep(due.saturating_sub(watch.elapsed()));
+                    let response = client.get(path);
+                    assert_eq!(response.status, 200, "{}", response.reason());
+                    own.push((watch.elapsed().saturating_sub(due), response.header("x-port") == Some(slow)));
+                    due += EVERY;
+                }
+                times.lock().expect("no client failed").append(&mut own);
+            });
+        }
+    });
+    let mut times = times.into_inner().expect("no client failed");
+    times.sort();
+    let to_slow = times.iter().filter(|(_, is_slow)| *is_slow).count() as f64 / times.len() as f64;
+    Fared { p99: times[times.len() * 99 / 100].0, to_slow }
+}
+
+/// Lets the server run for a tenth of the time while `during` goes on.
+fn slowed<T>(server: &Mutex<Python>, during: impl FnOnce() -> T) -> T {
+    struct Ends<'a>(&'a AtomicBool);
+    impl Drop for Ends<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let ends = AtomicBool::new(false);
+    let signal = |signal| server.lock().expect("nobody panics with it").signal(signal);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ends.load(Ordering::Relaxed) {
+                signal(Signal::STOP);
+                std::thread::sleep(Duration::from_millis(18));
+                signal(Signal::CONT);
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
+        let _ends = Ends(&ends);
+        during()
+    })
+}
+
+/// One of eight servers becomes ten times slower. Taking turns, an eighth of all requests suffer for good; with the defaults
+/// hardly any after some seconds, and what was seen is told.
+#[test]
+fn a_slow_server_is_found_and_avoided() {
+    let servers: Vec<Mutex<Python>> = (0..SERVERS).map(|_| Mutex::new(Python::script(SERVER, &[]))).collect();
+    let address = |number: usize| servers[number].lock().expect("nobody panics with it").address();
+    let endpoints: Vec<String> = (0..SERVERS).map(|number| address(number).to_string()).collect();
+    let (list, slow) = (endpoints.join(", "), address(SLOW).port().to_string());
+    let aya = Aya::start(&format!(
+        "listeners: {{web: {{bind: 127.0.0.1:0}}}}\n\
+         admin: {{bind: 127.0.0.1:0}}\n\
+         routes:\n\
+         - {{match: {{path: /plain}}, pool: plain}}\n\
+         - {{match: {{path: /learned}}, pool: learned}}\n\
+         - {{pool: defaults}}\n\
+         pools:\n\
+         \x20 plain: {{endpoints: [{list}], balance: round-robin, ejection: off}}\n\
+         \x20 learned: {{endpoints: [{list}], balance: peak-ewma}}\n\
+         \x20 defaults: {{endpoints: [{list}]}}\n"
+    ));
+    let web = aya.listener("web");
+    let span = Duration::from_secs(if is_long() { 20 } else { 4 });
+    let well = run(web, "/", &slow, span);
+    let (plain, defaults, learned) = slowed(&servers[SLOW], || {
+        let plain = run(web, "/plain", &slow, span);
+        run(web, "/", &slow, FOUND);
+        let defaults = run(web, "/", &slow, span);
+        run(web, "/learned", &slow, FOUND);
+        (plain, defaults, run(web, "/learned", &slow, span))
+    });
+    for (name, fared) in [("well", &well), ("plain", &plain), ("defaults", &defaults), ("learned", &learned)]
+    {
+        let Fared { p99, to_slow } = fared;
+        println!("{name}: p99 {p99:?}, {:.2} % of the requests went to the slow server", to_slow * 100.0);
+    }
+    assert!((0.11..0.14).contains(&well.to_slow) && (0.11..0.14).contains(&plain.to_slow));
+    assert!(defaults.to_slow < 0.01, "defaults: {}", defaults.to_slow);
+    if is_long() {
+        // Times are of use only where nothing else runs.
+        assert!(defaults.p99 <= well.p99.mul_f64(1.5) && plain.p99 > well.p99.mul_f64(1.5));
+    }
+    let cause = |pool: &str| {
+        let endpoints = aya.admin("GET", &format!("/api/v1/pools/{pool}"), "").json()["endpoints"].clone();
+        endpoints[SLOW]["cause"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(cause("plain"), "");
+    assert!(cause("defaults").contains("its peers take"), "{}", cause("defaults"));
+    assert!(aya.stderr().contains("endpoint is ejected pool=defaults"), "{}", aya.stderr());
+    let ejected = |pool: &str| {
+        let labels = [("pool", pool), ("to", "ejected"), ("cause", "slower-than-peers")];
+        aya.metrics().sum("aya_endpoint_transitions_total", &labels)
+    };
+    assert!(ejected("defaults") >= 1.0);
+    if is_long() {
+        let is_back = (0..120).any(|_| {
+            run(web, "/", &slow, Duration::from_secs(1));
+            cause("defaults").starts_with("it does like its peers")
+        });
+        assert!(is_back, "{}", cause("defaults"));
+    }
+}
