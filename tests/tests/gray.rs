@@ -5,9 +5,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use base_testkit::{Aya, Client, Python, Signal, Stopwatch};
+use base_testkit::{Aya, Backend, Client, Python, Signal, Stopwatch, answer, wait_until};
+use serde_json::Value;
 
-use crate::is_long;
+use crate::{config_of, front_with, is_long};
 
 const SERVERS: usize = 8;
 const SLOW: usize = 3;
@@ -163,4 +164,73 @@ fn a_slow_server_is_found_and_avoided() {
         });
         assert!(is_back, "{}", cause("defaults"));
     }
+}
+
+/// What the admin API shows of the endpoints of the pool `main`: share and cause.
+fn shown(aya: &Aya) -> Vec<(u64, String)> {
+    let pool = aya.admin("GET", "/api/v1/pools/main", "").json();
+    let endpoints = pool["endpoints"].as_array().expect("endpoints are listed").clone();
+    let cause = |one: &Value| one["cause"].as_str().unwrap_or_default().to_owned();
+    endpoints.iter().map(|one| (one["share_percent"].as_u64().expect("a number"), cause(one))).collect()
+}
+
+const OFTEN: &str = "ejection: {for: 30s, peers: {interval: 100ms}}";
+
+/// Failing is quick, and with it an endpoint would draw traffic; but it answers, so that no failures in a row are counted.
+#[test]
+fn an_endpoint_that_fails_more_often_gets_less() {
+    let servers = [Backend::echo("a"), Backend::answering(|_| answer(500, &[], "")), Backend::echo("c")];
+    let aya = front_with("", "", OFTEN, &[&servers[0], &servers[1], &servers[2]]);
+    let mut client = aya.client();
+    wait_until("it to be taken out", || {
+        (0..30).for_each(|_| drop(client.get("/")));
+        shown(&aya)[1].1.contains("requests fail, 0% of those of its peers")
+            && aya.stderr().contains("endpoint is ejected")
+    });
+    servers.iter().for_each(Backend::forget);
+    assert!((0..30).all(|_| client.get("/").status == 200));
+    assert_eq!(servers[1].request_count(), 0);
+    let labels = [("pool", "main"), ("to", "ejected"), ("cause", "more-errors-than-peers")];
+    assert_eq!(aya.metrics().sum("aya_endpoint_transitions_total", &labels), 1.0);
+}
+
+/// What all do alike is nobody's fault: a bad release must not take endpoint after endpoint out.
+#[test]
+fn endpoints_that_fail_alike_all_stay() {
+    let servers = [(); 3].map(|()| Backend::answering(|_| answer(503, &[], "")));
+    let aya = front_with("", "", OFTEN, &[&servers[0], &servers[1], &servers[2]]);
+    let mut client = aya.client();
+    for _ in 0..5 {
+        (0..100).for_each(|_| assert_eq!(client.get("/").status, 503));
+        std::thread::sleep(EVERY);
+    }
+    assert!(shown(&aya).iter().all(|(share, cause)| (*share, &**cause) == (100, "")), "{:?}", shown(&aya));
+}
+
+/// A stopped process takes connections and requests and says nothing. Long before the first time-out it gets no more of them.
+#[test]
+fn an_endpoint_that_falls_silent_is_left_alone() {
+    let mut stopped = Python::script(SERVER, &[]);
+    let peers = [Backend::echo("a"), Backend::echo("b")];
+    let list = format!("{}, {}, {}", peers[0], peers[1], stopped.address());
+    let pool = format!("timeouts: {{first-byte: 60s}}, {OFTEN}");
+    let aya = Aya::start(&config_of("", "", &pool, &list));
+    let mut client = aya.client();
+    (0..30).for_each(|_| assert_eq!(client.get("/").status, 200));
+    stopped.signal(Signal::STOP);
+    let mut held = Vec::new();
+    wait_until("it to be taken out", || {
+        let mut client = aya.client();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        if client.is_silent_for(EVERY) {
+            held.push(client);
+        }
+        aya.stderr().contains("endpoint is ejected")
+    });
+    assert!(shown(&aya)[2].1.contains("it has been silent for"), "{:?}", shown(&aya));
+    let mut client = aya.client();
+    (0..30).for_each(|_| assert_eq!(client.get("/").status, 200));
+    stopped.signal(Signal::CONT);
+    held.iter_mut()
+        .for_each(|client| assert_eq!(client.response().status, 200, "nothing that waited is lost"));
 }
