@@ -16,7 +16,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use base_kit::{Moment, Rng};
+use base_kit::Moment;
 use base_model::model::{Endpoint, Host, PassiveCheck};
 
 pub use self::agent::{AgentWish, MAX_AGENT_PERCENT};
@@ -301,6 +301,11 @@ impl EndpointState {
         None
     }
 
+    /// Whether fewer than `max` are in flight. Sequentially consistent, as [`WaitingLine`] needs it.
+    pub fn has_room(&self, max: u32) -> bool {
+        self.traffic.0.in_flight.load(Ordering::SeqCst) < max
+    }
+
     /// Counts one request less in flight.
     pub fn end(&self) {
         let in_flight = &self.traffic.0.in_flight;
@@ -468,11 +473,6 @@ impl EndpointState {
     /// Whether it does worse than its peers, or was taken out lately.
     pub fn is_degraded(&self) -> bool {
         self.standing.share() < FULL
-    }
-
-    /// Whether a request that the balancer gave it is left there.
-    pub(crate) fn admits(&self, now: Moment, rng: &mut dyn Rng) -> bool {
-        self.standing.admits(now, rng)
     }
 
     /// It begins with a trickle, where the pool has a slow start.

@@ -45,8 +45,8 @@ impl WaitingLine {
         self.len() == 0
     }
 
-    /// Takes a place at the end of the line, unless `max` wait already. Look for room once more before waiting: only room
-    /// that is made from now on leads to a call.
+    /// Takes a place at the end of the line, unless `max` wait already. Whoever is first there looks for room once more before it
+    /// waits: only room that is made from now on leads to a call.
     pub fn enter(self: &Arc<Self>, max: u32) -> Option<Place> {
         let number = self.with_line(|line| {
             if line.places.len() >= max as usize {
@@ -106,11 +106,33 @@ impl Place {
         line.places.front().map(|(number, _)| *number) == self.number
     }
 
-    /// Leaves the line for good: there was room.
-    pub fn leave(mut self) {
-        if let Some(number) = self.number.take() {
-            self.line.with_line(|line| line.find(number).map(|index| line.places.remove(index)));
+    /// Leaves the line for good, with a turn or without one. The next one is called if there is room for it, too: that may have been
+    /// made while nobody stood in the line.
+    pub fn leave(mut self, has_room: impl FnOnce() -> bool) {
+        self.step_out();
+        if !self.line.is_empty() && has_room() {
+            self.line.call_one();
         }
+    }
+
+    /// Waits on at the same place after a call that came to nothing, because somebody else was faster. As after
+    /// [`WaitingLine::enter`], whoever is first looks for room once more.
+    pub fn wait_on(&mut self) {
+        let Some(number) = self.number else { return };
+        self.line.with_line(|line| {
+            if let Err(index) = line.places.binary_search_by_key(&number, |(number, _)| *number) {
+                line.places.insert(index, (number, Waker::noop().clone()));
+            }
+        });
+    }
+
+    /// Gives up its place; whether it was in the line, and not called.
+    fn step_out(&mut self) -> bool {
+        let Some(number) = self.number.take() else { return false };
+        self.line.with_line(|line| {
+            let found = line.find(number);
+            found.is_some_and(|index| line.places.remove(index).is_some())
+        })
     }
 }
 
@@ -132,59 +154,11 @@ impl Future for Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some(number) = self.number else { return };
-        let was_waiting = self.line.with_line(|line| match line.find(number) {
-            Some(index) => line.places.remove(index).is_some(),
-            None => false,
-        });
-        if !was_waiting {
+        if self.number.is_some() && !self.step_out() {
             self.line.call_one();
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn is_called(place: &mut Place) -> bool {
-        Pin::new(place).poll(&mut Context::from_waker(Waker::noop())).is_ready()
-    }
-
-    #[test]
-    fn first_come_first_served() {
-        let line = Arc::new(WaitingLine::default());
-        let mut places: Vec<Place> = (0..3).map(|_| line.enter(3).unwrap()).collect();
-        assert!(line.enter(3).is_none(), "the line has its limit");
-        assert!(!places.iter_mut().any(is_called));
-        line.call_one();
-        assert_eq!(places.iter_mut().map(is_called).collect::<Vec<_>>(), [true, false, false]);
-        assert_eq!(line.len(), 2);
-        line.call_all();
-        assert!(places.iter_mut().all(is_called));
-        assert!(line.is_empty());
-    }
-
-    #[test]
-    fn a_call_is_passed_on_by_whoever_is_gone() {
-        let line = Arc::new(WaitingLine::default());
-        let (first, second) = (line.enter(9).unwrap(), line.enter(9).unwrap());
-        let mut third = line.enter(9).unwrap();
-        drop(second);
-        assert_eq!(line.len(), 2, "whoever leaves before the call calls nobody");
-        line.call_one();
-        assert!(!is_called(&mut third));
-        drop(first);
-        assert!(is_called(&mut third), "the first was called and is gone");
-    }
-
-    #[test]
-    fn room_that_was_used_is_not_passed_on() {
-        let line = Arc::new(WaitingLine::default());
-        let first = line.enter(9).unwrap();
-        let mut second = line.enter(9).unwrap();
-        line.call_one();
-        first.leave();
-        assert!(!is_called(&mut second));
-    }
-}
+mod tests;

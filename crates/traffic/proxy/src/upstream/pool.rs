@@ -94,6 +94,12 @@ impl LocalPool {
         Err(Reason::NoEndpoint)
     }
 
+    /// Whether an endpoint that may take traffic has room for one more.
+    pub(crate) fn has_room(&self) -> bool {
+        let choice = self.choice.borrow();
+        choice.selector.members().iter().any(|member| member.state.has_room(self.settings.connections.max))
+    }
+
     /// The way to the endpoint that the session is bound to, if that may still serve it and was not tried.
     fn session_reach(&self, tried: &[EndpointId], context: &PickContext<'_>) -> Option<Rc<Reach>> {
         let endpoint = context.session.filter(|endpoint| !tried.contains(endpoint))?;
