@@ -1,7 +1,7 @@
 //! The line of requests that wait until an endpoint of their pool has room.
 //!
-//! First come, first served, over all workers. Whoever ends a request looks at one number; only when somebody waits is the
-//! lock taken.
+//! First come, first served, over all workers. Those of a session wait for room at one endpoint; the others for room at any.
+//! Whoever ends a request looks at one number; only when somebody waits is the lock taken.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -9,6 +9,8 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+
+use super::EndpointId;
 
 /// A pool's line.
 #[derive(Debug, Default)]
@@ -25,12 +27,43 @@ pub struct WaitingLine {
 struct Line {
     next_number: u64,
     /// Those that were not called yet, by their numbers.
-    places: VecDeque<(u64, Waker)>,
+    waiting: VecDeque<Waiting>,
+    /// Those that were called and are not back yet, and where there is room for them.
+    called: Vec<(u64, EndpointId)>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    number: u64,
+    /// Where there must be room; anywhere if not given.
+    only: Option<EndpointId>,
+    waker: Waker,
 }
 
 impl Line {
     fn find(&self, number: u64) -> Option<usize> {
-        self.places.binary_search_by_key(&number, |(number, _)| *number).ok()
+        self.waiting.binary_search_by_key(&number, |waiting| waiting.number).ok()
+    }
+
+    /// Whether one of the first so many wants the room that one who waits for this could use.
+    fn is_wanted(&self, only: Option<EndpointId>, first: usize) -> bool {
+        let wants_it = |waiting: &Waiting| waiting.only.is_none() || waiting.only == only;
+        self.waiting.iter().take(first).any(wants_it)
+    }
+
+    /// Takes out the first one that room at this endpoint is good for.
+    fn call(&mut self, endpoint: EndpointId) -> Option<Waker> {
+        let is_good = |waiting: &Waiting| waiting.only.is_none_or(|only| only == endpoint);
+        let place = self.waiting.iter().position(is_good)?;
+        let Waiting { number, waker, .. } = self.waiting.remove(place)?;
+        self.called.push((number, endpoint));
+        Some(waker)
+    }
+
+    /// Takes one out that has been called; where to, if to one endpoint.
+    fn take_called(&mut self, number: u64) -> Option<EndpointId> {
+        let place = self.called.iter().position(|(called, _)| *called == number)?;
+        Some(self.called.swap_remove(place).1)
     }
 }
 
@@ -45,26 +78,31 @@ impl WaitingLine {
         self.len() == 0
     }
 
-    /// Takes a place at the end of the line, unless `max` wait already. Look for room once more before waiting: only room
-    /// that is made from now on leads to a call.
-    pub fn enter(self: &Arc<Self>, max: u32) -> Option<Place> {
+    /// Whether nobody waits for the room that one who comes now could use: at one endpoint, or at any.
+    pub fn is_free(&self, only: Option<EndpointId>) -> bool {
+        self.is_empty() || !self.lock().is_wanted(only, usize::MAX)
+    }
+
+    /// Takes a place at the end of the line, unless `max` wait already: for room at one endpoint, or at any. Look for room once
+    /// more before waiting: only room that is made from now on leads to a call.
+    pub fn enter(self: &Arc<Self>, max: u32, only: Option<EndpointId>) -> Option<Place> {
         let number = self.with_line(|line| {
-            if line.places.len() >= max as usize {
+            if line.waiting.len() >= max as usize {
                 return None;
             }
             line.next_number += 1;
-            line.places.push_back((line.next_number, Waker::noop().clone()));
+            line.waiting.push_back(Waiting { number: line.next_number, only, waker: Waker::noop().clone() });
             Some(line.next_number)
         })?;
         Some(Place { line: Arc::clone(self), number: Some(number) })
     }
 
-    /// Calls the first of the line: an endpoint has room for one.
-    pub(crate) fn call_one(&self) {
+    /// Calls the first of those that this endpoint is good for: it has room for one.
+    pub(crate) fn call_one(&self, endpoint: EndpointId) {
         if self.is_empty() {
             return;
         }
-        if let Some((_, waker)) = self.with_line(|line| line.places.pop_front()) {
+        if let Some(waker) = self.with_line(|line| line.call(endpoint)) {
             waker.wake();
         }
     }
@@ -74,14 +112,14 @@ impl WaitingLine {
         if self.is_empty() {
             return;
         }
-        let called = self.with_line(|line| std::mem::take(&mut line.places));
-        called.into_iter().for_each(|(_, waker)| waker.wake());
+        let called = self.with_line(|line| std::mem::take(&mut line.waiting));
+        called.into_iter().for_each(|waiting| waiting.waker.wake());
     }
 
     fn with_line<T>(&self, change: impl FnOnce(&mut Line) -> T) -> T {
         let mut line = self.lock();
         let result = change(&mut line);
-        self.waiting.store(u32::try_from(line.places.len()).unwrap_or(u32::MAX), Ordering::SeqCst);
+        self.waiting.store(u32::try_from(line.waiting.len()).unwrap_or(u32::MAX), Ordering::SeqCst);
         result
     }
 
@@ -91,7 +129,7 @@ impl WaitingLine {
     }
 }
 
-/// A place in the line. Resolves when it is called. Dropped after that, it calls the next one instead.
+/// A place in the line. Resolves when it is called. Dropped after that, it calls the next one instead, unless all were called.
 #[derive(Debug)]
 pub struct Place {
     line: Arc<WaitingLine>,
@@ -100,16 +138,21 @@ pub struct Place {
 }
 
 impl Place {
-    /// Whether nobody is before it.
+    /// Whether nobody before it waits for the same: room that was made before this place was taken has called nobody.
     pub fn is_first(&self) -> bool {
         let line = self.line.lock();
-        line.places.front().map(|(number, _)| *number) == self.number
+        let Some(index) = self.number.and_then(|number| line.find(number)) else { return false };
+        let only = line.waiting.get(index).and_then(|waiting| waiting.only);
+        !line.is_wanted(only, index)
     }
 
     /// Leaves the line for good: there was room.
     pub fn leave(mut self) {
         if let Some(number) = self.number.take() {
-            self.line.with_line(|line| line.find(number).map(|index| line.places.remove(index)));
+            self.line.with_line(|line| {
+                line.take_called(number);
+                line.find(number).map(|index| line.waiting.remove(index))
+            });
         }
     }
 }
@@ -120,9 +163,9 @@ impl Future for Place {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let mut line = self.line.lock();
         let index = self.number.and_then(|number| line.find(number));
-        match index.and_then(|index| line.places.get_mut(index)) {
-            Some((_, waker)) => {
-                waker.clone_from(context.waker());
+        match index.and_then(|index| line.waiting.get_mut(index)) {
+            Some(waiting) => {
+                waiting.waker.clone_from(context.waker());
                 Poll::Pending
             }
             None => Poll::Ready(()),
@@ -133,12 +176,13 @@ impl Future for Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let Some(number) = self.number else { return };
-        let was_waiting = self.line.with_line(|line| match line.find(number) {
-            Some(index) => line.places.remove(index).is_some(),
-            None => false,
+        let unused = self.line.with_line(|line| {
+            let index = line.find(number);
+            index.map(|index| line.waiting.remove(index));
+            line.take_called(number)
         });
-        if !was_waiting {
-            self.line.call_one();
+        if let Some(endpoint) = unused {
+            self.line.call_one(endpoint);
         }
     }
 }
@@ -151,13 +195,16 @@ mod tests {
         Pin::new(place).poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
+    const HERE: EndpointId = EndpointId(1);
+    const THERE: EndpointId = EndpointId(2);
+
     #[test]
     fn first_come_first_served() {
         let line = Arc::new(WaitingLine::default());
-        let mut places: Vec<Place> = (0..3).map(|_| line.enter(3).unwrap()).collect();
-        assert!(line.enter(3).is_none(), "the line has its limit");
+        let mut places: Vec<Place> = (0..3).map(|_| line.enter(3, None).unwrap()).collect();
+        assert!(line.enter(3, None).is_none(), "the line has its limit");
         assert!(!places.iter_mut().any(is_called));
-        line.call_one();
+        line.call_one(HERE);
         assert_eq!(places.iter_mut().map(is_called).collect::<Vec<_>>(), [true, false, false]);
         assert_eq!(line.len(), 2);
         line.call_all();
@@ -168,23 +215,46 @@ mod tests {
     #[test]
     fn a_call_is_passed_on_by_whoever_is_gone() {
         let line = Arc::new(WaitingLine::default());
-        let (first, second) = (line.enter(9).unwrap(), line.enter(9).unwrap());
-        let mut third = line.enter(9).unwrap();
+        let (first, second) = (line.enter(9, None).unwrap(), line.enter(9, None).unwrap());
+        let mut elsewhere = line.enter(9, Some(THERE)).unwrap();
+        let mut third = line.enter(9, None).unwrap();
         drop(second);
-        assert_eq!(line.len(), 2, "whoever leaves before the call calls nobody");
-        line.call_one();
+        assert_eq!(line.len(), 3, "whoever leaves before the call calls nobody");
+        line.call_one(HERE);
         assert!(!is_called(&mut third));
         drop(first);
         assert!(is_called(&mut third), "the first was called and is gone");
+        assert!(!is_called(&mut elsewhere), "the room is not where it waits for it");
     }
 
     #[test]
     fn room_that_was_used_is_not_passed_on() {
         let line = Arc::new(WaitingLine::default());
-        let first = line.enter(9).unwrap();
-        let mut second = line.enter(9).unwrap();
-        line.call_one();
+        let first = line.enter(9, None).unwrap();
+        let mut second = line.enter(9, None).unwrap();
+        line.call_one(HERE);
         first.leave();
         assert!(!is_called(&mut second));
+    }
+
+    #[test]
+    fn sessions_wait_for_their_endpoint_and_hold_up_nobody_else() {
+        let line = Arc::new(WaitingLine::default());
+        let mut bound = line.enter(9, Some(THERE)).unwrap();
+        assert!(line.is_free(None) && line.is_free(Some(HERE)) && !line.is_free(Some(THERE)));
+        let mut free = line.enter(9, None).unwrap();
+        assert!(free.is_first(), "it may look for room elsewhere");
+        assert!(!line.is_free(None) && !line.is_free(Some(HERE)), "others wait for any room");
+        let late = line.enter(9, Some(THERE)).unwrap();
+        assert!(!late.is_first() && bound.is_first());
+        line.call_one(HERE);
+        assert!(is_called(&mut free) && !is_called(&mut bound));
+        line.call_one(HERE);
+        assert_eq!(line.len(), 2, "room of no use to them calls neither");
+        line.call_one(THERE);
+        assert!(is_called(&mut bound));
+        line.call_all();
+        drop((bound, free, late));
+        assert!(line.is_empty() && line.lock().called.is_empty());
     }
 }

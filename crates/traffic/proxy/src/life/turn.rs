@@ -17,16 +17,18 @@ impl Life<'_> {
     }
 
     /// A turn at the endpoint of the session, or at the next one in the balancer's order. A request that nobody was asked for
-    /// yet waits while all are full; those that have waited longer come first.
+    /// yet waits while all are full, or that of its session is; those that have waited longer come first. A session moves only
+    /// when waiting was of no use.
     pub(super) async fn next_turn(
         &mut self,
         local: &LocalPool,
         facts: RequestFacts,
     ) -> Result<Turn, Failure> {
-        let is_first_attempt = self.exchange.tried.is_empty();
-        if !is_first_attempt || local.state.waiting().is_empty() {
-            match self.try_turn(local, facts) {
-                Err(Reason::ConnectionLimit) if is_first_attempt => {}
+        let waits = self.exchange.tried.is_empty() && local.settings.connections.queue > 0;
+        let session = local.session_endpoint(self.exchange.session.endpoint);
+        if !waits || local.state.waiting().is_free(session) {
+            match self.try_turn(local, facts, !waits) {
+                Err(Reason::ConnectionLimit) if waits => {}
                 done => return done.map_err(Into::into),
             }
         }
@@ -37,21 +39,23 @@ impl Life<'_> {
         let waited = self.worker.now() - start;
         self.exchange.record.queued = Some(waited);
         local.meters.queued.record(waited);
-        turn.map_err(|failure| match failure.reason {
-            Reason::QueueTimeout if self.deadline < limit => Reason::RequestTimeout.into(),
-            _ => failure,
+        turn.or_else(|failure| match failure.reason {
+            Reason::QueueTimeout if self.deadline < limit => Err(Reason::RequestTimeout.into()),
+            Reason::QueueTimeout | Reason::ConnectionLimit => self.move_session(local, facts).ok_or(failure),
+            _ => Err(failure),
         })
     }
 
     async fn wait_for_turn(&mut self, local: &LocalPool, facts: RequestFacts) -> Result<Turn, Failure> {
         let line = local.state.waiting();
         loop {
-            let Some(mut place) = line.enter(local.settings.connections.queue) else {
+            let only = local.session_endpoint(self.exchange.session.endpoint);
+            let Some(mut place) = line.enter(local.settings.connections.queue, only) else {
                 return Err(Failure::with(Reason::ConnectionLimit, "as many requests wait as may"));
             };
             // Room that was made before this place was taken has called nobody.
             if place.is_first() {
-                match self.try_turn(local, facts) {
+                match self.try_turn(local, facts, false) {
                     Err(Reason::ConnectionLimit) => {}
                     done => {
                         place.leave();
@@ -64,18 +68,25 @@ impl Life<'_> {
             }
             place.leave();
             // Somebody else may have been faster; then it is the end of the line again.
-            match self.try_turn(local, facts) {
+            match self.try_turn(local, facts, false) {
                 Err(Reason::ConnectionLimit) => {}
                 done => return done.map_err(Into::into),
             }
         }
     }
 
-    fn try_turn(&mut self, local: &LocalPool, facts: RequestFacts) -> Result<Turn, Reason> {
+    /// Another endpoint with room, for a request whose session has waited in vain for its own: better there than not at all.
+    fn move_session(&mut self, local: &LocalPool, facts: RequestFacts) -> Option<Turn> {
+        local.session_endpoint(self.exchange.session.endpoint)?;
+        self.try_turn(local, facts, true).ok()
+    }
+
+    fn try_turn(&mut self, local: &LocalPool, facts: RequestFacts, may_move: bool) -> Result<Turn, Reason> {
         let worker = self.worker;
         let context = PickContext {
             facts,
             session: self.exchange.session.endpoint,
+            may_move,
             now: self.exchange.record.started,
             rng: &mut *worker.rng.borrow_mut(),
             reach: &|endpoint| worker.reach(endpoint),
