@@ -296,7 +296,7 @@ impl EndpointState {
         }
         if in_flight.fetch_sub(1, Ordering::SeqCst) <= max {
             // There is room after all. Whoever was refused because of this try may be waiting for it.
-            self.waiting.call_one();
+            self.waiting.call_one(self.id);
         }
         None
     }
@@ -315,7 +315,7 @@ impl EndpointState {
             // One `end` too many must not leave the count wrapped and the endpoint closed for good.
             in_flight.fetch_add(1, Ordering::SeqCst);
         }
-        self.waiting.call_one();
+        self.waiting.call_one(self.id);
     }
 
     /// A request in flight begins to wait for its answer. Pair it with one [`EndpointState::end_waiting`].

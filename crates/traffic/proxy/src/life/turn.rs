@@ -6,7 +6,7 @@ use std::task::{Poll, ready};
 
 use base_kit::Moment;
 use base_signal::Reason;
-use traffic_balance::{Place, RequestFacts};
+use traffic_balance::{EndpointId, Place, RequestFacts};
 use traffic_net::Peek;
 
 use crate::failure::Failure;
@@ -28,22 +28,27 @@ impl Life<'_> {
         local: &LocalPool,
         facts: RequestFacts,
     ) -> Result<Turn, Failure> {
-        let is_first_attempt = self.exchange.tried.is_empty();
-        if !is_first_attempt || local.state.waiting().is_empty() {
-            match self.try_turn(local, facts, self.exchange.record.started) {
-                Err(Reason::ConnectionLimit) if is_first_attempt => {}
+        let waits = self.exchange.tried.is_empty() && local.settings.connections.queue > 0;
+        let session = self.session_endpoint(local);
+        if !waits || local.state.waiting().is_free(session) {
+            match self.try_turn(local, facts, !waits, self.exchange.record.started) {
+                Err(Reason::ConnectionLimit) if waits => {}
                 done => return done.map_err(Into::into),
             }
         }
-        let Some(place) = local.state.waiting().enter(local.settings.connections.queue) else {
-            return Err(Failure::with(Reason::ConnectionLimit, "as many requests wait as may"));
+        let Some(place) = local.state.waiting().enter(local.settings.connections.queue, session) else {
+            let full = Failure::with(Reason::ConnectionLimit, "as many requests wait as may");
+            return self.move_session(local, facts).ok_or(full);
         };
         let start = self.worker.now();
         let turn = self.wait_for_turn(place, local, facts, start).await;
         let waited = self.worker.now() - start;
         self.exchange.record.queued = Some(waited);
         local.meters.queued.record(waited);
-        turn
+        turn.or_else(|failure| match failure.reason {
+            Reason::QueueTimeout => self.move_session(local, facts).ok_or(failure),
+            _ => Err(failure),
+        })
     }
 
     async fn wait_for_turn(
@@ -62,17 +67,17 @@ impl Life<'_> {
         loop {
             // Room that was made before it stood in the line has called nobody.
             if was_called || place.is_first() {
-                match self.try_turn(local, facts, self.worker.now()) {
+                match self.try_turn(local, facts, false, self.worker.now()) {
                     Err(Reason::ConnectionLimit) => {}
                     done => {
-                        place.leave(|| local.has_room());
+                        place.leave(|| local.rooms(self.worker.now()));
                         return done.map_err(Into::into);
                     }
                 }
             }
             if std::mem::take(&mut was_called) {
                 // Somebody who came later was faster: it is first again.
-                place.wait_on();
+                place.wait_on(self.session_endpoint(local));
             } else {
                 self.await_call(&mut place, &mut patience).await?;
                 was_called = true;
@@ -108,11 +113,29 @@ impl Life<'_> {
         .await
     }
 
-    fn try_turn(&mut self, local: &LocalPool, facts: RequestFacts, now: Moment) -> Result<Turn, Reason> {
+    /// The endpoint of the session, if that may still serve it.
+    fn session_endpoint(&self, local: &LocalPool) -> Option<EndpointId> {
+        self.exchange.session.endpoint.filter(|endpoint| local.serves_sessions(*endpoint))
+    }
+
+    /// Another endpoint with room, for a request whose session has waited in vain for its own: better there than not at all.
+    fn move_session(&mut self, local: &LocalPool, facts: RequestFacts) -> Option<Turn> {
+        self.session_endpoint(local)?;
+        self.try_turn(local, facts, true, self.worker.now()).ok()
+    }
+
+    fn try_turn(
+        &mut self,
+        local: &LocalPool,
+        facts: RequestFacts,
+        may_move: bool,
+        now: Moment,
+    ) -> Result<Turn, Reason> {
         let worker = self.worker;
         let context = PickContext {
             facts,
             session: self.exchange.session.endpoint,
+            may_move,
             now,
             rng: &mut *worker.rng.borrow_mut(),
             reach: &|endpoint| worker.reach(endpoint),
