@@ -1,8 +1,9 @@
 //! Sessions that stay with their endpoint: over reloads, drains, deaths, restarts and other nodes.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use base_testkit::{Aya, Backend, Client, Response, Signal, TempFolder, answer, wait_until};
+use base_testkit::{Aya, Backend, Client, Gate, Response, Signal, TempFolder, answer, wait_until};
 
 use crate::{config, is_long};
 
@@ -54,35 +55,50 @@ fn reload(aya: &mut Aya, text: &str) {
     aya.wait_for_generation_after(generation);
 }
 
-/// A browser: it keeps its cookie, and its connection or not.
-#[derive(Default)]
+/// A client: it has an address, keeps a cookie, and its connection or not.
 struct Visitor {
+    address: String,
+    cookie_name: &'static str,
     cookie: Option<String>,
     connection: Option<Client>,
     keeps_connection: bool,
 }
 
+impl Default for Visitor {
+    fn default() -> Self {
+        Self::new(0, "node")
+    }
+}
+
 impl Visitor {
+    fn new(number: usize, cookie_name: &'static str) -> Self {
+        let address = format!("10.0.{}.{}", number / 200, number % 200);
+        let keeps_connection = number % 2 == 1;
+        Self { address, cookie_name, cookie: None, connection: None, keeps_connection }
+    }
+
     fn visit(&mut self, aya: &Aya) -> String {
-        let lines = self.cookie.as_ref().map(|cookie| format!("Cookie: a=1; node={cookie}\r\n"));
+        let mut lines = format!("X-Forwarded-For: {}\r\n", self.address);
+        if let Some(cookie) = &self.cookie {
+            lines.push_str(&format!("Cookie: a=1; {}={cookie}\r\n", self.cookie_name));
+        }
         let mut connection = self.connection.take().unwrap_or_else(|| aya.client());
-        let response = connection.get_with("/", &lines.unwrap_or_default());
+        let response = connection.get_with("/", &lines);
         self.connection = Some(connection).filter(|_| self.keeps_connection);
-        self.cookie = cookie_in(&response, "node").or(self.cookie.take());
+        self.cookie = cookie_in(&response, self.cookie_name).or(self.cookie.take());
         place(&response)
     }
 }
 
 /// Of many clients, over many reloads that change the list of endpoints as well, only those of a killed endpoint move, once; those of a
-/// drained one stay.
-#[test]
-fn only_the_clients_of_a_killed_endpoint_move() {
+/// drained one stay. Sessions are known by a cookie of this name, or by the client's address.
+fn only_the_clients_of_a_killed_endpoint_move(pool: &str, cookie_name: &'static str) {
+    const TRUST: &str = "trusted-proxies: [127.0.0.0/8]";
     let (count, reloads) = if is_long() { (1_000, 100) } else { (200, 20) };
-    let mut backends = echoes("a drained killed d e late");
-    let mut aya = start(COOKIE, &backends[..5]);
-    let visitor =
-        |number: usize| Visitor { keeps_connection: number.is_multiple_of(2), ..Visitor::default() };
-    let mut visitors: Vec<_> = (0..count).map(visitor).collect();
+    let mut backends: Vec<_> =
+        ["a", "drained", "killed", "d", "e", "late"].into_iter().map(session_server).collect();
+    let mut aya = start(pool, &backends[..5]);
+    let mut visitors: Vec<_> = (0..count).map(|number| Visitor::new(number, cookie_name)).collect();
     let first: Vec<_> = visitors.iter_mut().map(|visitor| visitor.visit(&aya)).collect();
     let homes: HashSet<_> = first.iter().map(String::as_str).collect();
     assert_eq!(homes.len(), 5, "they are spread");
@@ -98,7 +114,7 @@ fn only_the_clients_of_a_killed_endpoint_move() {
         // Always in another order; later with one endpoint more.
         let mut list: Vec<_> = backends.iter().take(if number < reloads / 2 { 5 } else { 6 }).collect();
         list.rotate_left(number % 5);
-        reload(&mut aya, &config("", &format!("name: r{number}"), COOKIE, &list));
+        reload(&mut aya, &config(TRUST, &format!("name: r{number}"), pool, &list));
         for (number, visitor) in visitors.iter_mut().enumerate() {
             let now = visitor.visit(&aya);
             moves[number] += usize::from(now != before[number]);
@@ -112,14 +128,104 @@ fn only_the_clients_of_a_killed_endpoint_move() {
     let moved = moves.iter().sum::<usize>();
     let drained = first.iter().filter(|home| *home == "drained").count();
     assert!(moved > 0 && drained > 0);
-    let fresh: HashSet<_> = (0..50).map(|_| Visitor::default().visit(&aya)).collect();
+    let newcomer = |number: usize| Visitor::new(10_000 + number, cookie_name).visit(&aya);
+    let fresh: HashSet<_> = (0..50).map(newcomer).collect();
     assert!(!fresh.contains("drained") && !fresh.contains("killed"), "{fresh:?}");
     assert_eq!(outcomes(&aya, "new"), count + 50);
     assert_eq!((outcomes(&aya, "moved"), outcomes(&aya, "unknown")), (moved, 0));
     assert_eq!(outcomes(&aya, "kept"), count * reloads - moved);
     println!(
-        "{count} clients, {reloads} reloads: {moved} of the killed moved, {drained} of the drained stayed"
+        "{count} clients, {reloads} reloads, {} requests: {moved} of the killed moved, {drained} of the drained stayed, {} others stayed",
+        count * (reloads + 1),
+        count - moved - drained
     );
+}
+
+#[test]
+fn only_the_clients_of_a_killed_endpoint_move_by_cookie() {
+    only_the_clients_of_a_killed_endpoint_move(COOKIE, "node");
+}
+
+#[test]
+fn only_the_clients_of_a_killed_endpoint_move_by_address() {
+    only_the_clients_of_a_killed_endpoint_move("balance: random, sticky: source", "none");
+}
+
+#[test]
+fn only_the_clients_of_a_killed_endpoint_move_by_a_learned_cookie() {
+    let pool = "balance: random, sticky: {learn: {cookie: JSESSIONID}}";
+    only_the_clients_of_a_killed_endpoint_move(pool, "JSESSIONID");
+}
+
+/// A session whose endpoint is full: it takes one request at a time, and its client's other one ends when the gate opens.
+struct FullHome {
+    gate: Arc<Gate>,
+    aya: Aya,
+    home: String,
+    /// The line with the session's cookie.
+    cookie: String,
+    holder: Client,
+    _backends: [Backend; 2],
+}
+
+impl FullHome {
+    fn new(queue_timeout: &str) -> Self {
+        let gate = Arc::new(Gate::new());
+        let server = |name: &'static str| {
+            let cue = Arc::clone(&gate);
+            Backend::answering(move |request| {
+                if request.target == "/hold" {
+                    cue.pass();
+                }
+                answer(200, &[&format!("x-backend: {name}")], "")
+            })
+        };
+        let backends = [server("a"), server("b")];
+        let limits = format!("connections: {{max: 1, queue: 1, queue-timeout: {queue_timeout}}}");
+        let aya = start(&format!("{COOKIE}, {limits}"), &backends);
+        let mut visitor = Visitor::default();
+        let home = visitor.visit(&aya);
+        let cookie = format!("Cookie: node={}\r\n", visitor.cookie.expect("a cookie is set"));
+        let mut holder = aya.client();
+        holder.send(format!("GET /hold HTTP/1.1\r\nHost: a\r\n{cookie}\r\n"));
+        let is_held = |backend: &Backend| backend.requests().iter().any(|request| request.target == "/hold");
+        wait_until("the endpoint to be full", || backends.iter().any(is_held));
+        Self { gate, aya, home, cookie, holder, _backends: backends }
+    }
+}
+
+/// A session waits for its endpoint while that is full, and holds up nobody else; where as many wait as may, it moves.
+#[test]
+fn sessions_wait_for_their_endpoint() {
+    let FullHome { gate, aya, home, cookie, mut holder, _backends } = FullHome::new("20s");
+    let mut late = aya.client();
+    late.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{cookie}\r\n"));
+    let waiting = || aya.admin("GET", "/api/v1/pools/main", "").json()["waiting"].as_u64();
+    wait_until("the session to wait", || waiting() == Some(1));
+    let newcomer = aya.get("/");
+    assert_eq!(
+        (newcomer.status, newcomer.header("x-backend") == Some(&home)),
+        (200, false),
+        "it need not wait"
+    );
+    let pushed = aya.client().get_with("/", &cookie);
+    assert_ne!(place(&pushed), home);
+    assert!(cookie_in(&pushed, "node").is_some(), "it is bound anew");
+    gate.open();
+    assert_eq!(place(&late.response()), home);
+    assert_eq!(holder.response().status, 200);
+    assert_eq!(outcomes(&aya, "moved"), 1);
+}
+
+/// A session that has waited in vain for its endpoint is served by another: better there than not at all.
+#[test]
+fn sessions_do_not_wait_for_ever() {
+    let FullHome { gate, aya, home, cookie, mut holder, _backends } = FullHome::new("50ms");
+    assert_ne!(place(&aya.client().get_with("/", &cookie)), home);
+    assert!(aya.metrics().sum("aya_upstream_queue_seconds_sum", &[("pool", "main")]) >= 0.05);
+    gate.open();
+    assert_eq!(holder.response().status, 200);
+    assert_eq!(outcomes(&aya, "moved"), 1);
 }
 
 /// Maintenance moves the sessions of an endpoint; they stay where they went when it is back.

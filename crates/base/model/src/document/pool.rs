@@ -321,8 +321,8 @@ impl JsonSchema for Status {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Ejection {
     /// Failures in a row that do it: connection refused, no answer, broken answer.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub consecutive_failures: u32,
+    #[schemars(with = "FailuresForm")]
+    pub consecutive_failures: OrOff<u32>,
     /// For how long the first time; each time it is soon needed again, for twice as long.
     #[serde(rename = "for")]
     pub span: TimeSpan,
@@ -357,6 +357,15 @@ pub struct Peers {
 #[serde(untagged)]
 #[schemars(inline)]
 #[expect(dead_code, reason = "only its schema is used")]
+enum FailuresForm {
+    Off(#[schemars(extend("const" = "off"))] String),
+    InARow(#[schemars(range(min = 1, max = 1_000_000))] u32),
+}
+
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+#[expect(dead_code, reason = "only its schema is used")]
 enum SlowerForm {
     Off(#[schemars(extend("const" = "off"))] String),
     Times(#[schemars(range(min = 1.5, max = 1_000.0))] f64),
@@ -378,7 +387,7 @@ impl Default for Peers {
 impl Default for Ejection {
     fn default() -> Self {
         Self {
-            consecutive_failures: 5,
+            consecutive_failures: OrOff::On(5),
             span: TimeSpan::from_secs(10),
             max_for: TimeSpan::from_secs(300),
             peers: OrOff::On(Peers::default()),

@@ -1,7 +1,7 @@
 //! The line of requests that wait until an endpoint of their pool has room.
 //!
-//! First come, first served, over all workers. Whoever ends a request looks at one number; only when somebody waits is the
-//! lock taken.
+//! First come, first served, over all workers. Those of a session wait for room at one endpoint; the others for room at any.
+//! Whoever ends a request looks at one number; only when somebody waits is the lock taken.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -9,6 +9,8 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+
+use super::EndpointId;
 
 /// A pool's line.
 #[derive(Debug, Default)]
@@ -25,12 +27,38 @@ pub struct WaitingLine {
 struct Line {
     next_number: u64,
     /// Those that were not called yet, by their numbers.
-    places: VecDeque<(u64, Waker)>,
+    places: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    number: u64,
+    /// Where there must be room; anywhere if not given.
+    only: Option<EndpointId>,
+    waker: Waker,
+}
+
+impl Waiting {
+    fn new(number: u64, only: Option<EndpointId>) -> Self {
+        Self { number, only, waker: Waker::noop().clone() }
+    }
 }
 
 impl Line {
-    fn find(&self, number: u64) -> Option<usize> {
-        self.places.binary_search_by_key(&number, |(number, _)| *number).ok()
+    fn place(&self, number: u64) -> Result<usize, usize> {
+        self.places.binary_search_by_key(&number, |waiting| waiting.number)
+    }
+
+    /// Whether one of the first so many wants the room that one who waits for this could use.
+    fn is_wanted(&self, only: Option<EndpointId>, first: usize) -> bool {
+        self.places.iter().take(first).any(|waiting| waiting.only.is_none() || waiting.only == only)
+    }
+
+    /// Takes out the first one that room at this endpoint is good for.
+    fn call(&mut self, endpoint: EndpointId) -> Option<Waker> {
+        let is_good = |waiting: &Waiting| waiting.only.is_none_or(|only| only == endpoint);
+        let place = self.places.iter().position(is_good)?;
+        self.places.remove(place).map(|waiting| waiting.waker)
     }
 }
 
@@ -45,26 +73,31 @@ impl WaitingLine {
         self.len() == 0
     }
 
-    /// Takes a place at the end of the line, unless `max` wait already. Look for room once more before waiting: only room
-    /// that is made from now on leads to a call.
-    pub fn enter(self: &Arc<Self>, max: u32) -> Option<Place> {
+    /// Whether nobody waits for the room that one who comes now could use: at one endpoint, or at any.
+    pub fn is_free(&self, only: Option<EndpointId>) -> bool {
+        self.is_empty() || !self.lock().is_wanted(only, usize::MAX)
+    }
+
+    /// Takes a place at the end of the line, unless `max` wait already: for room at one endpoint, or at any. Whoever is first there
+    /// looks for room once more before it waits: only room that is made from now on leads to a call.
+    pub fn enter(self: &Arc<Self>, max: u32, only: Option<EndpointId>) -> Option<Place> {
         let number = self.with_line(|line| {
             if line.places.len() >= max as usize {
                 return None;
             }
             line.next_number += 1;
-            line.places.push_back((line.next_number, Waker::noop().clone()));
+            line.places.push_back(Waiting::new(line.next_number, only));
             Some(line.next_number)
         })?;
         Some(Place { line: Arc::clone(self), number: Some(number) })
     }
 
-    /// Calls the first of the line: an endpoint has room for one.
-    pub(crate) fn call_one(&self) {
+    /// Calls the first of those that this endpoint is good for: it has room for one.
+    pub(crate) fn call_one(&self, endpoint: EndpointId) {
         if self.is_empty() {
             return;
         }
-        if let Some((_, waker)) = self.with_line(|line| line.places.pop_front()) {
+        if let Some(waker) = self.with_line(|line| line.call(endpoint)) {
             waker.wake();
         }
     }
@@ -75,7 +108,7 @@ impl WaitingLine {
             return;
         }
         let called = self.with_line(|line| std::mem::take(&mut line.places));
-        called.into_iter().for_each(|(_, waker)| waker.wake());
+        called.into_iter().for_each(|waiting| waiting.waker.wake());
     }
 
     fn with_line<T>(&self, change: impl FnOnce(&mut Line) -> T) -> T {
@@ -91,7 +124,8 @@ impl WaitingLine {
     }
 }
 
-/// A place in the line. Resolves when it is called. Dropped after that, it calls the next one instead.
+/// A place in the line. Resolves when it is called. Dropped after that, it calls all the others instead: whoever was called looks for
+/// room, and waits on where it stood.
 #[derive(Debug)]
 pub struct Place {
     line: Arc<WaitingLine>,
@@ -100,17 +134,38 @@ pub struct Place {
 }
 
 impl Place {
-    /// Whether nobody is before it.
+    /// Whether nobody before it waits for the same.
     pub fn is_first(&self) -> bool {
         let line = self.line.lock();
-        line.places.front().map(|(number, _)| *number) == self.number
+        let Some(index) = self.number.and_then(|number| line.place(number).ok()) else { return false };
+        let only = line.places.get(index).and_then(|waiting| waiting.only);
+        !line.is_wanted(only, index)
     }
 
-    /// Leaves the line for good: there was room.
-    pub fn leave(mut self) {
-        if let Some(number) = self.number.take() {
-            self.line.with_line(|line| line.find(number).map(|index| line.places.remove(index)));
+    /// Leaves the line for good, with a turn or without one. If others wait, they are called to the endpoints that have room: that may
+    /// have been made while nobody stood in the line.
+    pub fn leave<R: IntoIterator<Item = EndpointId>>(mut self, rooms: impl FnOnce() -> R) {
+        self.step_out();
+        if !self.line.is_empty() {
+            rooms().into_iter().for_each(|endpoint| self.line.call_one(endpoint));
         }
+    }
+
+    /// Waits on at the same place after a call that came to nothing, because somebody else was faster. As after
+    /// [`WaitingLine::enter`], whoever is first looks for room once more.
+    pub fn wait_on(&mut self, only: Option<EndpointId>) {
+        let Some(number) = self.number else { return };
+        self.line.with_line(|line| {
+            if let Err(index) = line.place(number) {
+                line.places.insert(index, Waiting::new(number, only));
+            }
+        });
+    }
+
+    /// Gives up its place; whether it was in the line, and not called.
+    fn step_out(&mut self) -> bool {
+        let Some(number) = self.number.take() else { return false };
+        self.line.with_line(|line| line.place(number).is_ok_and(|index| line.places.remove(index).is_some()))
     }
 }
 
@@ -119,10 +174,10 @@ impl Future for Place {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let mut line = self.line.lock();
-        let index = self.number.and_then(|number| line.find(number));
+        let index = self.number.and_then(|number| line.place(number).ok());
         match index.and_then(|index| line.places.get_mut(index)) {
-            Some((_, waker)) => {
-                waker.clone_from(context.waker());
+            Some(waiting) => {
+                waiting.waker.clone_from(context.waker());
                 Poll::Pending
             }
             None => Poll::Ready(()),
@@ -132,59 +187,11 @@ impl Future for Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some(number) = self.number else { return };
-        let was_waiting = self.line.with_line(|line| match line.find(number) {
-            Some(index) => line.places.remove(index).is_some(),
-            None => false,
-        });
-        if !was_waiting {
-            self.line.call_one();
+        if self.number.is_some() && !self.step_out() {
+            self.line.call_all();
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn is_called(place: &mut Place) -> bool {
-        Pin::new(place).poll(&mut Context::from_waker(Waker::noop())).is_ready()
-    }
-
-    #[test]
-    fn first_come_first_served() {
-        let line = Arc::new(WaitingLine::default());
-        let mut places: Vec<Place> = (0..3).map(|_| line.enter(3).unwrap()).collect();
-        assert!(line.enter(3).is_none(), "the line has its limit");
-        assert!(!places.iter_mut().any(is_called));
-        line.call_one();
-        assert_eq!(places.iter_mut().map(is_called).collect::<Vec<_>>(), [true, false, false]);
-        assert_eq!(line.len(), 2);
-        line.call_all();
-        assert!(places.iter_mut().all(is_called));
-        assert!(line.is_empty());
-    }
-
-    #[test]
-    fn a_call_is_passed_on_by_whoever_is_gone() {
-        let line = Arc::new(WaitingLine::default());
-        let (first, second) = (line.enter(9).unwrap(), line.enter(9).unwrap());
-        let mut third = line.enter(9).unwrap();
-        drop(second);
-        assert_eq!(line.len(), 2, "whoever leaves before the call calls nobody");
-        line.call_one();
-        assert!(!is_called(&mut third));
-        drop(first);
-        assert!(is_called(&mut third), "the first was called and is gone");
-    }
-
-    #[test]
-    fn room_that_was_used_is_not_passed_on() {
-        let line = Arc::new(WaitingLine::default());
-        let first = line.enter(9).unwrap();
-        let mut second = line.enter(9).unwrap();
-        line.call_one();
-        first.leave();
-        assert!(!is_called(&mut second));
-    }
-}
+mod tests;

@@ -2,8 +2,8 @@
 //!
 //! What is a failure of all is none of one: a bad release, a broken database or a poisonous request hits all alike and moves
 //! nothing. Judged is only what is beyond chance: with enough requests, and by four standard errors.
-//! Less traffic comes first (a half, or a quarter where it is grave); what is still bad with a trickle is taken out. After that
-//! it begins with a trickle and is judged anew.
+//! Less traffic comes first (a half, or a quarter where it is grave); what is still bad with little is taken out. After that it
+//! begins with a trickle and is judged anew.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,13 +20,17 @@ use crate::transition::CauseKind;
 const CERTAINTY: f64 = 4.0;
 /// How many times worse than the limit is grave.
 const GRAVE: f64 = 2.0;
-/// Requests that have waited for all of the time that was looked at count as well, when they are so many; fewer may just be long ones.
+/// Requests that have waited since the last look count as well, when they are so many; fewer may just be long ones.
 const STUCK_REQUESTS: u64 = 5;
-/// Intervals after which an endpoint that had too few requests for a judgement is taken for a good one: then it does little harm,
-/// and with more traffic there will be a judgement.
-const PATIENCE: u32 = 2;
-/// Intervals for which what was seen of a peer is good for comparison.
-const MEMORY: u32 = 30;
+/// Requests that suffice to find that one which did worse still does.
+const STILL_WORSE: u32 = 5;
+/// Less than this share, in percent, is not worth having.
+const LEAST: u32 = 10;
+/// Intervals after which one that did worse, and since had too few requests for a judgement, is taken for a better one: it does
+/// little harm, and with more traffic there will be a judgement.
+const PATIENCE: u32 = 10;
+/// Intervals for which what was seen is good for a judgement.
+const MEMORY: u32 = 60;
 /// What is left after each judgement of the longest mean time that was seen of an endpoint: half of it after some seventy.
 ///
 /// Where load is high, queues come and go: one that is long now is no reason, if others have such ones now and then. Against the
@@ -40,7 +44,7 @@ pub(super) struct PeerWatch {
     seen: HashMap<EndpointId, Seen>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Seen {
     /// When the present window began.
     since: Moment,
@@ -62,10 +66,31 @@ struct Conduct {
     /// To the first byte, in seconds, with its standard error.
     mean: f64,
     error: f64,
-    /// Whether it answered nothing at all: then the mean is how long it has been silent.
+    /// Whether requests have waited since the last look and count with that.
+    is_stuck: bool,
+    /// Whether it answered nothing at all besides: then the mean is how long it has been silent.
     is_silent: bool,
     /// The longest mean time of late.
     worst: f64,
+}
+
+/// What can be said of an endpoint.
+enum Look {
+    /// This is enough for a judgement.
+    Enough(Conduct),
+    /// This is enough to find that it still does worse, and not that it does well.
+    Little(Conduct),
+    /// It had hardly anything to do for long.
+    Idle,
+}
+
+impl Look {
+    const fn conduct(&self) -> Option<&Conduct> {
+        match self {
+            Self::Enough(conduct) | Self::Little(conduct) => Some(conduct),
+            Self::Idle => None,
+        }
+    }
 }
 
 /// What is to be done with an endpoint.
@@ -104,7 +129,7 @@ impl Verdict {
                 let is_grave = *severity >= GRAVE;
                 let less = if is_grave { share / 4 } else { share / 2 };
                 match less {
-                    TRICKLE.. => less,
+                    LEAST.. => less,
                     // A slow endpoint may be an old machine: with a trickle it does no harm.
                     _ if *kind == CauseKind::SlowerThanPeers && !is_grave => TRICKLE,
                     _ if share > TRICKLE && !is_grave => TRICKLE,
@@ -124,16 +149,27 @@ impl PeerWatch {
         now: Moment,
     ) -> Vec<Finding> {
         self.seen.retain(|id, _| endpoints.iter().any(|endpoint| endpoint.id() == *id));
-        let judged: Vec<(&Arc<EndpointState>, Option<Conduct>)> = endpoints
+        // All are looked at before any is judged.
+        let looks: Vec<(&Arc<EndpointState>, Look)> = endpoints
             .iter()
             .filter_map(|endpoint| Some((endpoint, self.look(endpoint, policy, now)?)))
             .collect();
-        let mut findings: Vec<Finding> = judged
+        let mut findings: Vec<Finding> = looks
             .into_iter()
-            .map(|(endpoint, conduct)| {
-                let verdict =
-                    conduct.and_then(|conduct| self.compare(endpoint, &conduct, endpoints, policy, now));
-                Finding { endpoint: Arc::clone(endpoint), verdict: verdict.unwrap_or(Verdict::Well) }
+            .filter_map(|(endpoint, look)| {
+                let against =
+                    look.conduct().and_then(|own| self.compare(endpoint, own, endpoints, policy, now));
+                let verdict = match (against, look) {
+                    (Some(verdict), Look::Little(_)) => {
+                        // The next judgement is of what comes from now on.
+                        self.seen.insert(endpoint.id(), Seen::from_now(endpoint, now));
+                        verdict
+                    }
+                    (Some(verdict), _) => verdict,
+                    (None, Look::Little(_)) => return None,
+                    (None, Look::Enough(_) | Look::Idle) => Verdict::Well,
+                };
+                Some(Finding { endpoint: Arc::clone(endpoint), verdict })
             })
             .collect();
         findings.sort_by(|a, b| b.verdict.severity().total_cmp(&a.verdict.severity()));
@@ -145,30 +181,34 @@ impl PeerWatch {
         self.seen.remove(&endpoint);
     }
 
-    /// How an endpoint did since it was last judged: nothing while it is too early to say, no conduct if it had hardly anything
-    /// to do for long.
-    fn look(&mut self, endpoint: &EndpointState, policy: &PeerCheck, now: Moment) -> Option<Option<Conduct>> {
-        let totals = endpoint.totals();
-        let anew = Seen { since: now, from: totals, looked: (now, totals), last: None, worst: 0.0 };
+    /// How an endpoint did since it was last judged; `None` while it is too early to say.
+    fn look(&mut self, endpoint: &EndpointState, policy: &PeerCheck, now: Moment) -> Option<Look> {
+        let anew = Seen::from_now(endpoint, now);
         if !endpoint.is_eligible(now) {
             self.seen.insert(endpoint.id(), anew);
             return None;
         }
+        let did_worse = endpoint.is_degraded();
         let seen = self.seen.entry(endpoint.id()).or_insert(anew);
-        // Of one that gets little and was bad before, less is enough.
-        let quorum = if endpoint.is_degraded() { policy.requests / 2 } else { policy.requests };
-        let conduct = Conduct::of(&totals, seen, quorum, policy, now);
-        seen.looked = (now, totals);
-        if conduct.is_none() && now.since(seen.since) < policy.interval * PATIENCE {
-            return None;
+        let conduct = Conduct::of(&anew.from, seen, policy, now);
+        seen.looked = anew.looked;
+        // One that did worse gets little: less is enough to find that it does well.
+        let quorum = if did_worse { policy.requests / 2 } else { policy.requests };
+        if conduct.is_silent {
+            // The window goes on: its requests wait since then.
+            seen.last = Some(conduct);
+            return Some(Look::Enough(conduct));
         }
-        // Of a silent one the window goes on: its requests wait since then.
-        if conduct.is_none_or(|conduct| !conduct.is_silent) {
-            (seen.since, seen.from) = (now, totals);
+        if conduct.is_stuck || conduct.requests >= f64::from(quorum) {
+            *seen = Seen { last: Some(conduct), worst: conduct.worst, ..anew };
+            return Some(Look::Enough(conduct));
         }
-        seen.worst = conduct.map_or(seen.worst, |conduct| conduct.worst);
-        seen.last = conduct;
-        Some(conduct)
+        let age = now.since(seen.since);
+        if age >= policy.interval * if did_worse { PATIENCE } else { MEMORY } {
+            *seen = Seen { worst: seen.worst, ..anew };
+            return Some(Look::Idle);
+        }
+        (did_worse && conduct.requests >= f64::from(STILL_WORSE)).then_some(Look::Little(conduct))
     }
 
     /// Compares with what was seen of the others lately; `None` if there is nothing against it, or nothing to compare with.
@@ -196,32 +236,35 @@ impl PeerWatch {
     }
 }
 
+impl Seen {
+    fn from_now(endpoint: &EndpointState, now: Moment) -> Self {
+        let from = endpoint.totals();
+        Self { since: now, from, looked: (now, from), last: None, worst: 0.0 }
+    }
+}
+
 impl Conduct {
-    /// `None` if there were fewer requests than `quorum`.
-    fn of(totals: &Totals, seen: &Seen, quorum: u32, policy: &PeerCheck, now: Moment) -> Option<Self> {
+    fn of(totals: &Totals, seen: &Seen, policy: &PeerCheck, now: Moment) -> Self {
         let mut window = totals.since(&seen.from);
-        let is_silent = window.ended() == 0;
-        let (then, sums) = if is_silent { (seen.since, &seen.from) } else { (seen.looked.0, &seen.looked.1) };
+        let is_quiet = window.ended() == 0;
+        let (then, sums) = if is_quiet { (seen.since, &seen.from) } else { (seen.looked.0, &seen.looked.1) };
         // Some of those that waited then have ended since; at least so many have not.
         let stuck = u64::from(sums.waiting.min(totals.waiting)).saturating_sub(totals.since(sums).ended());
         let is_stuck = stuck >= STUCK_REQUESTS && now.since(then) >= policy.interval;
         if is_stuck {
             window.add_waiting(stuck, now.since(then));
         }
-        let requests = window.ended();
-        if requests < u64::from(quorum) && !is_stuck {
-            return None;
-        }
         let (mean, error) = window.mean_and_error();
-        Some(Self {
+        Self {
             at: now,
-            requests: requests as f64,
+            requests: window.ended() as f64,
             failed: window.failed as f64,
             mean,
             error,
-            is_silent,
+            is_stuck,
+            is_silent: is_stuck && is_quiet,
             worst: (seen.worst * WORST_FADES).max(mean),
-        })
+        }
     }
 
     fn failed_share(&self) -> f64 {

@@ -44,6 +44,8 @@ pub(crate) struct PickContext<'a> {
     pub(crate) facts: RequestFacts,
     /// The endpoint that the request's session is bound to.
     pub(crate) session: Option<EndpointId>,
+    /// Whether another one may take it when that one is full.
+    pub(crate) may_move: bool,
     pub(crate) now: Moment,
     pub(crate) rng: &'a mut dyn Rng,
     /// Finds or makes the worker's reach to an endpoint.
@@ -65,7 +67,8 @@ impl LocalPool {
         Self { settings, state, meters, key, report, sessions, prober, choice: RefCell::new(choice) }
     }
 
-    /// The next candidate that is not in `tried` and has room; `tried` gets all that were looked at. That of the session comes first.
+    /// The next candidate that is not in `tried` and has room; `tried` gets all that were looked at. That of the session comes
+    /// first.
     pub(crate) fn next(
         &self,
         tried: &mut Vec<EndpointId>,
@@ -76,6 +79,7 @@ impl LocalPool {
         let before = tried.len();
         let mut full = false;
         let mut bound = self.session_reach(tried, &context);
+        let stays = bound.is_some() && !context.may_move;
         while let Some(reach) = bound.take().or_else(|| choice.candidate(tried, &mut context)) {
             tried.push(reach.state.id());
             match Turn::begin(&reach, self.settings.connections.max) {
@@ -84,6 +88,9 @@ impl LocalPool {
                     return Ok(turn);
                 }
                 None => full = true,
+            }
+            if stays {
+                break;
             }
         }
         if full {
@@ -94,10 +101,26 @@ impl LocalPool {
         Err(Reason::NoEndpoint)
     }
 
+    /// Endpoints with room for one more.
+    pub(crate) fn rooms(&self, now: Moment) -> Vec<EndpointId> {
+        let endpoints = self.state.endpoints();
+        let may_serve = |state: &EndpointState| state.is_eligible(now) || self.serves_sessions(state.id());
+        let has_room = |state: &EndpointState| state.has_room(self.settings.connections.max);
+        endpoints.iter().filter(|state| has_room(state) && may_serve(state)).map(|state| state.id()).collect()
+    }
+
     /// The way to the endpoint that the session is bound to, if that may still serve it and was not tried.
     fn session_reach(&self, tried: &[EndpointId], context: &PickContext<'_>) -> Option<Rc<Reach>> {
         let endpoint = context.session.filter(|endpoint| !tried.contains(endpoint))?;
-        self.sessions.as_ref()?.borrow().reach(endpoint)
+        let mut sessions = self.sessions.as_ref()?.borrow_mut();
+        // It may have waited since it was looked up.
+        sessions.refresh(&self.state, context.now, context.reach);
+        sessions.reach(endpoint)
+    }
+
+    /// Whether an endpoint may serve the sessions that are bound to it.
+    pub(crate) fn serves_sessions(&self, endpoint: EndpointId) -> bool {
+        self.sessions.as_ref().is_some_and(|sessions| sessions.borrow().reach(endpoint).is_some())
     }
 
     /// The next endpoint that the balancer wants to be asked now, until there is none.

@@ -127,7 +127,7 @@ fn slower_ones_get_less_and_then_nothing_for_a_while() {
     assert_eq!(steps(&back), [("ejected", "degraded")]);
     assert_eq!(world.shares(), [100, TRICKLE, 100, 100]);
     // With a trickle it is found out again by few requests, and stays out twice as long.
-    let again = world.ticks(2, &habits);
+    let again = world.ticks(3, &habits);
     assert_eq!(steps(&again), [("degraded", "ejected")]);
     assert!(again[0].cause.ends_with("; for 20s"), "{}", again[0].cause);
 }
@@ -230,12 +230,13 @@ fn the_last_one_stays() {
 
 #[test]
 fn too_few_requests_say_nothing() {
+    let rare = [FINE, Habit { rate: 1, ..SLOW }, FINE, FINE];
     let mut world = World::new(4);
-    let rare = Habit { rate: 5, ..SLOW };
-    assert_eq!(world.ticks(60, &[FINE, rare, FINE, FINE]), []);
+    assert_eq!(world.ticks(20, &rare), []);
+    assert_eq!(steps(&world.ticks(2, &rare)), [("up", "degraded")], "they are waited for");
     // One that got little to do for long is given more, to be found out.
     let (mut world, _) = World::new(4).after_calm(2, &[FINE, SLOW, FINE, FINE]);
-    world.ticks(20, &[FINE, Habit { rate: 0, ..FINE }, FINE, FINE]);
+    world.ticks(80, &[FINE, Habit { rate: 0, ..FINE }, FINE, FINE]);
     assert_eq!(world.shares(), [100; 4]);
 }
 
