@@ -52,7 +52,8 @@ const PATIENT: &str = "connections: {max: 1, queue: 10, queue-timeout: 60s}";
 fn waiting_requests_are_served_in_order() {
     let gate = Arc::new(Gate::new());
     let backend = held(&gate);
-    let aya = front_with("", "", PATIENT, &[&backend]);
+    let access = "logs: {access: {to: ./access.log, fields: [path, queued_ms]}}";
+    let aya = Aya::start(&format!("{access}\n{}", config("", "", PATIENT, &[&backend])));
     let mut holder = busy(&aya, &backend);
     let mut clients = Vec::new();
     for number in 1..=8 {
@@ -72,6 +73,11 @@ fn waiting_requests_are_served_in_order() {
     assert_eq!((waiting(&aya), have_waited(&aya)), (0, 8));
     assert_eq!(aya.get("/").status, 200);
     assert_eq!(have_waited(&aya), 8, "only those that had to");
+    let log = aya.folder().join("access.log");
+    let lines = || std::fs::read_to_string(&log).unwrap_or_default();
+    wait_until("all to be logged", || lines().lines().count() == 10);
+    let unqueued = lines().lines().filter(|line| line.contains(r#""queued_ms":null"#)).count();
+    assert_eq!(unqueued, 2, "{}", lines());
 }
 
 /// The line has its length: what is over is refused at once, and did not wait.
