@@ -146,7 +146,9 @@ fn the_api_adds_to_tiers_and_zones() {
         body.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
         aya.admin("POST", "/api/v1/pools/main/endpoints", &body.to_string())
     };
-    assert_eq!(add(&actors[1], json!({"tier": 16})).status, 422);
+    for bad in [json!({"tier": 16}), json!({"zone": "no name"}), json!({"zone": ""})] {
+        assert_eq!(add(&actors[1], bad.clone()).status, 422, "{bad}");
+    }
     assert_eq!(add(&actors[1], json!({"zone": "b"})).status, 201);
     assert_eq!(add(&actors[2], json!({"tier": 1, "zone": "a"})).status, 201);
     let view = actors[2].view(&aya);
