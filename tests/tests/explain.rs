@@ -90,6 +90,33 @@ fn why_any_endpoint() {
 }
 
 #[test]
+fn why_this_tier_and_this_zone() {
+    let text = "node: {name: edge-1, zone: a}
+listeners: {web: {bind: '127.0.0.1:0'}}
+routes: [{match: {path: /plain}, pool: plain}, {pool: shop}]
+pools:
+  plain: {endpoints: ['10.0.0.1:80', '10.0.0.2:80']}
+  shop:
+    endpoints:
+      - {address: '10.0.0.9:80', tier: 1, zone: a}
+      - {address: '10.0.0.1:80', zone: a}
+      - {address: '10.0.0.2:80', zone: b}
+      - {address: '10.0.0.3:80', zone: b}
+";
+    let said = explain(text, &["GET", "/"]).stdout;
+    // One of three, and 1.05 would suffice for one of two zones.
+    let near = said.find("tier 0, zone a, 95% of the requests\n            10.0.0.1:80\n").expect(&said);
+    let far = said.find("tier 0, other zones, 5% of the requests\n            10.0.0.").expect(&said);
+    let backup = said.find("tier 1, zone a, in reserve\n            10.0.0.9:80\n").expect(&said);
+    assert!(near < far && far < backup, "{said}");
+    let answer: Value = serde_json::from_str(&explain(text, &["GET", "/", "--json"]).stdout).unwrap();
+    let levels = &answer["outcome"]["pools"][0]["levels"];
+    assert_eq!((&levels[2]["tier"], &levels[2]["share"]), (&1.into(), &0.0.into()), "{answer}");
+    assert_eq!(levels[1]["endpoints"].as_array().map(Vec::len), Some(2), "{answer}");
+    assert!(!explain(text, &["GET", "/plain"]).stdout.contains("tier"), "one level needs no name");
+}
+
+#[test]
 fn what_is_wrong_with_a_request() {
     let twice = ["POST", "/office", "-H", "Content-Length: 1", "-H", "Content-Length: 2"];
     has(&ask(&twice), &["answer    400 bad-request", "mended by client"]);

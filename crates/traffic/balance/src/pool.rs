@@ -194,6 +194,10 @@ impl PoolState {
         for endpoint in endpoints.iter() {
             if let Some(back) = endpoint.unmark_ejected(share_after, now) {
                 watch.forget(endpoint.id());
+                if share_after == FULL {
+                    // Nothing else would lead it back slowly.
+                    endpoint.begin_anew();
+                }
                 told.push(back);
             }
         }

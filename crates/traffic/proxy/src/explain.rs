@@ -8,7 +8,7 @@ use base_kit::{Moment, SeededRng};
 use base_model::Model;
 use base_model::model::{Action, Listener};
 use base_signal::Reason;
-use traffic_balance::{CauseKind, Health, Registry, RequestFacts};
+use traffic_balance::{CauseKind, Health, Level, Registry, RequestFacts};
 use traffic_filter::{Flow, RequestContext};
 use traffic_http::RequestHead;
 use traffic_route::{Considered, RequestView, Verdict};
@@ -81,8 +81,19 @@ pub struct PoolChoice {
     pub lacks_key: bool,
     /// What keeps it with an endpoint, if the pool is sticky.
     pub session: Option<SessionChoice>,
-    /// Names of the endpoints in the order in which they would be tried: one of many, unless it is fixed.
-    pub order: Vec<Arc<str>>,
+    /// Its tiers and zones, with their shares of the traffic.
+    pub levels: Vec<Level>,
+    /// The endpoints in the order in which they would be tried: one of many, unless it is fixed.
+    pub order: Vec<EndpointChoice>,
+}
+
+/// An endpoint that may get the request.
+#[derive(Debug)]
+pub struct EndpointChoice {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The number of its level.
+    pub level: u8,
 }
 
 /// Says what would become of a request if all endpoints were up.
@@ -221,13 +232,21 @@ fn choice(
     let mut rng = SeededRng::new(0);
     let bound = session.as_ref().and_then(|session| session.endpoint.as_ref());
     let mut tried: Vec<_> = bound.iter().map(|endpoint| endpoint.id()).collect();
-    let mut order: Vec<_> = bound.iter().map(|endpoint| Arc::from(endpoint.name())).collect();
+    let mut order: Vec<_> = bound
+        .iter()
+        .map(|endpoint| EndpointChoice { name: endpoint.name().into(), level: endpoint.level() })
+        .collect();
     while let Some(pick) = selector.pick(&facts, &mut tried, Moment::ZERO, &mut rng) {
         let Some(member) = selector.members().get(pick.index) else { break };
         tried.push(member.id);
-        order.push(Arc::from(member.state.name()));
+        order.push(EndpointChoice { name: member.state.name().into(), level: pick.level });
     }
+    let levels = pool_plan.state.levels(Moment::ZERO);
     let lacks_key = needs.key.is_some() && key.is_none();
     let is_fixed = needs.client || key.is_some();
-    Ok(PoolChoice { pool, weight, of, is_fixed, lacks_key, session, order })
+    if !is_fixed && let Some(open) = order.get_mut(usize::from(bound.is_some())..) {
+        // Which level is drawn is chance; they are shown as they are preferred.
+        open.sort_by_key(|candidate| candidate.level);
+    }
+    Ok(PoolChoice { pool, weight, of, is_fixed, lacks_key, session, levels, order })
 }
