@@ -1,14 +1,15 @@
 //! What would become of a request: the same steps as a real one takes, with nobody asked and nothing sent.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use base_kit::{Moment, SeededRng};
+use base_kit::{Moment, Rng, SeededRng};
 use base_model::Model;
 use base_model::model::{Action, Listener};
 use base_signal::Reason;
-use traffic_balance::{CauseKind, Health, Registry, RequestFacts};
+use traffic_balance::{CauseKind, EndpointId, EndpointState, Health, Registry, RequestFacts, Selector};
 use traffic_filter::{Flow, RequestContext};
 use traffic_http::RequestHead;
 use traffic_route::{Considered, RequestView, Verdict};
@@ -81,9 +82,29 @@ pub struct PoolChoice {
     pub lacks_key: bool,
     /// What keeps it with an endpoint, if the pool is sticky.
     pub session: Option<SessionChoice>,
-    /// Names of the endpoints in the order in which they would be tried: one of many, unless it is fixed.
-    pub order: Vec<Arc<str>>,
+    /// The path that the running process asks endpoints beside traffic, if it does.
+    pub probe: Option<String>,
+    /// The endpoints in the order in which they would be tried: one of many, unless it is fixed.
+    pub order: Vec<Prospect>,
 }
+
+/// An endpoint that may get the request.
+#[derive(Debug)]
+pub struct Prospect {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The share of such requests that would go there first, if all endpoints were idle; 0 to 1.
+    pub first: f64,
+    /// Whether it gets requests only when more preferred ones do not suffice.
+    pub is_reserve: bool,
+    /// 0 takes traffic first; the next ones are its backup.
+    pub tier: u8,
+    /// Where it is, if that is said.
+    pub zone: Option<Arc<str>>,
+}
+
+/// Requests that are made up to see where such ones go first.
+const TRIALS: u32 = 10_000;
 
 /// Says what would become of a request if all endpoints were up.
 ///
@@ -221,13 +242,46 @@ fn choice(
     let mut rng = SeededRng::new(0);
     let bound = session.as_ref().and_then(|session| session.endpoint.as_ref());
     let mut tried: Vec<_> = bound.iter().map(|endpoint| endpoint.id()).collect();
-    let mut order: Vec<_> = bound.iter().map(|endpoint| Arc::from(endpoint.name())).collect();
+    let mut order: Vec<Arc<EndpointState>> = bound.into_iter().map(Arc::clone).collect();
     while let Some(pick) = selector.pick(&facts, &mut tried, Moment::ZERO, &mut rng) {
         let Some(member) = selector.members().get(pick.index) else { break };
         tried.push(member.id);
-        order.push(Arc::from(member.state.name()));
+        order.push(Arc::clone(&member.state));
     }
+    let spare = pool_plan.state.levels(Moment::ZERO).into_iter().filter(|level| level.share == 0.0);
+    let spare: HashSet<_> = spare.flat_map(|level| level.members).map(|member| member.id).collect();
+    let firsts = firsts(&mut selector, &facts, bound, &mut rng);
+    let prospect = |state: &Arc<EndpointState>| Prospect {
+        name: Arc::from(state.name()),
+        first: f64::from(firsts.get(&state.id()).copied().unwrap_or_default()) / f64::from(TRIALS),
+        is_reserve: spare.contains(&state.id()),
+        tier: state.tier(),
+        zone: state.zone(),
+    };
+    let order = order.iter().map(prospect).collect();
+    let probe = selector.probing().map(|probing| probing.path);
     let lacks_key = needs.key.is_some() && key.is_none();
     let is_fixed = needs.client || key.is_some();
-    Ok(PoolChoice { pool, weight, of, is_fixed, lacks_key, session, order })
+    Ok(PoolChoice { pool, weight, of, is_fixed, lacks_key, session, probe, order })
+}
+
+/// How often each endpoint would be the first choice. That of a session always is.
+fn firsts(
+    selector: &mut Selector,
+    facts: &RequestFacts,
+    bound: Option<&Arc<EndpointState>>,
+    rng: &mut dyn Rng,
+) -> HashMap<EndpointId, u32> {
+    let mut firsts = HashMap::new();
+    if let Some(bound) = bound {
+        firsts.insert(bound.id(), TRIALS);
+        return firsts;
+    }
+    for _ in 0..TRIALS {
+        let Some(pick) = selector.pick(facts, &mut Vec::new(), Moment::ZERO, rng) else { break };
+        if let Some(member) = selector.members().get(pick.index) {
+            *firsts.entry(member.id).or_default() += 1;
+        }
+    }
+    firsts
 }

@@ -12,7 +12,7 @@ use base_model::Model;
 use base_model::model::Pool;
 use clap::Args;
 use serde_json::{Value, json};
-use traffic_proxy::{Explanation, Outcome, PoolChoice, Question};
+use traffic_proxy::{Explanation, Outcome, PoolChoice, Prospect, Question};
 use traffic_route::{Considered, Loss, Verdict};
 
 use super::config::{load, refuse};
@@ -248,11 +248,14 @@ impl Report<'_> {
             _ if is_bound => "the first one, while it is up",
             (true, _) => "always in this order, while all are up",
             (_, true) => "any of these: the request lacks what the balancer's key is made from",
-            _ => "any of these, as load and turns have it",
+            _ => "any of these, as load and turns have it; while all are idle:",
         };
+        if let Some(path) = &choice.probe {
+            let _ = writeln!(text, "probes    the running process asks `GET {path}` who has least to do");
+        }
         let _ = writeln!(text, "endpoints {order}");
-        for name in choice.order.iter().take(SHOWN) {
-            let _ = writeln!(text, "          {name}");
+        for prospect in choice.order.iter().take(SHOWN) {
+            let _ = writeln!(text, "          {}", describe(prospect, choice.is_fixed || is_bound));
         }
         if choice.order.len() > SHOWN {
             let _ = writeln!(text, "          and {} more", choice.order.len() - SHOWN);
@@ -299,7 +302,30 @@ impl Report<'_> {
                 "endpoint": session.endpoint.as_ref().map(|endpoint| endpoint.name()),
                 "why": session.why,
             })),
-            "endpoints": choice.order.iter().map(|name| &**name).collect::<Vec<_>>(),
+            "probe": choice.probe,
+            "endpoints": choice.order.iter().map(|prospect| json!({
+                "endpoint": *prospect.name,
+                "first-share": prospect.first,
+                "reserve": prospect.is_reserve,
+                "tier": prospect.tier,
+                "zone": prospect.zone.as_deref(),
+            })).collect::<Vec<_>>(),
         })
     }
+}
+
+/// An endpoint, and how often it is the first choice where that is not always the same one.
+fn describe(prospect: &Prospect, is_certain: bool) -> String {
+    let Prospect { first, tier, .. } = prospect;
+    let mut text = prospect.name.to_string();
+    let zone = prospect.zone.as_ref().map(|zone| format!(", zone {zone}"));
+    if prospect.is_reserve {
+        text.push_str(", in reserve");
+    } else if !is_certain {
+        let _ = write!(text, ", the first for {:.0}%", first * 100.0);
+    }
+    if *tier > 0 {
+        let _ = write!(text, ", tier {tier}");
+    }
+    text + &zone.unwrap_or_default()
 }

@@ -218,6 +218,7 @@ impl Node for Fake {
                     endpoint: "10.0.0.1:8080".into(),
                     out: Some("down".into()),
                     cause: None,
+                    ..CandidateView::default()
                 }],
                 ..DecisionView::default()
             };
