@@ -403,7 +403,7 @@ fn it_does_worse_than_its_peers() {
     let text = wait_for("it to get less", || {
         let response = aya.get("/");
         let text = (response.status == 500).then(|| explained(&aya, &response))?;
-        text.contains("% of its share, and still is: ").then_some(text)
+        text.contains("% of its share (").then_some(text)
     });
     has(&text, &[&format!("{sick} took traffic, "), "% of its ", "requests fail", "degraded ("]);
 }

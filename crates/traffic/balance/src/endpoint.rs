@@ -483,7 +483,7 @@ impl EndpointState {
         let word = |share| if share < FULL { DEGRADED } else { Health::Up.word() };
         let before = self.standing.share();
         self.standing.set_share(percent);
-        let cause = || format!("{evidence}: {percent}% of its share");
+        let cause = || format!("{evidence}; it gets {percent}% of its share");
         (before != percent).then(|| self.told(word(before), word(percent), kind, cause()))
     }
 

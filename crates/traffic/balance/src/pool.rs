@@ -257,7 +257,7 @@ impl PoolState {
             ("panic", "calm", format!("{percent:.0}% of the weight is fit, at least {limit:.0}%"))
         };
         let (pool, kind) = (Arc::clone(&self.name), CauseKind::PanicThreshold);
-        Some(Transition { pool, endpoint: "*".into(), from, to, kind, cause })
+        Some(Transition { pool, endpoint: Transition::WHOLE_POOL.into(), from, to, kind, cause })
     }
 
     /// When the earliest ejection ends; [`Moment::NEVER`] when there is none.

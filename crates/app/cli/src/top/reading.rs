@@ -33,6 +33,10 @@ pub(super) struct Pool {
     pub(super) balance: String,
     pub(super) retries: u64,
     pub(super) connections: u64,
+    pub(super) waiting: u32,
+    pub(super) panic: bool,
+    pub(super) panic_cause: Option<String>,
+    pub(super) panic_since_ms: Option<u64>,
     pub(super) first_byte: Durations,
     pub(super) endpoints: Vec<Endpoint>,
 }

@@ -51,7 +51,8 @@ impl Life<'_> {
         loop {
             let only = local.session_endpoint(self.exchange.session.endpoint);
             let Some(mut place) = line.enter(local.settings.connections.queue, only) else {
-                return Err(Failure::with(Reason::ConnectionLimit, "as many requests wait as may"));
+                let why = "as many requests wait as may, by the pool's `connections.queue`";
+                return Err(Failure::with(Reason::ConnectionLimit, why));
             };
             // Room that was made before this place was taken has called nobody.
             if place.is_first() {
@@ -64,7 +65,8 @@ impl Life<'_> {
                 }
             }
             if let Err(Expired) = within(&self.client.timer, &mut place).await {
-                return Err(Reason::QueueTimeout.into());
+                let why = "none had room within the pool's `connections.queue-timeout`";
+                return Err(Failure::with(Reason::QueueTimeout, why));
             }
             place.leave();
             // Somebody else may have been faster; then it is the end of the line again.

@@ -162,7 +162,8 @@ fn standing(candidate: &CandidateView) -> String {
         (Some(out), _) => format!("was out: {out}{cause}"),
         (None, Some(despite)) => format!("took traffic though {despite}: too little else was fit{cause}"),
         (None, None) if candidate.share_percent < 100 => {
-            format!("took traffic, {}% of its share{cause}", candidate.share_percent)
+            let why = candidate.cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default();
+            format!("took traffic, {}% of its share{why}", candidate.share_percent)
         }
         (None, None) => "took traffic".to_owned(),
     }
