@@ -6,6 +6,7 @@ mod balancing;
 mod chaos;
 mod command_line;
 mod explain;
+mod gray;
 mod health;
 mod http1;
 mod lifecycle;

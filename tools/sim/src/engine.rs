@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use base_kit::{Moment, Rng, SeededRng};
-use traffic_balance::{Balancer, ByLoad, RequestFacts, SettingsError, hash_key};
+use traffic_balance::{ByLoad, RequestFacts, Selector, SettingsError, hash_key};
 
 mod events;
 mod probing;
@@ -16,7 +16,7 @@ use crate::engine::requests::{Arrival, Requests};
 use crate::instance::{Answer, Instance, Placed};
 use crate::law::exponential;
 use crate::limits::MAX_RUNNING;
-use crate::plan::{ArrivalPlan, Plan};
+use crate::plan::{ArrivalPlan, Plan, PoolPlan};
 use crate::record::{Ended, Recorder};
 use crate::server::{Server, Ticket};
 
@@ -47,6 +47,7 @@ pub enum RunError {
 struct Site {
     server: Server,
     down: bool,
+    silent: bool,
     error_share: f64,
     /// How long answers took by the requests that were there: what it tells those who ask.
     times: ByLoad,
@@ -98,10 +99,11 @@ pub struct Account {
 }
 
 impl<'p> Engine<'p> {
-    /// A run with balancers made by `build`, one for each instance.
+    /// A run with selectors made by `build`, one for each instance.
     pub(crate) fn new(
         plan: &'p Plan,
-        build: impl Fn() -> Result<Box<dyn Balancer>, SettingsError>,
+        pool: &PoolPlan,
+        build: impl Fn() -> Result<Selector, SettingsError>,
     ) -> Result<Self, SettingsError> {
         let mut seeds = SeededRng::new(plan.seed);
         let mut stream = || SeededRng::new(seeds.next_u64());
@@ -112,10 +114,11 @@ impl<'p> Engine<'p> {
             antagonists: stream(),
             errors: stream(),
         };
-        let instances = (0..plan.instances).map(|_| Ok(Instance::new(plan, build()?, stream())));
+        let instances = (0..plan.instances).map(|_| Ok(Instance::new(plan, pool, build()?, stream())));
         let site = |server| Site {
             server: Server::new(server),
             down: false,
+            silent: false,
             error_share: 0.0,
             times: ByLoad::default(),
             predicted: 0,
@@ -140,7 +143,7 @@ impl<'p> Engine<'p> {
     /// Runs to the end; whether it got there. Else more requests piled up than [`MAX_RUNNING`].
     pub(crate) fn run(&mut self) -> bool {
         self.schedule_surroundings();
-        self.schedule_looks();
+        self.schedule_ticks();
         self.schedule_first_requests();
         let end = self.plan.end();
         while let Some((at, event)) = self.events.pop_before(end) {
@@ -195,7 +198,7 @@ impl<'p> Engine<'p> {
             Event::Deadline(ticket) => self.expire(ticket),
             Event::ErrorAnswer(ticket) => self.answer(ticket, 500, Ended::Refused),
             Event::Probe { instance, server } => self.probe(instance, server),
-            Event::Idle { instance } => self.look_for_probes(instance),
+            Event::Tick { instance } => self.tick(instance),
             Event::Antagonist { server, comes } => self.antagonise(server, comes),
             Event::Fault { index } => self.fault(index),
             Event::Load => self.change_load(),
@@ -264,7 +267,7 @@ impl<'p> Engine<'p> {
             request.attempts += 1;
             (request.server, request.others, request.sent) = (number, others, self.now);
             request.ahead = site.server.load() as u32;
-            if site.error_share > 0.0 && self.streams.errors.unit() < site.error_share {
+            if !site.silent && site.error_share > 0.0 && self.streams.errors.unit() < site.error_share {
                 self.events.push(self.now + ERROR_ANSWER, Event::ErrorAnswer(ticket));
             } else {
                 site.server.begin(ticket, request.work, self.now);

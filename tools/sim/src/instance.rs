@@ -1,5 +1,6 @@
-//! One balancer instance: its own pool, its own balancer, and what it learned. Driven as the proxy drives them: pick, begin,
-//! `Started`; then `FirstByte` and `Finished`, or `Failed`; probes in between; and what passive checks make of it.
+//! One balancer instance, as one process of the proxy: its own pool, its own selector, and what it learned. Driven as the proxy
+//! drives them: pick, begin, `Started`; then `FirstByte` and `Finished`, or `Failed`; probes in between; and a tick, at which the
+//! pool compares its endpoints and takes ejected ones back.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -9,10 +10,10 @@ use std::time::Duration;
 use base_kit::{Moment, SeededRng};
 use base_model::model::{Endpoint, Host, PassiveCheck, Pool};
 use traffic_balance::{
-    Balancer, EndpointId, EndpointState, Feedback, Outcome, PoolState, ProbeAnswer, RequestFacts,
+    EndpointId, EndpointState, Feedback, Outcome, PoolState, ProbeAnswer, RequestFacts, Selector,
 };
 
-use crate::plan::Plan;
+use crate::plan::{Plan, PoolPlan};
 
 /// Where a request was placed.
 pub(crate) struct Placed {
@@ -37,14 +38,12 @@ pub(crate) struct Instance {
     /// In the order of the servers.
     endpoints: Arc<[Arc<EndpointState>]>,
     numbers: HashMap<EndpointId, usize>,
-    balancer: Box<dyn Balancer>,
+    selector: Selector,
     /// Whether the balancer looks at [`RequestFacts::key`].
     wants_key: bool,
     /// Whether the balancer asks servers what they have to do.
     asks: bool,
-    /// The pool's epoch that the balancer was last told of.
-    epoch: Option<u64>,
-    /// Numbers of the servers that are the balancer's members.
+    /// Numbers of the servers that are the selector's members.
     members: Vec<usize>,
     rng: SeededRng,
     passive: PassiveCheck,
@@ -52,16 +51,15 @@ pub(crate) struct Instance {
 
 impl Instance {
     /// An instance that knows all servers of the plan and none of their load.
-    pub(crate) fn new(plan: &Plan, balancer: Box<dyn Balancer>, rng: SeededRng) -> Self {
-        let pool = PoolState::new(&pool(plan));
+    pub(crate) fn new(plan: &Plan, settings: &PoolPlan, selector: Selector, rng: SeededRng) -> Self {
+        let pool = PoolState::new(&pool(plan, settings));
         let endpoints = pool.endpoints();
         let numbers =
             endpoints.iter().enumerate().map(|(number, endpoint)| (endpoint.id(), number)).collect();
-        let wants_key = balancer.needs().key.is_some();
-        let asks = balancer.probing().is_some();
-        let passive = plan.passive;
-        let (epoch, members) = (None, Vec::new());
-        Self { pool, endpoints, numbers, balancer, wants_key, asks, epoch, members, rng, passive }
+        let wants_key = selector.needs().key.is_some();
+        let asks = selector.probing().is_some();
+        let passive = settings.passive;
+        Self { pool, endpoints, numbers, selector, wants_key, asks, members: Vec::new(), rng, passive }
     }
 
     /// The server that takes a request, which counts as in flight from now on. `tried` gets it.
@@ -73,33 +71,45 @@ impl Instance {
     ) -> Option<Placed> {
         self.refresh(now);
         let facts = RequestFacts { key: facts.key.filter(|_| self.wants_key), ..facts };
-        let index = self.balancer.pick(&facts, tried, now, &mut self.rng)?;
+        let index = self.selector.pick(&facts, tried, now, &mut self.rng)?.index;
         let number = *self.members.get(index)?;
         let endpoint = self.endpoints.get(number)?;
         tried.push(endpoint.id());
         // Whatever number: queues form at the servers.
         let others = endpoint.begin(u32::MAX)?;
-        self.balancer.feedback(endpoint, Feedback::Started, now);
+        endpoint.begin_waiting();
+        self.selector.feedback(endpoint, Feedback::Started, now);
         Some(Placed { number, others })
     }
 
-    /// An answer came.
+    /// An answer came, all of it at once.
     pub(crate) fn answered(&mut self, number: usize, answer: Answer, now: Moment) {
         let Some(endpoint) = self.endpoints.get(number) else { return };
         let Answer { latency, others, status } = answer;
+        endpoint.end_waiting();
+        endpoint.observe_answer(latency, status);
         let first_byte = Feedback::FirstByte { latency, others, status, retry_after: None };
-        self.balancer.feedback(endpoint, first_byte, now);
-        self.balancer.feedback(endpoint, Feedback::Finished, now);
-        endpoint.end();
+        self.selector.feedback(endpoint, first_byte, now);
         endpoint.record(Outcome::Success, &self.passive, now);
+        self.selector.feedback(endpoint, Feedback::Finished, now);
+        endpoint.end();
     }
 
     /// No answer came.
     pub(crate) fn failed(&mut self, number: usize, cause: &'static str, now: Moment) {
         let Some(endpoint) = self.endpoints.get(number) else { return };
-        self.balancer.feedback(endpoint, Feedback::Failed, now);
-        endpoint.end();
         endpoint.record(Outcome::Failure(cause), &self.passive, now);
+        self.selector.feedback(endpoint, Feedback::Failed, now);
+        endpoint.end_waiting();
+        endpoint.end();
+    }
+
+    /// What the proxy does often beside requests; how many servers are out or get less than their share.
+    pub(crate) fn tick(&mut self, now: Moment) -> usize {
+        // Tells of its transitions in the epoch, too.
+        let _ = self.pool.tend(now);
+        let suffers = |endpoint: &&Arc<EndpointState>| endpoint.is_degraded() || endpoint.is_ejected(now);
+        self.endpoints.iter().filter(suffers).count()
     }
 
     /// Whether it asks servers what they have to do.
@@ -110,28 +120,22 @@ impl Instance {
     /// The next server that is to be asked now, until there is none.
     pub(crate) fn next_probe(&mut self, now: Moment) -> Option<usize> {
         self.refresh(now);
-        let index = self.balancer.next_probe(now, &mut self.rng)?;
+        let index = self.selector.next_probe(now, &mut self.rng)?;
         self.members.get(index).copied()
     }
 
     /// A server told what it has to do.
     pub(crate) fn probed(&mut self, number: usize, answer: ProbeAnswer, now: Moment) {
         if let Some(endpoint) = self.endpoints.get(number) {
-            self.balancer.probed(endpoint, answer, now);
+            self.selector.probed(endpoint, answer, now);
         }
     }
 
     fn refresh(&mut self, now: Moment) {
-        // Tells of its transitions in the epoch, too.
-        let _ = self.pool.tend(now);
-        let epoch = Some(self.pool.epoch());
-        if self.epoch == epoch {
-            return;
+        if self.selector.refresh(&self.pool, now) {
+            let members = self.selector.members().iter();
+            self.members = members.filter_map(|member| self.numbers.get(&member.id).copied()).collect();
         }
-        let members = self.pool.eligible(now);
-        self.balancer.update(&members);
-        self.members = members.iter().filter_map(|member| self.numbers.get(&member.id).copied()).collect();
-        self.epoch = epoch;
     }
 
     /// Requests in flight, as this instance sees it.
@@ -142,18 +146,19 @@ impl Instance {
     /// Asserts that the state is sound.
     pub(crate) fn check_invariants(&self) {
         self.pool.check_invariants();
-        self.balancer.check_invariants();
+        self.selector.check_invariants();
     }
 }
 
 /// The pool as a configuration would have it. Only what balancers see matters.
-fn pool(plan: &Plan) -> Pool {
+fn pool(plan: &Plan, settings: &PoolPlan) -> Pool {
     let endpoint = |(number, weight)| Endpoint { weight, ..Endpoint::new(Host::Ip(address(number)), 80) };
     let mut pool = Pool::new(
         "simulated",
         plan.servers.iter().map(|server| server.weight).enumerate().map(endpoint).collect(),
     );
-    pool.passive = plan.passive;
+    pool.passive = settings.passive;
+    pool.preference.panic_below = settings.panic_below;
     pool.connections.max = u32::MAX;
     pool
 }

@@ -1,7 +1,8 @@
 //! Compares balancers on a scenario, before one of them goes live.
 //!
 //! Event by event, with a clock of its own and randomness from a seed: hours of traffic pass in seconds, and a run repeats
-//! itself exactly. What chooses the server is the very code that runs in the proxy ([`traffic_balance`]), fed in the same way.
+//! itself exactly. What chooses the server is the very code that runs in the proxy ([`traffic_balance`]), fed in the same way: the
+//! balancer, what thins an endpoint's traffic, and what takes it out.
 //!
 //! What always holds: every request that came was answered, failed or is still under way; all policies of a scenario see
 //! the same arrivals, work, antagonists and faults (in a closed loop, as far as clients ask at the same times).

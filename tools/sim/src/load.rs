@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use base_kit::TimeSpan;
+use base_kit::{Percent, TimeSpan};
 use base_model::diagnostic::did_you_mean;
+use base_model::document::{Ejection, OrOff};
 use base_model::model::PassiveCheck;
 use base_model::{Diagnostics, Findings, KindCatalog, KindEntry, read_other};
 use serde_json::{Map, Value as Json};
@@ -11,8 +12,8 @@ use traffic_balance::kinds;
 
 use crate::law::Law;
 use crate::limits::{MAX_REPLAYED, MAX_VIEWS};
-use crate::plan::{ArrivalPlan, Effect, FaultPlan, PhasePlan, Plan, ServerPlan};
-use crate::scenario::{Arrivals, Fault, Phase, Scenario, ServerModel, Service};
+use crate::plan::{ArrivalPlan, Effect, FaultPlan, PhasePlan, Plan, PoolPlan, ServerPlan};
+use crate::scenario::{Arrivals, Fault, Phase, PoolVariant, Scenario, ServerModel, Service};
 use crate::simulation::{Policy, Simulation};
 
 /// What replaces a part of a scenario.
@@ -48,11 +49,12 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Simulation, LoadError>
         law = law_of(&scenario.service, folder, findings);
         check(scenario, findings);
     })?;
-    let mut policies: Vec<Policy> = scenario.policies.iter().map(policy).collect();
-    label(&mut policies);
+    let mut balancers: Vec<Balancer> = scenario.policies.iter().map(balancer).collect();
+    label(&mut balancers);
     if !overrides.policies.is_empty() {
-        policies = chosen(&overrides.policies, &policies)?;
+        balancers = chosen(&overrides.policies, &balancers)?;
     }
+    let policies = balancers.iter().flat_map(|balancer| with_pools(balancer, &scenario)).collect();
     let law = law.unwrap_or(Law::Constant(0.0));
     let plan = plan(&scenario, law, overrides)?;
     Ok(Simulation { name: scenario.name, plan, policies })
@@ -65,16 +67,44 @@ fn catalog() -> KindCatalog {
     KindCatalog { balancers: kinds::ALL.iter().map(entry).collect(), ..KindCatalog::default() }
 }
 
+/// A balancer of the scenario, with its settings.
+#[derive(Clone, Debug)]
+struct Balancer {
+    label: String,
+    kind: String,
+    /// An object, without `kind`.
+    settings: Json,
+}
+
+/// The balancer in each of the pools that the scenario has.
+fn with_pools(balancer: &Balancer, scenario: &Scenario) -> Vec<Policy> {
+    let in_pool = |label: String, ejection: &OrOff<Ejection>, panic: Percent| Policy {
+        label,
+        kind: balancer.kind.clone(),
+        settings: balancer.settings.clone(),
+        pool: PoolPlan { passive: PassiveCheck::from(ejection), panic_below: panic.share() },
+    };
+    if scenario.pools.is_empty() {
+        return vec![in_pool(balancer.label.clone(), &scenario.ejection, scenario.panic)];
+    }
+    let of_variant = |variant: &PoolVariant| {
+        let label = format!("{}, {}", balancer.label, variant.name);
+        let ejection = variant.ejection.as_ref().unwrap_or(&scenario.ejection);
+        in_pool(label, ejection, variant.panic.unwrap_or(scenario.panic))
+    };
+    scenario.pools.iter().map(of_variant).collect()
+}
+
 /// A policy as written: a name, or a map with `kind`.
-fn policy(written: &Json) -> Policy {
+fn balancer(written: &Json) -> Balancer {
     let mut settings = written.as_object().cloned().unwrap_or_default();
     let kind = settings.shift_remove("kind").unwrap_or_else(|| written.clone());
     let kind = kind.as_str().unwrap_or_default().to_owned();
-    Policy { label: kind.clone(), kind, settings: Json::Object(settings) }
+    Balancer { label: kind.clone(), kind, settings: Json::Object(settings) }
 }
 
 /// Tells policies of one kind apart by their settings.
-fn label(policies: &mut [Policy]) {
+fn label(policies: &mut [Balancer]) {
     let all: Vec<String> = policies.iter().map(|policy| policy.kind.clone()).collect();
     for policy in policies {
         if all.iter().filter(|kind| **kind == policy.kind).count() > 1 {
@@ -89,17 +119,17 @@ fn label(policies: &mut [Policy]) {
 }
 
 /// The policies asked for, with the scenario's settings where it has some.
-fn chosen(names: &[String], written: &[Policy]) -> Result<Vec<Policy>, LoadError> {
+fn chosen(names: &[String], written: &[Balancer]) -> Result<Vec<Balancer>, LoadError> {
     let known: Vec<&str> = kinds::ALL.iter().map(|kind| kind.info().name).collect();
-    let plain = |name: &str| Policy {
+    let plain = |name: &str| Balancer {
         label: name.to_owned(),
         kind: name.to_owned(),
         settings: Json::Object(Map::new()),
     };
-    let mut out: Vec<Policy> = Vec::new();
+    let mut out: Vec<Balancer> = Vec::new();
     for name in names {
         let of_scenario = written.iter().filter(|policy| policy.kind == *name || policy.label == *name);
-        let mut found: Vec<Policy> = of_scenario.cloned().collect();
+        let mut found: Vec<Balancer> = of_scenario.cloned().collect();
         if name == "all" {
             let missing = known.iter().filter(|name| written.iter().all(|policy| policy.kind != **name));
             // What cannot do without settings is left out.
@@ -144,6 +174,7 @@ fn check(scenario: &Scenario, findings: &mut Findings<'_>) {
     check_servers(scenario, findings);
     check_faults(scenario, findings);
     check_policies(&scenario.policies, findings);
+    check_pools(&scenario.pools, findings);
 }
 
 fn positive(span: Option<TimeSpan>, path: &[&str], findings: &mut Findings<'_>) {
@@ -216,13 +247,22 @@ fn check_faults(scenario: &Scenario, findings: &mut Findings<'_>) {
 fn check_policies(policies: &[Json], findings: &mut Findings<'_>) {
     for (index, written) in policies.iter().enumerate() {
         let number = index.to_string();
-        let Policy { kind, settings, .. } = policy(written);
+        let Balancer { kind, settings, .. } = balancer(written);
         if let Some(Err(error)) = kinds::find(&kind).map(|kind| kind.build(&settings)) {
             findings.error(&["policies", &number], error.to_string(), "change the setting");
         }
         if policies.iter().take(index).any(|earlier| earlier == written) {
             let message = format!("`{kind}` is there twice with the same settings");
             findings.error(&["policies", &number], message, "remove it");
+        }
+    }
+}
+
+fn check_pools(pools: &[PoolVariant], findings: &mut Findings<'_>) {
+    for (index, pool) in pools.iter().enumerate() {
+        if pools.iter().take(index).any(|earlier| earlier.name == pool.name) {
+            let message = format!("there are two pools `{}`", pool.name);
+            findings.error(&["pools", &index.to_string(), "name"], message, "give it another name");
         }
     }
 }
@@ -324,6 +364,7 @@ fn plan(scenario: &Scenario, law: Law, overrides: &Overrides) -> Result<Plan, Lo
         let (servers, from, to) = fault.extent();
         let effect = match fault {
             Fault::Down { .. } => Effect::Down,
+            Fault::Silent { .. } => Effect::Silent,
             Fault::Slow { factor, .. } => Effect::Slow(*factor),
             Fault::Errors { share, .. } => Effect::Errors(*share),
         };
@@ -334,7 +375,6 @@ fn plan(scenario: &Scenario, law: Law, overrides: &Overrides) -> Result<Plan, Lo
             effect,
         }
     });
-    let passive = PassiveCheck::from(&scenario.ejection);
     Ok(Plan {
         seed: overrides.seed.unwrap_or(scenario.seed),
         warm_up,
@@ -345,7 +385,6 @@ fn plan(scenario: &Scenario, law: Law, overrides: &Overrides) -> Result<Plan, Lo
         servers: servers(scenario),
         deadline: scenario.deadline.duration().as_nanos() as u64,
         attempts: scenario.attempts,
-        passive,
         sources: u64::from(scenario.sources),
         faults: faults.collect(),
     })

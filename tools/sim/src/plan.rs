@@ -19,9 +19,16 @@ pub(crate) struct Plan {
     pub(crate) servers: Vec<ServerPlan>,
     pub(crate) deadline: u64,
     pub(crate) attempts: u32,
-    pub(crate) passive: PassiveCheck,
     pub(crate) sources: u64,
     pub(crate) faults: Vec<FaultPlan>,
+}
+
+/// What an instance makes of servers that fail or are slow.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct PoolPlan {
+    pub(crate) passive: PassiveCheck,
+    /// Below this share of the weight that is fit, all servers get traffic.
+    pub(crate) panic_below: f64,
 }
 
 /// A level of load.
@@ -69,6 +76,8 @@ pub(crate) enum Effect {
     Down,
     /// It takes so many times as long.
     Slow(f64),
+    /// It does not answer.
+    Silent,
     /// It answers this share of the requests with an error.
     Errors(f64),
 }

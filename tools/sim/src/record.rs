@@ -25,6 +25,9 @@ pub struct Figures {
     pub errors: u64,
     /// The latencies; `None` when there are none.
     pub latency: Option<Latency>,
+    /// Share (0 to 1) of the servers' time, over all instances, in which a server was out or got less than its share of the
+    /// traffic.
+    pub degraded_share: f64,
 }
 
 /// Latencies in milliseconds, within 0.1 %. A request that ran into its deadline counts with the deadline; one that was
@@ -103,6 +106,18 @@ impl Recorder {
         }
     }
 
+    /// An instance holds so many of so many servers off.
+    pub(crate) fn record_standing(&mut self, degraded: usize, servers: usize, now: u64) {
+        if now < self.warm_up {
+            return;
+        }
+        self.close_until(now);
+        for tally in [&mut self.total, &mut self.phase] {
+            tally.degraded += degraded as u64;
+            tally.looked_at += servers as u64;
+        }
+    }
+
     /// Closes phases and intervals that are over.
     fn close_until(&mut self, now: u64) {
         while let Some((begins, ends, load)) = self.phases_left.front().copied()
@@ -142,6 +157,9 @@ struct Tally {
     latency_sum: u128,
     answered: u64,
     errors: u64,
+    /// Servers that an instance held off, of those that were looked at, over all looks.
+    degraded: u64,
+    looked_at: u64,
 }
 
 impl Tally {
@@ -162,6 +180,7 @@ impl Tally {
             requests: self.answered + self.errors,
             errors: self.errors,
             latency: self.latency(),
+            degraded_share: self.degraded as f64 / self.looked_at.max(1) as f64,
         }
     }
 
@@ -179,6 +198,7 @@ impl Tally {
     fn clear(&mut self) {
         self.histogram.clear();
         (self.latency_sum, self.answered, self.errors) = (0, 0, 0);
+        (self.degraded, self.looked_at) = (0, 0);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use base_kit::TimeSpan;
+use base_kit::{Percent, TimeSpan};
 use base_model::document::{Ejection, OrOff};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -50,6 +50,12 @@ pub(crate) struct Scenario {
     /// Takes a server out for a while after failures in traffic, as in a pool.
     #[serde(default = "default_ejection")]
     pub(crate) ejection: OrOff<Ejection>,
+    /// When less than this share of the servers' weight is fit, all of them get traffic, as in a pool.
+    #[serde(default)]
+    pub(crate) panic: Percent,
+    /// Every policy runs with each of these, which differ in what they say from what is said above.
+    #[serde(default)]
+    pub(crate) pools: Vec<PoolVariant>,
     /// Different clients there are with open arrivals, for balancers that look at the client or at a key.
     #[serde(default = "default_sources")]
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -94,6 +100,21 @@ const fn default_sources() -> u32 {
 #[derive(JsonSchema)]
 #[schemars(rename = "Balancer")]
 struct BalancerSlot {}
+
+/// Other settings of the pool around the balancer.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct PoolVariant {
+    /// What results call it.
+    #[schemars(length(min = 1))]
+    pub(crate) name: String,
+    /// In place of the scenario's.
+    #[serde(default)]
+    pub(crate) ejection: Option<OrOff<Ejection>>,
+    /// In place of the scenario's.
+    #[serde(default)]
+    pub(crate) panic: Option<Percent>,
+}
 
 /// A level of load.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -301,6 +322,15 @@ pub(crate) enum Fault {
         /// When it is over.
         to: TimeSpan,
     },
+    /// Takes requests and does not answer; what is there goes on when it is over.
+    Silent {
+        /// Numbers of servers, from 0, in the order of `servers`: one or a list.
+        servers: ServerNumbers,
+        /// When it begins.
+        from: TimeSpan,
+        /// When it is over.
+        to: TimeSpan,
+    },
     /// Answers a share of the requests with status 500, without doing the work.
     Errors {
         /// Numbers of servers, from 0, in the order of `servers`: one or a list.
@@ -320,6 +350,7 @@ impl Fault {
     pub(crate) fn extent(&self) -> (&[usize], TimeSpan, TimeSpan) {
         let (Self::Down { servers, from, to }
         | Self::Slow { servers, from, to, .. }
+        | Self::Silent { servers, from, to }
         | Self::Errors { servers, from, to, .. }) = self;
         (servers.as_slice(), *from, *to)
     }

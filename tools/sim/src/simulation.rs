@@ -4,10 +4,10 @@ use std::num::NonZeroUsize;
 use std::thread;
 
 use serde_json::Value as Json;
-use traffic_balance::{SettingsError, kinds};
+use traffic_balance::{Selector, SettingsError, kinds};
 
 use crate::engine::{Account, Engine, RunError};
-use crate::plan::{ArrivalPlan, Plan};
+use crate::plan::{ArrivalPlan, Plan, PoolPlan};
 use crate::record::{Figures, PhaseFigures, Point};
 
 /// A scenario that can be run.
@@ -18,7 +18,7 @@ pub struct Simulation {
     pub(crate) policies: Vec<Policy>,
 }
 
-/// A balancer with its settings.
+/// A balancer with its settings, and the pool around it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Policy {
     /// How results call it.
@@ -26,6 +26,7 @@ pub(crate) struct Policy {
     pub(crate) kind: String,
     /// An object, without `kind`.
     pub(crate) settings: Json,
+    pub(crate) pool: PoolPlan,
 }
 
 /// What came out of one policy.
@@ -69,7 +70,8 @@ impl Simulation {
         let unknown =
             || SettingsError { kind: kinds::DEFAULT, problem: format!("there is no `{}`", policy.kind) };
         let kind = kinds::find(&policy.kind).ok_or_else(unknown)?;
-        let mut engine = Engine::new(&self.plan, || kind.build(&policy.settings))?;
+        let select = || Selector::new(kind, policy.settings.clone());
+        let mut engine = Engine::new(&self.plan, &policy.pool, select)?;
         if !engine.run() {
             return Err(RunError::Overloaded { policy: policy.label.clone() });
         }

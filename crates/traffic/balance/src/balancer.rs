@@ -112,6 +112,13 @@ pub trait Balancer {
         FactsNeeded::default()
     }
 
+    /// The hash by which the request's endpoint is chosen, if it is by one. Requests that have it in common go to the same level of
+    /// a pool as well. None, unless the kind says so.
+    fn affinity(&self, request: &RequestFacts) -> Option<u64> {
+        let _ = request;
+        None
+    }
+
     /// The index, in the members last given, of the next candidate that is not in `tried`; `None` when none is left.
     /// Repeated calls with a growing `tried` therefore name every member once, in the order that a retry should use.
     /// Does not allocate.

@@ -16,7 +16,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use base_kit::{Moment, Rng};
+use base_kit::Moment;
 use base_model::model::{Endpoint, Host, PassiveCheck};
 
 pub use self::agent::{AgentWish, MAX_AGENT_PERCENT};
@@ -152,6 +152,12 @@ pub(crate) const fn tier_of(level: u8) -> u8 {
     level / 2
 }
 
+/// For how long an endpoint is ejected that was so `before` times in a row.
+fn ejection_span(before: u32, policy: &PassiveCheck) -> Duration {
+    let longest = policy.max_eject_for.max(policy.eject_for);
+    (policy.eject_for * 2_u32.pow(before.min(MAX_DOUBLINGS))).min(longest)
+}
+
 /// What is known about one server of one pool.
 ///
 /// The in-flight count is written per request by all workers and therefore has cache lines of its own; the rest is
@@ -180,9 +186,10 @@ pub struct EndpointState {
     failures_in_a_row: AtomicU32,
     last_failure: ArcSwapOption<LastFailure>,
     ejected_until_nanos: AtomicU64,
-    /// How often it was ejected, each time soon after the last.
+    /// How often it was ejected without doing well for long in between.
     ejections_in_a_row: AtomicU32,
-    last_ejection_end: AtomicU64,
+    /// When it was last ejected or degraded, in nanoseconds; it may lie ahead.
+    last_trouble: AtomicU64,
     standing: standing::Standing,
     learned: Padded<Learned>,
 }
@@ -217,7 +224,7 @@ impl EndpointState {
             last_failure: ArcSwapOption::empty(),
             ejected_until_nanos: AtomicU64::new(NOT_EJECTED),
             ejections_in_a_row: AtomicU32::new(0),
-            last_ejection_end: AtomicU64::new(0),
+            last_trouble: AtomicU64::new(0),
             standing: standing::Standing::default(),
             learned: Padded::default(),
         }
@@ -292,6 +299,11 @@ impl EndpointState {
             self.waiting.call_one(self.id);
         }
         None
+    }
+
+    /// Whether fewer than `max` are in flight. Sequentially consistent, as [`WaitingLine`] needs it.
+    pub fn has_room(&self, max: u32) -> bool {
+        self.traffic.0.in_flight.load(Ordering::SeqCst) < max
     }
 
     /// Counts one request less in flight.
@@ -463,11 +475,6 @@ impl EndpointState {
         self.standing.share() < FULL
     }
 
-    /// Whether a request that the balancer gave it is left there.
-    pub(crate) fn admits(&self, now: Moment, rng: &mut dyn Rng) -> bool {
-        self.standing.admits(now, rng)
-    }
-
     /// It begins with a trickle, where the pool has a slow start.
     pub(crate) fn begin_anew(&self) {
         self.standing.begin_anew();
@@ -478,11 +485,20 @@ impl EndpointState {
         self.standing.share()
     }
 
-    /// Sets what comparison with its peers leaves it. Gives the change, if it is one.
-    pub(crate) fn set_peer_share(&self, percent: u32, kind: CauseKind, evidence: &str) -> Option<Transition> {
-        let word = |share| if share < FULL { DEGRADED } else { Health::Up.word() };
+    /// Sets what comparison with its peers leaves it. Gives the change, if it is one. Only under the pool's lock.
+    pub(crate) fn set_peer_share(
+        &self,
+        percent: u32,
+        (kind, evidence): (CauseKind, &str),
+        policy: &PassiveCheck,
+        now: Moment,
+    ) -> Option<Transition> {
         let before = self.standing.share();
+        if before < FULL || percent < FULL {
+            self.note_trouble(policy, now);
+        }
         self.standing.set_share(percent);
+        let word = |share| if share < FULL { DEGRADED } else { Health::Up.word() };
         let cause = || format!("{evidence}; it gets {percent}% of its share");
         (before != percent).then(|| self.told(word(before), word(percent), kind, cause()))
     }
@@ -529,17 +545,24 @@ impl EndpointState {
 
     /// Marks it as ejected, and tells for how long. Only under the pool's lock.
     pub(crate) fn mark_ejected(&self, policy: &PassiveCheck, now: Moment) -> Duration {
-        let longest = policy.max_eject_for.max(policy.eject_for);
-        let span = |before: u32| (policy.eject_for * 2_u32.pow(before.min(MAX_DOUBLINGS))).min(longest);
+        self.note_trouble(policy, now);
         let row = self.ejections_in_a_row.load(Ordering::Relaxed);
-        let last_end = Moment::from_nanos(self.last_ejection_end.load(Ordering::Relaxed));
-        // Whoever then did well for as long as it was out begins anew.
-        let before = if now.since(last_end) > span(row.saturating_sub(1)) { 0 } else { row };
-        let until = now + span(before);
-        self.ejections_in_a_row.store(before.saturating_add(1), Ordering::Relaxed);
-        self.last_ejection_end.store(until.as_nanos(), Ordering::Relaxed);
+        let span = ejection_span(row, policy);
+        let until = now + span;
+        self.ejections_in_a_row.store(row.saturating_add(1), Ordering::Relaxed);
+        self.last_trouble.store(until.as_nanos(), Ordering::Relaxed);
         self.ejected_until_nanos.store(until.as_nanos().max(1), Ordering::Release);
-        span(before)
+        span
+    }
+
+    /// Whoever did well for as long as it was out the last time begins anew.
+    fn note_trouble(&self, policy: &PassiveCheck, now: Moment) {
+        let row = self.ejections_in_a_row.load(Ordering::Relaxed);
+        let last = Moment::from_nanos(self.last_trouble.load(Ordering::Relaxed));
+        if !self.is_degraded() && now.since(last) > ejection_span(row.saturating_sub(1), policy) {
+            self.ejections_in_a_row.store(0, Ordering::Relaxed);
+        }
+        self.last_trouble.store(now.as_nanos(), Ordering::Relaxed);
     }
 
     /// The change that an ejection is.

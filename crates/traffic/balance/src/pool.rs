@@ -1,6 +1,7 @@
 //! The endpoints of one pool, and the epoch that tells when to look at them again.
 
 mod levels;
+mod panic;
 mod peers;
 mod sessions;
 mod shares;
@@ -146,7 +147,7 @@ impl PoolState {
 
     /// The endpoints that may take traffic, the preferred ones first. When ejections alone leave none, ejected ones count as
     /// well: a suspect endpoint is better than no answer. When less is fit than the pool's panic threshold, all count that
-    /// nobody took out on purpose.
+    /// nobody took out on purpose and that are known.
     pub fn eligible(&self, now: Moment) -> Vec<Member> {
         self.levels(now).into_iter().flat_map(|level| level.members).collect()
     }
@@ -159,13 +160,13 @@ impl PoolState {
         let members = |wanted: &dyn Fn(&EndpointState) -> bool| -> Vec<Member> {
             endpoints.iter().filter(|endpoint| wanted(endpoint)).filter_map(member).collect()
         };
-        let eligible = if fit_share(&endpoints, now) < preference.panic_below {
-            members(&EndpointState::is_wanted)
+        let eligible = if panic::fit_share(&endpoints, now) < preference.panic_below {
+            members(&panic::counts)
         } else {
             let eligible = members(&|endpoint| endpoint.is_eligible(now));
             if eligible.is_empty() { members(&EndpointState::is_eligible_but_for_ejection) } else { eligible }
         };
-        levels::levels(&endpoints, eligible, &preference)
+        levels::levels(&endpoints, eligible, &preference, now)
     }
 
     /// Whether so little is fit that all endpoints get traffic.
@@ -225,7 +226,8 @@ impl PoolState {
         let share = endpoint.peer_share();
         let next = verdict.next_share(share);
         let Verdict::Worse { kind, evidence, .. } = verdict else {
-            let told = endpoint.set_peer_share(next, CauseKind::LikeItsPeers, "it does like its peers");
+            let cause = (CauseKind::LikeItsPeers, "it does like its peers");
+            let told = endpoint.set_peer_share(next, cause, &membership.passive, now);
             // The steps in between are no news.
             return told.filter(|_| next == FULL);
         };
@@ -236,28 +238,10 @@ impl PoolState {
             return None;
         }
         if next > 0 || !others_can_serve(membership, endpoint, now) {
-            return endpoint.set_peer_share(next.max(TRICKLE), *kind, evidence);
+            return endpoint.set_peer_share(next.max(TRICKLE), (*kind, evidence), &membership.passive, now);
         }
         let span = endpoint.mark_ejected(&membership.passive, now);
         Some(endpoint.told_ejected(*kind, evidence, span))
-    }
-
-    /// Tells when too little, or again enough, of the pool is fit.
-    fn look_for_panic(&self, membership: &Membership, now: Moment) -> Option<Transition> {
-        let (share, threshold) = (fit_share(&membership.endpoints, now), membership.preference.panic_below);
-        let panics = share < threshold;
-        if self.in_panic.swap(panics, Ordering::Relaxed) == panics {
-            return None;
-        }
-        let (percent, limit) = (share * 100.0, threshold * 100.0);
-        let (from, to, cause) = if panics {
-            let all = "all endpoints get traffic";
-            ("calm", "panic", format!("{percent:.0}% of the weight is fit, less than {limit:.0}%: {all}"))
-        } else {
-            ("panic", "calm", format!("{percent:.0}% of the weight is fit, at least {limit:.0}%"))
-        };
-        let (pool, kind) = (Arc::clone(&self.name), CauseKind::PanicThreshold);
-        Some(Transition { pool, endpoint: Transition::WHOLE_POOL.into(), from, to, kind, cause })
     }
 
     /// When the earliest ejection ends; [`Moment::NEVER`] when there is none.
@@ -456,16 +440,6 @@ fn put_in_place(state: &EndpointState, tier: u8, zone: Option<Arc<str>>, members
     let is_near = own.is_none() || *own == zone;
     state.set_slow_start(membership.slow_start);
     state.set_place(tier, is_near, zone);
-}
-
-/// The share of the weight that is fit, of the endpoints that nobody took out on purpose; 1 if there are none.
-fn fit_share(endpoints: &[Arc<EndpointState>], now: Moment) -> f64 {
-    let weight = |wanted: &dyn Fn(&EndpointState) -> bool| -> f64 {
-        let weights = endpoints.iter().filter(|endpoint| wanted(endpoint)).map(|endpoint| endpoint.weight());
-        weights.map(f64::from).sum()
-    };
-    let all = weight(&EndpointState::is_wanted);
-    if all == 0.0 { 1.0 } else { weight(&|endpoint| endpoint.is_eligible(now)) / all }
 }
 
 fn member(endpoint: &Arc<EndpointState>) -> Option<Member> {

@@ -20,8 +20,8 @@ pub(crate) enum Event {
     ErrorAnswer(Ticket),
     /// An instance's question of what there is to do reaches a server, and the answer comes back.
     Probe { instance: usize, server: usize },
-    /// An instance looks whether it is time for a probe though no request came.
-    Idle { instance: usize },
+    /// An instance does what is due without a request.
+    Tick { instance: usize },
     /// An antagonist comes or goes.
     Antagonist { server: usize, comes: bool },
     /// A fault begins or ends.

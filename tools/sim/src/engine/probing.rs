@@ -1,4 +1,4 @@
-//! Balancers that ask servers what they have to do, and the servers' answers.
+//! What instances do without a request: their ticks, and asking servers what they have to do.
 
 use std::time::Duration;
 
@@ -10,25 +10,29 @@ use crate::engine::events::Event;
 /// How long a probe is under way: a round trip in a data centre.
 const PROBE_TAKES: u64 = 500_000;
 
-/// How often an instance without requests looks whether a probe is due; as the proxy does.
-const IDLE_LOOK: u64 = 100_000_000;
+/// How often an instance looks what is due, as the proxy does.
+const TICK: u64 = 100_000_000;
 
 /// For how long an answer time counts where servers tell how long answers take: one of this age weighs 1/e of a new one.
 pub(super) const TIMES_DECAY: Duration = Duration::from_secs(1);
 
 impl Engine<'_> {
-    pub(super) fn schedule_looks(&mut self) {
-        for (instance, _) in self.instances.iter().enumerate().filter(|(_, instance)| instance.asks()) {
+    pub(super) fn schedule_ticks(&mut self) {
+        for instance in 0..self.instances.len() {
             // Not all at the same instant.
-            let after = IDLE_LOOK * instance as u64 / self.instances.len() as u64;
-            self.events.push(after, Event::Idle { instance });
+            let after = TICK * instance as u64 / self.instances.len() as u64;
+            self.events.push(after, Event::Tick { instance });
         }
     }
 
-    /// Sends what is due without a request.
-    pub(super) fn look_for_probes(&mut self, instance: usize) {
+    pub(super) fn tick(&mut self, instance: usize) {
+        let now = self.moment();
+        if let Some(known) = self.instances.get_mut(instance) {
+            let suffering = known.tick(now);
+            self.recorder.record_standing(suffering, self.sites.len(), self.now);
+        }
         self.send_probes(instance);
-        self.events.push(self.now + IDLE_LOOK, Event::Idle { instance });
+        self.events.push(self.now + TICK, Event::Tick { instance });
     }
 
     pub(super) fn send_probes(&mut self, instance: usize) {
@@ -45,7 +49,7 @@ impl Engine<'_> {
         let (Some(known), Some(site)) = (self.instances.get_mut(instance), self.sites.get(server)) else {
             return;
         };
-        if site.down {
+        if site.down || site.silent {
             return;
         }
         let in_flight = site.server.load() as u32;

@@ -43,7 +43,7 @@ impl Engine<'_> {
     pub(super) fn fault(&mut self, index: usize) {
         let plan = self.plan;
         for number in plan.faults.get(index).into_iter().flat_map(|fault| &fault.servers).copied() {
-            let (mut down, mut slowdown, mut error_share) = (false, 1.0, 0.0_f64);
+            let (mut down, mut silent, mut slowdown, mut error_share) = (false, false, 1.0, 0.0_f64);
             let strikes = |from, to| from <= self.now && self.now < to;
             for fault in &plan.faults {
                 if !strikes(fault.from, fault.to) || !fault.servers.contains(&number) {
@@ -51,13 +51,14 @@ impl Engine<'_> {
                 }
                 match fault.effect {
                     Effect::Down => down = true,
+                    Effect::Silent => silent = true,
                     Effect::Slow(factor) => slowdown *= factor,
                     Effect::Errors(share) => error_share = error_share.max(share),
                 }
             }
             let Some(site) = self.sites.get_mut(number) else { continue };
-            (site.down, site.error_share) = (down, error_share);
-            site.server.set_slowdown(slowdown, self.now);
+            (site.down, site.silent, site.error_share) = (down, silent, error_share);
+            site.server.set_slowdown(if silent { f64::INFINITY } else { slowdown }, self.now);
             let broken = if down { site.server.clear(self.now) } else { Vec::new() };
             self.predict(number);
             broken.into_iter().for_each(|ticket| self.break_off(ticket));

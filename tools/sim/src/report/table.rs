@@ -3,7 +3,8 @@
 use crate::record::Figures;
 use crate::simulation::{PolicyResult, Simulation};
 
-const COLUMNS: [&str; 7] = ["policy", "requests/s", "errors", "mean ms", "p50 ms", "p99 ms", "p99.9 ms"];
+const COLUMNS: [&str; 8] =
+    ["policy", "requests/s", "errors", "mean ms", "p50 ms", "p99 ms", "p99.9 ms", "degraded"];
 
 /// One line for each policy, and below, one for each policy and phase.
 pub fn table(simulation: &Simulation, results: &[PolicyResult]) -> String {
@@ -22,7 +23,7 @@ pub fn table(simulation: &Simulation, results: &[PolicyResult]) -> String {
     out
 }
 
-fn row(policy: &str, figures: &Figures) -> [String; 7] {
+fn row(policy: &str, figures: &Figures) -> [String; 8] {
     let ms = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), milliseconds);
     let latency = figures.latency;
     [
@@ -33,6 +34,7 @@ fn row(policy: &str, figures: &Figures) -> [String; 7] {
         ms(latency.map(|latency| latency.p50_ms)),
         ms(latency.map(|latency| latency.p99_ms)),
         ms(latency.map(|latency| latency.p999_ms)),
+        degraded(figures.degraded_share),
     ]
 }
 
@@ -50,6 +52,16 @@ fn errors(figures: &Figures) -> String {
     }
 }
 
+/// Of the servers' time, in percent.
+fn degraded(share: f64) -> String {
+    // What is there is not called nothing.
+    match share * 100.0 {
+        0.0 => "0".to_owned(),
+        percent if percent < 0.01 => "<0.01 %".to_owned(),
+        percent => format!("{percent:.2} %"),
+    }
+}
+
 /// As many digits as are worth reading.
 fn milliseconds(value: f64) -> String {
     match value {
@@ -60,8 +72,8 @@ fn milliseconds(value: f64) -> String {
 }
 
 /// The first column to the left, the others to the right.
-fn aligned(head: [&str; 7], rows: impl Iterator<Item = [String; 7]>) -> String {
-    let rows: Vec<[String; 7]> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
+fn aligned(head: [&str; 8], rows: impl Iterator<Item = [String; 8]>) -> String {
+    let rows: Vec<[String; 8]> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or_default()

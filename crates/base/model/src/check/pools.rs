@@ -358,7 +358,7 @@ impl From<&OrOff<document::Ejection>> for PassiveCheck {
     fn from(ejection: &OrOff<document::Ejection>) -> Self {
         match ejection {
             OrOff::On(on) => Self {
-                consecutive_failures: on.consecutive_failures,
+                consecutive_failures: on.consecutive_failures.on().copied().unwrap_or(0),
                 eject_for: on.span.duration(),
                 max_eject_for: on.max_for.duration(),
                 peers: on.peers.on().map(PeerCheck::from),

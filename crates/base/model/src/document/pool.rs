@@ -321,8 +321,8 @@ impl JsonSchema for Status {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Ejection {
     /// Failures in a row that do it: connection refused, no answer, broken answer.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub consecutive_failures: u32,
+    #[schemars(with = "FailuresForm")]
+    pub consecutive_failures: OrOff<u32>,
     /// For how long the first time; each time it is soon needed again, for twice as long.
     #[serde(rename = "for")]
     pub span: TimeSpan,
@@ -344,13 +344,22 @@ pub struct Peers {
     pub requests: u32,
     /// More failed requests (status 5xx, or no answer) than the others, by this share of all.
     pub errors: OrOff<Percent>,
-    /// So many times as slow as the median of the others.
+    /// So many times as slow as the others are when they are slowest, in the last minute or two (median of the others).
     #[schemars(with = "SlowerForm")]
     pub slower: OrOff<f64>,
     /// And slower by at least this.
     pub slower_by: TimeSpan,
     /// At most this share of the endpoints is out or gets less for doing worse than its peers.
     pub max_share: Percent,
+}
+
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum FailuresForm {
+    Off(#[schemars(extend("const" = "off"))] String),
+    InARow(#[schemars(range(min = 1, max = 1_000_000))] u32),
 }
 
 #[derive(JsonSchema)]
@@ -378,7 +387,7 @@ impl Default for Peers {
 impl Default for Ejection {
     fn default() -> Self {
         Self {
-            consecutive_failures: 5,
+            consecutive_failures: OrOff::On(5),
             span: TimeSpan::from_secs(10),
             max_for: TimeSpan::from_secs(300),
             peers: OrOff::On(Peers::default()),

@@ -190,7 +190,8 @@ pub struct PeerCheck {
     pub requests: u32,
     /// A larger share of failures than the others have, by this (0 to 1), is too much; `None` does not look at failures.
     pub errors: Option<f64>,
-    /// So many times as slow as the median of the others is too slow (at least 1.5); `None` does not look at times.
+    /// So many times as slow as the median of the others' slowest times of late is too slow (at least 1.5); `None` does not look at
+    /// times.
     pub slower: Option<f64>,
     /// And slower by at least this.
     pub slower_by: Duration,

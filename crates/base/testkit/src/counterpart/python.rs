@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::folder::{TempFolder, target_folder};
 use crate::port::free_port;
-use crate::process::{Ended, Process};
+use crate::process::{Ended, Process, Signal};
 use crate::time::{PATIENCE, wait_until};
 
 /// Installing a package over a slow network takes longer than anything else.
@@ -19,7 +19,7 @@ const INSTALL: Duration = Duration::from_secs(120);
 pub struct Python {
     port: u16,
     folder: TempFolder,
-    _process: Process,
+    process: Process,
 }
 
 impl Python {
@@ -93,6 +93,11 @@ impl Python {
         self.folder.path()
     }
 
+    /// Sends a signal to it.
+    pub fn signal(&mut self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
     fn serve(folder: TempFolder, arguments: impl FnOnce(u16, &mut Command)) -> Self {
         let port = free_port();
         let mut command = Command::new("python3");
@@ -104,7 +109,7 @@ impl Python {
             assert!(ended.is_none(), "Python ended ({ended:?}) and said:\n{}", process.stderr());
             TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
         });
-        Self { port, folder, _process: process }
+        Self { port, folder, process }
     }
 }
 

@@ -37,7 +37,7 @@ impl Traffic {
 
     /// Takes in an answer's time to its first byte.
     pub(super) fn observe_answer(&self, latency: Duration) {
-        let micros = u64::try_from(latency.as_micros()).map_or(LONGEST_MICROS, |us| us.min(LONGEST_MICROS));
+        let micros = micros(latency);
         self.answered.fetch_add(1, Ordering::Relaxed);
         self.times.fetch_add(micros, Ordering::Relaxed);
         self.squares.fetch_add((micros / SQUARED_UNIT_MICROS).pow(2), Ordering::Relaxed);
@@ -68,6 +68,10 @@ impl Traffic {
     }
 }
 
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).map_or(LONGEST_MICROS, |micros| micros.min(LONGEST_MICROS))
+}
+
 /// Sums of how requests went. They wrap, and are only compared with earlier ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
@@ -92,6 +96,15 @@ impl Totals {
             times: self.times.wrapping_sub(earlier.times),
             squares: self.squares.wrapping_sub(earlier.squares),
         }
+    }
+
+    /// Adds requests that have waited for so long and go on waiting.
+    pub(crate) fn add_waiting(&mut self, requests: u64, time: Duration) {
+        let micros = micros(time);
+        self.answered = self.answered.wrapping_add(requests);
+        self.times = self.times.wrapping_add(requests.wrapping_mul(micros));
+        self.squares =
+            self.squares.wrapping_add(requests.wrapping_mul((micros / SQUARED_UNIT_MICROS).pow(2)));
     }
 
     /// Requests of which is known how they went.

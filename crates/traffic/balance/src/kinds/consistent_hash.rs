@@ -170,6 +170,10 @@ impl Balancer for ConsistentHash {
         FactsNeeded { client: self.source.is_none(), key: self.source.clone(), ..FactsNeeded::default() }
     }
 
+    fn affinity(&self, request: &RequestFacts) -> Option<u64> {
+        self.key(request)
+    }
+
     fn pick(
         &mut self,
         request: &RequestFacts,

@@ -95,6 +95,10 @@ impl Balancer for SourceHash {
         FactsNeeded { client: true, ..FactsNeeded::default() }
     }
 
+    fn affinity(&self, request: &RequestFacts) -> Option<u64> {
+        Some(self.key(request.client))
+    }
+
     fn pick(
         &mut self,
         request: &RequestFacts,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use base_kit::Moment;
 use base_model::model::{Preference, Subset};
 
 use super::shares;
@@ -34,6 +35,7 @@ pub(super) fn levels(
     endpoints: &[Arc<EndpointState>],
     members: Vec<Member>,
     preference: &Preference,
+    now: Moment,
 ) -> Vec<Level> {
     let mut by_number: BTreeMap<u8, Vec<Member>> = BTreeMap::new();
     for member in members {
@@ -51,7 +53,7 @@ pub(super) fn levels(
                 tier.weight += f64::from(endpoint.weight());
                 tier.zones.insert(endpoint.zone());
             }
-            share_out(several, &tiers, preference);
+            share_out(several, &tiers, preference, now);
         }
     }
     for level in &mut levels {
@@ -63,38 +65,47 @@ pub(super) fn levels(
     levels
 }
 
-/// Gives each level its share of the traffic.
-fn share_out(levels: &mut [Level], tiers: &BTreeMap<u8, Tier>, preference: &Preference) {
+/// Gives each level its share of the traffic, by what is fit of it: in a panic there are others as well. Where nothing is, all counts.
+fn share_out(levels: &mut [Level], tiers: &BTreeMap<u8, Tier>, preference: &Preference, now: Moment) {
+    let weigh = |wanted: &dyn Fn(&Member) -> bool| -> Vec<f64> {
+        let of = |level: &Level| {
+            let members = level.members.iter().filter(|member| wanted(member));
+            members.map(|member| f64::from(member.weight)).sum()
+        };
+        levels.iter().map(of).collect()
+    };
+    let mut weights = weigh(&|member| member.state.is_eligible(now));
+    if weights.iter().all(|weight| *weight == 0.0) {
+        weights = weigh(&|_| true);
+    }
+    let mut weighed: Vec<(&mut Level, f64)> = levels.iter_mut().zip(weights).collect();
     let mut left = 1.0;
-    for same_tier in levels.chunk_by_mut(|a, b| tier_of(a.number) == tier_of(b.number)) {
-        let tier = same_tier.first().and_then(|level| tiers.get(&tier_of(level.number)));
+    for same_tier in weighed.chunk_by_mut(|(a, _), (b, _)| tier_of(a.number) == tier_of(b.number)) {
+        let tier = same_tier.first().and_then(|(level, _)| tiers.get(&tier_of(level.number)));
         let Some(tier) = tier else { continue };
-        let fit: f64 = same_tier.iter().map(weight).sum();
+        let fit: f64 = same_tier.iter().map(|(_, weight)| weight).sum();
         let tier_share = left * suffices(fit, preference.tier_suffices * tier.weight);
         left -= tier_share;
         match same_tier {
-            [near, far] => {
+            [(near, weight), (far, far_weight)] => {
                 let zones = tier.zones.len().max(1) as f64;
-                let near_part = suffices(weight(near), preference.zone_suffices * tier.weight / zones);
+                let enough = preference.zone_suffices * tier.weight / zones;
+                let near_part = if *far_weight > 0.0 { suffices(*weight, enough) } else { 1.0 };
                 near.share = tier_share * near_part;
                 far.share = tier_share - near.share;
             }
             // Whatever zone it is, it is all that this tier has.
-            others => others.iter_mut().for_each(|level| level.share = tier_share),
+            others => others.iter_mut().for_each(|(level, _)| level.share = tier_share),
         }
     }
     // All of them together do not suffice: they share what they cannot serve as well.
-    let sum: f64 = levels.iter().map(|level| level.share).sum();
-    levels.iter_mut().for_each(|level| level.share /= sum);
-}
-
-fn weight(level: &Level) -> f64 {
-    level.members.iter().map(|member| f64::from(member.weight)).sum()
+    let sum: f64 = weighed.iter().map(|(level, _)| level.share).sum();
+    weighed.iter_mut().for_each(|(level, _)| level.share /= sum);
 }
 
 /// Which part of the traffic can be served, of those that weigh so much, where `enough` serves all of it.
 fn suffices(fit: f64, enough: f64) -> f64 {
-    if fit >= enough { 1.0 } else { fit / enough }
+    if fit == 0.0 { 0.0 } else { (fit / enough).min(1.0) }
 }
 
 /// Leaves so many members, for each node others (rendezvous hashing): when one goes, one comes, and nothing else changes.

@@ -52,8 +52,8 @@ fn failures_in_a_row_eject_and_time_brings_back() {
     assert_eq!((transitions[0].from, transitions[0].to), ("ejected", "degraded"));
     assert_eq!(pool.tend(at(12)), []);
     assert!(pool.epoch() > epoch);
-    assert_eq!(sick.share_percent(at(12)), 10, "it begins with a trickle");
-    let transitions: Vec<Transition> = (13..40).flat_map(|second| pool.tend(at(second))).collect();
+    assert_eq!(sick.share_percent(at(12)), 5, "it begins with a trickle");
+    let transitions: Vec<Transition> = (13..100).flat_map(|second| pool.tend(at(second))).collect();
     assert_eq!(transitions.len(), 1, "{transitions:?}");
     assert_eq!((transitions[0].from, transitions[0].to), ("degraded", "up"));
     assert_eq!(pool.next_expiry(), Moment::NEVER);

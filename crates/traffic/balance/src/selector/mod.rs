@@ -9,11 +9,19 @@ use crate::balancer::{
     Balancer, BalancerKind, FactsNeeded, Feedback, Member, Probing, RequestFacts, SettingsError,
 };
 use crate::endpoint::{EndpointId, EndpointState, ProbeAnswer};
+use crate::methods::hash::mix;
 use crate::pool::PoolState;
 
-/// Candidates that are passed over for one request because they get less than their share. More in a row means that there is
-/// hardly anybody else, and then one of them has to do.
-const MOST_PASSED_OVER: usize = 4;
+use self::thinning::Thinning;
+
+mod thinning;
+
+/// Candidates that are passed over for one request because they get less than their share. When there are more in a row, the
+/// first of them has to do: looking further costs more than it is worth.
+const MOST_PASSED_OVER: usize = 32;
+
+/// Makes the draw of a level independent of the choice in it.
+const LEVEL_SEED: u64 = 0x3c6e_f372_fe94_f82b;
 
 /// How balancers are made.
 type Build = Box<dyn Fn() -> Result<Box<dyn Balancer>, SettingsError>>;
@@ -35,8 +43,10 @@ struct LocalLevel {
     number: u8,
     share: f64,
     balancer: Box<dyn Balancer>,
-    /// Where its members begin in the selector's.
+    thinning: Thinning,
+    /// Its members: from here on in the selector's, and so many.
     first: usize,
+    count: usize,
 }
 
 /// A candidate.
@@ -80,6 +90,7 @@ impl Selector {
         let is_gone = |local: &&mut LocalLevel| levels.iter().all(|level| level.number != local.number);
         for local in self.levels.iter_mut().filter(is_gone) {
             local.share = 0.0;
+            local.count = 0;
             local.balancer.update(&[]);
         }
         self.members.clear();
@@ -87,7 +98,8 @@ impl Selector {
             let first = self.members.len();
             if let Some(local) = self.level(level.number) {
                 local.balancer.update(&level.members);
-                (local.share, local.first) = (level.share, first);
+                local.thinning.forget();
+                (local.share, local.first, local.count) = (level.share, first, level.members.len());
                 self.members.extend(level.members);
             }
         }
@@ -115,7 +127,7 @@ impl Selector {
         now: Moment,
         rng: &mut dyn Rng,
     ) -> Option<Pick> {
-        let drawn = self.draw(rng);
+        let drawn = self.draw(request, rng);
         let others = (0..self.levels.len()).filter(|index| *index != drawn);
         std::iter::once(drawn).chain(others).find_map(|index| {
             let level = self.levels.get_mut(index)?;
@@ -143,14 +155,15 @@ impl Selector {
         }
     }
 
-    /// The level that a request is for, by their shares. With one level nothing is drawn.
-    fn draw(&self, rng: &mut dyn Rng) -> usize {
-        const PARTS: u64 = 1 << 53;
+    /// The level that a request is for, by their shares: drawn, unless the balancer wants to find the same again for requests that
+    /// have something in common.
+    fn draw(&self, request: &RequestFacts, rng: &mut dyn Rng) -> usize {
         let first = self.levels.iter().position(|level| level.share > 0.0).unwrap_or(0);
-        if self.levels.get(first).is_none_or(|level| level.share >= 1.0) {
-            return first;
-        }
-        let mut point = rng.below(PARTS) as f64 / PARTS as f64;
+        let Some(level) = self.levels.get(first).filter(|level| level.share < 1.0) else { return first };
+        let mut point = match level.balancer.affinity(request) {
+            Some(hash) => mix(hash ^ LEVEL_SEED) as f64 / 2_f64.powi(64),
+            None => rng.unit(),
+        };
         for (index, level) in self.levels.iter().enumerate() {
             point -= level.share;
             if point < 0.0 {
@@ -172,7 +185,9 @@ impl Selector {
             Err(index) => {
                 // It could be built once with these settings.
                 let balancer = (self.build)().ok()?;
-                self.levels.insert(index, LocalLevel { number, share: 0.0, balancer, first: 0 });
+                let thinning = Thinning::default();
+                self.levels
+                    .insert(index, LocalLevel { number, share: 0.0, balancer, thinning, first: 0, count: 0 });
                 index
             }
         };
@@ -199,13 +214,14 @@ impl LocalLevel {
         now: Moment,
         rng: &mut dyn Rng,
     ) -> Option<Pick> {
+        let members = members.get(self.first..self.first + self.count)?;
+        self.thinning.begin(members, now, rng);
         let before = tried.len();
         let mut passed_over = None;
         let picked = loop {
             let Some(index) = self.balancer.pick(request, tried, now, rng) else { break passed_over };
-            let index = self.first + index;
             let Some(member) = members.get(index) else { break passed_over };
-            if member.state.admits(now, rng) {
+            if self.thinning.admits(index, member, now) {
                 break Some(index);
             }
             passed_over = passed_over.or(Some(index));
@@ -215,7 +231,7 @@ impl LocalLevel {
             }
         };
         tried.truncate(before);
-        picked.map(|index| Pick { index, level: self.number })
+        picked.map(|index| Pick { index: self.first + index, level: self.number })
     }
 }
 

@@ -1,12 +1,17 @@
 //! Getting a turn at an endpoint, and waiting for one while all of them are full.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Poll, ready};
+
+use base_kit::Moment;
 use base_signal::Reason;
-use traffic_balance::RequestFacts;
+use traffic_balance::{EndpointId, Place, RequestFacts};
+use traffic_net::Peek;
 
 use crate::failure::Failure;
 use crate::life::Life;
 use crate::life::facts::balance_key;
-use crate::timers::{Expired, within};
 use crate::upstream::{LocalPool, PickContext, Turn};
 
 impl Life<'_> {
@@ -17,79 +22,122 @@ impl Life<'_> {
     }
 
     /// A turn at the endpoint of the session, or at the next one in the balancer's order. A request that nobody was asked for
-    /// yet waits while all are full, or that of its session is; those that have waited longer come first. A session moves only
-    /// when waiting was of no use.
+    /// yet waits while all are full; those that have waited longer come first.
     pub(super) async fn next_turn(
         &mut self,
         local: &LocalPool,
         facts: RequestFacts,
     ) -> Result<Turn, Failure> {
         let waits = self.exchange.tried.is_empty() && local.settings.connections.queue > 0;
-        let session = local.session_endpoint(self.exchange.session.endpoint);
+        let session = self.session_endpoint(local);
         if !waits || local.state.waiting().is_free(session) {
-            match self.try_turn(local, facts, !waits) {
+            match self.try_turn(local, facts, !waits, self.exchange.record.started) {
                 Err(Reason::ConnectionLimit) if waits => {}
                 done => return done.map_err(Into::into),
             }
         }
+        let Some(place) = local.state.waiting().enter(local.settings.connections.queue, session) else {
+            let why = "as many requests wait as may, by the pool's `connections.queue`";
+            let full = Failure::with(Reason::ConnectionLimit, why);
+            return self.move_session(local, facts).ok_or(full);
+        };
         let start = self.worker.now();
-        let limit = start + local.settings.connections.queue_timeout;
-        self.client.timer.set(limit.min(self.deadline));
-        let turn = self.wait_for_turn(local, facts).await;
+        let turn = self.wait_for_turn(place, local, facts, start).await;
         let waited = self.worker.now() - start;
         self.exchange.record.queued = Some(waited);
         local.meters.queued.record(waited);
         turn.or_else(|failure| match failure.reason {
-            Reason::QueueTimeout if self.deadline < limit => Err(Reason::RequestTimeout.into()),
-            Reason::QueueTimeout | Reason::ConnectionLimit => self.move_session(local, facts).ok_or(failure),
+            Reason::QueueTimeout => self.move_session(local, facts).ok_or(failure),
             _ => Err(failure),
         })
     }
 
-    async fn wait_for_turn(&mut self, local: &LocalPool, facts: RequestFacts) -> Result<Turn, Failure> {
-        let line = local.state.waiting();
+    async fn wait_for_turn(
+        &mut self,
+        mut place: Place,
+        local: &LocalPool,
+        facts: RequestFacts,
+        start: Moment,
+    ) -> Result<Turn, Failure> {
+        let limit = start + local.settings.connections.queue_timeout;
+        let mut patience = Patience { limit: limit.min(self.deadline), reason: Reason::QueueTimeout };
+        if self.deadline < limit {
+            patience.reason = Reason::RequestTimeout;
+        }
+        let mut was_called = false;
         loop {
-            let only = local.session_endpoint(self.exchange.session.endpoint);
-            let Some(mut place) = line.enter(local.settings.connections.queue, only) else {
-                let why = "as many requests wait as may, by the pool's `connections.queue`";
-                return Err(Failure::with(Reason::ConnectionLimit, why));
-            };
-            // Room that was made before this place was taken has called nobody.
-            if place.is_first() {
-                match self.try_turn(local, facts, false) {
+            // Room that was made before it stood in the line has called nobody.
+            if was_called || place.is_first() {
+                match self.try_turn(local, facts, false, self.worker.now()) {
                     Err(Reason::ConnectionLimit) => {}
                     done => {
-                        place.leave();
+                        place.leave(|| local.rooms(self.worker.now()));
                         return done.map_err(Into::into);
                     }
                 }
             }
-            if let Err(Expired) = within(&self.client.timer, &mut place).await {
-                let why = "none had room within the pool's `connections.queue-timeout`";
-                return Err(Failure::with(Reason::QueueTimeout, why));
-            }
-            place.leave();
-            // Somebody else may have been faster; then it is the end of the line again.
-            match self.try_turn(local, facts, false) {
-                Err(Reason::ConnectionLimit) => {}
-                done => return done.map_err(Into::into),
+            if std::mem::take(&mut was_called) {
+                // Somebody who came later was faster: it is first again.
+                place.wait_on(self.session_endpoint(local));
+            } else {
+                self.await_call(&mut place, &mut patience).await?;
+                was_called = true;
             }
         }
     }
 
-    /// Another endpoint with room, for a request whose session has waited in vain for its own: better there than not at all.
-    fn move_session(&mut self, local: &LocalPool, facts: RequestFacts) -> Option<Turn> {
-        local.session_endpoint(self.exchange.session.endpoint)?;
-        self.try_turn(local, facts, true).ok()
+    /// Waits for a call, as long as there is time and somebody to answer.
+    async fn await_call(&mut self, place: &mut Place, patience: &mut Patience) -> Result<(), Failure> {
+        let client = &mut *self.client;
+        client.timer.set(patience.limit);
+        let half_close = client.listener.settings.timeouts.half_close;
+        // What it sends beyond this request's head says nothing of its being gone, and nothing can be seen behind it.
+        let mut looks_on = true;
+        poll_fn(|cx| {
+            if Pin::new(&mut *place).poll(cx).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            if looks_on && let Poll::Ready(seen) = client.stream.poll_peek(cx) {
+                looks_on = false;
+                match seen {
+                    Ok(Peek::Bytes) => {}
+                    // It wants its answer, or it is gone.
+                    Ok(Peek::End) => patience.shorten(self.worker.now() + half_close),
+                    Err(error) => return Poll::Ready(Err(Failure::with(Reason::ClientClosed, error))),
+                }
+                client.timer.set(patience.limit);
+            }
+            ready!(client.timer.poll_expired(cx));
+            let is_doomed = client.timer.is_doomed();
+            Poll::Ready(Err(if is_doomed { Reason::ShuttingDown } else { patience.reason }.into()))
+        })
+        .await
     }
 
-    fn try_turn(&mut self, local: &LocalPool, facts: RequestFacts, may_move: bool) -> Result<Turn, Reason> {
+    /// The endpoint of the session, if that may still serve it.
+    fn session_endpoint(&self, local: &LocalPool) -> Option<EndpointId> {
+        self.exchange.session.endpoint.filter(|endpoint| local.serves_sessions(*endpoint))
+    }
+
+    /// Another endpoint with room, for a request whose session has waited in vain for its own: better there than not at all.
+    fn move_session(&mut self, local: &LocalPool, facts: RequestFacts) -> Option<Turn> {
+        self.session_endpoint(local)?;
+        self.try_turn(local, facts, true, self.worker.now()).ok()
+    }
+
+    fn try_turn(
+        &mut self,
+        local: &LocalPool,
+        facts: RequestFacts,
+        may_move: bool,
+        now: Moment,
+    ) -> Result<Turn, Reason> {
         let worker = self.worker;
         let context = PickContext {
             facts,
             session: self.exchange.session.endpoint,
             may_move,
-            now: self.exchange.record.started,
+            now,
             rng: &mut *worker.rng.borrow_mut(),
             reach: &|endpoint| worker.reach(endpoint),
         };
@@ -98,5 +146,20 @@ impl Life<'_> {
             worker.bell.ring();
         }
         turn
+    }
+}
+
+/// Until when a request waits, and what it is called when it has waited in vain.
+struct Patience {
+    limit: Moment,
+    reason: Reason,
+}
+
+impl Patience {
+    /// The client has stopped sending.
+    fn shorten(&mut self, limit: Moment) {
+        if limit < self.limit {
+            *self = Self { limit, reason: Reason::ClientClosed };
+        }
     }
 }

@@ -106,6 +106,14 @@ impl LocalPool {
         Err(Reason::NoEndpoint)
     }
 
+    /// Endpoints with room for one more.
+    pub(crate) fn rooms(&self, now: Moment) -> Vec<EndpointId> {
+        let endpoints = self.state.endpoints();
+        let may_serve = |state: &EndpointState| state.is_eligible(now) || self.serves_sessions(state.id());
+        let has_room = |state: &EndpointState| state.has_room(self.settings.connections.max);
+        endpoints.iter().filter(|state| has_room(state) && may_serve(state)).map(|state| state.id()).collect()
+    }
+
     /// The way to the endpoint that the session is bound to, if that may still serve it and was not tried.
     fn session_reach(&self, tried: &[EndpointId], context: &PickContext<'_>) -> Option<Rc<Reach>> {
         let endpoint = context.session.filter(|endpoint| !tried.contains(endpoint))?;
@@ -115,12 +123,9 @@ impl LocalPool {
         sessions.reach(endpoint)
     }
 
-    /// The endpoint of the session, if that may still serve it.
-    pub(crate) fn session_endpoint(&self, session: Option<EndpointId>) -> Option<EndpointId> {
-        let serves = |endpoint: &EndpointId| {
-            self.sessions.as_ref().is_some_and(|sessions| sessions.borrow().reach(*endpoint).is_some())
-        };
-        session.filter(serves)
+    /// Whether an endpoint may serve the sessions that are bound to it.
+    pub(crate) fn serves_sessions(&self, endpoint: EndpointId) -> bool {
+        self.sessions.as_ref().is_some_and(|sessions| sessions.borrow().reach(endpoint).is_some())
     }
 
     /// The next endpoint that the balancer wants to be asked now, until there is none.
