@@ -55,6 +55,35 @@ fn which_path_is_matched() {
 }
 
 #[test]
+fn why_this_tier_and_this_zone() {
+    let text = "node: {name: edge-1, zone: a}
+listeners: {web: {bind: '127.0.0.1:0'}}
+routes: [{match: {path: /plain}, pool: plain}, {pool: shop}]
+pools:
+  plain: {endpoints: ['10.0.0.1:80', '10.0.0.2:80']}
+  shop:
+    endpoints:
+      - {address: '10.0.0.9:80', tier: 1, zone: a}
+      - {address: '10.0.0.1:80', zone: a}
+      - {address: '10.0.0.2:80', zone: b}
+      - {address: '10.0.0.3:80', zone: b}
+";
+    let said = explain(text, &["GET", "/"]).stdout;
+    // One of three, and 1.05 would suffice for one of two zones.
+    let near = said
+        .find("tier 0, zone a, 95% of the requests\n            10.0.0.1:80, the first for 95%\n")
+        .expect(&said);
+    let far = said.find("tier 0, other zones, 5% of the requests\n            10.0.0.").expect(&said);
+    let backup = said.find("tier 1, zone a, in reserve\n            10.0.0.9:80\n").expect(&said);
+    assert!(near < far && far < backup, "{said}");
+    let answer: Value = serde_json::from_str(&explain(text, &["GET", "/", "--json"]).stdout).unwrap();
+    let levels = &answer["outcome"]["pools"][0]["levels"];
+    assert_eq!((&levels[2]["tier"], &levels[2]["share"]), (&1.into(), &0.0.into()), "{answer}");
+    assert_eq!(levels[1]["endpoints"].as_array().map(Vec::len), Some(2), "{answer}");
+    assert!(!explain(text, &["GET", "/plain"]).stdout.contains("tier"), "one level needs no name");
+}
+
+#[test]
 fn bad_questions_are_refused() {
     let text = CONFIG.replace("MAIN", "'10.0.0.1:80'");
     for (arguments, part) in [
@@ -84,7 +113,7 @@ fn what_is_explained_is_what_happens() {
         let answer: Value = serde_json::from_str(&explain(&text, &arguments).stdout).unwrap();
         let pool = &answer["outcome"]["pools"][0];
         assert_eq!(pool["fixed"], true, "{answer}");
-        let foretold = pool["endpoints"][0]["endpoint"].as_str().unwrap();
+        let foretold = pool["endpoints"][0].as_str().unwrap();
         let mut client = aya.client();
         client.send(format!("GET /api/x HTTP/1.1\r\nHost: shop.test\r\nx-tier: gold\r\n{user}\r\n\r\n"));
         let asked = client.response();
@@ -127,7 +156,7 @@ pools:
         let mut arguments = vec!["GET", path, "--json"];
         header.split("\r\n").for_each(|line| arguments.extend(["-H", line]));
         let answer: Value = serde_json::from_str(&explain(&text, &arguments).stdout).unwrap();
-        let foretold = answer["outcome"]["pools"][0]["endpoints"][0]["endpoint"].as_str().unwrap();
+        let foretold = answer["outcome"]["pools"][0]["endpoints"][0].as_str().unwrap();
         let asked = aya.client().get_with(path, &format!("{header}\r\n"));
         let place = backends.iter().position(|backend| backend.to_string() == foretold).unwrap();
         assert_eq!(asked.header("x-backend"), Some(names[place]), "{path}: {answer}");

@@ -129,7 +129,7 @@ fn what_is_known_of_candidates() {
     );
     let text = explain(&weighted, &["GET", "/canary"]).stdout;
     has(&text, &["10.0.0.1:80, the first for 75%", "10.0.0.2:80, the first for 25%"]);
-    has(&text, &["10.0.0.3:80, in reserve, tier 1, zone south"]);
+    has(&text, &["tier 0, 100% of the requests", "tier 1, in reserve\n            10.0.0.3:80\n"]);
     let probed = CONFIG.replace("MAIN", "'10.0.0.1:80'");
     let probed =
         probed.replace("{kind: consistent-hash, key: {header: x-user}}", "{kind: prequal, probe: /load}");

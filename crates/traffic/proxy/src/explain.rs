@@ -1,7 +1,7 @@
 //! What would become of a request: the same steps as a real one takes, with nobody asked and nothing sent.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -9,7 +9,9 @@ use base_kit::{Moment, Rng, SeededRng};
 use base_model::Model;
 use base_model::model::{Action, Listener};
 use base_signal::Reason;
-use traffic_balance::{CauseKind, EndpointId, EndpointState, Health, Registry, RequestFacts, Selector};
+use traffic_balance::{
+    CauseKind, EndpointId, EndpointState, Health, Level, Registry, RequestFacts, Selector,
+};
 use traffic_filter::{Flow, RequestContext};
 use traffic_http::RequestHead;
 use traffic_route::{Considered, RequestView, Verdict};
@@ -84,23 +86,21 @@ pub struct PoolChoice {
     pub session: Option<SessionChoice>,
     /// The path that the running process asks endpoints beside traffic, if it does.
     pub probe: Option<String>,
+    /// Its tiers and zones, with their shares of the traffic.
+    pub levels: Vec<Level>,
     /// The endpoints in the order in which they would be tried: one of many, unless it is fixed.
-    pub order: Vec<Prospect>,
+    pub order: Vec<EndpointChoice>,
 }
 
 /// An endpoint that may get the request.
 #[derive(Debug)]
-pub struct Prospect {
+pub struct EndpointChoice {
     /// Its name.
     pub name: Arc<str>,
+    /// The number of its level.
+    pub level: u8,
     /// The share of such requests that would go there first, if all endpoints were idle; 0 to 1.
     pub first: f64,
-    /// Whether it gets requests only when more preferred ones do not suffice.
-    pub is_reserve: bool,
-    /// 0 takes traffic first; the next ones are its backup.
-    pub tier: u8,
-    /// Where it is, if that is said.
-    pub zone: Option<Arc<str>>,
 }
 
 /// Requests that are made up to see where such ones go first.
@@ -242,46 +242,52 @@ fn choice(
     let mut rng = SeededRng::new(0);
     let bound = session.as_ref().and_then(|session| session.endpoint.as_ref());
     let mut tried: Vec<_> = bound.iter().map(|endpoint| endpoint.id()).collect();
-    let mut order: Vec<Arc<EndpointState>> = bound.into_iter().map(Arc::clone).collect();
+    let mut order: Vec<_> = bound.iter().map(|bound| EndpointChoice::new(bound)).collect();
     while let Some(pick) = selector.pick(&facts, &mut tried, Moment::ZERO, &mut rng) {
         let Some(member) = selector.members().get(pick.index) else { break };
         tried.push(member.id);
-        order.push(Arc::clone(&member.state));
+        order.push(EndpointChoice::new(&member.state));
     }
-    let spare = pool_plan.state.levels(Moment::ZERO).into_iter().filter(|level| level.share == 0.0);
-    let spare: HashSet<_> = spare.flat_map(|level| level.members).map(|member| member.id).collect();
-    let firsts = firsts(&mut selector, &facts, bound, &mut rng);
-    let prospect = |state: &Arc<EndpointState>| Prospect {
-        name: Arc::from(state.name()),
-        first: f64::from(firsts.get(&state.id()).copied().unwrap_or_default()) / f64::from(TRIALS),
-        is_reserve: spare.contains(&state.id()),
-        tier: state.tier(),
-        zone: state.zone(),
-    };
-    let order = order.iter().map(prospect).collect();
-    let probe = selector.probing().map(|probing| probing.path);
+    let levels = pool_plan.state.levels(Moment::ZERO);
     let lacks_key = needs.key.is_some() && key.is_none();
     let is_fixed = needs.client || key.is_some();
-    Ok(PoolChoice { pool, weight, of, is_fixed, lacks_key, session, probe, order })
+    if !is_fixed && let Some(open) = order.get_mut(usize::from(bound.is_some())..) {
+        // Which level is drawn is chance; they are shown as they are preferred.
+        open.sort_by_key(|candidate| candidate.level);
+    }
+    if bound.is_none() {
+        count_firsts(&mut selector, &facts, &mut order, &mut rng);
+    }
+    let probe = selector.probing().map(|probing| probing.path);
+    Ok(PoolChoice { pool, weight, of, is_fixed, lacks_key, session, probe, levels, order })
 }
 
-/// How often each endpoint would be the first choice. That of a session always is.
-fn firsts(
+impl EndpointChoice {
+    fn new(endpoint: &EndpointState) -> Self {
+        Self { name: endpoint.name().into(), level: endpoint.level(), first: 0.0 }
+    }
+}
+
+/// Finds out how often each endpoint would be the first choice.
+fn count_firsts(
     selector: &mut Selector,
     facts: &RequestFacts,
-    bound: Option<&Arc<EndpointState>>,
+    order: &mut [EndpointChoice],
     rng: &mut dyn Rng,
-) -> HashMap<EndpointId, u32> {
-    let mut firsts = HashMap::new();
-    if let Some(bound) = bound {
-        firsts.insert(bound.id(), TRIALS);
-        return firsts;
-    }
+) {
+    let mut firsts: HashMap<String, u32> = HashMap::new();
+    let mut tried: Vec<EndpointId> = Vec::new();
     for _ in 0..TRIALS {
-        let Some(pick) = selector.pick(facts, &mut Vec::new(), Moment::ZERO, rng) else { break };
+        let Some(pick) = selector.pick(facts, &mut tried, Moment::ZERO, rng) else { break };
         if let Some(member) = selector.members().get(pick.index) {
-            *firsts.entry(member.id).or_default() += 1;
+            match firsts.get_mut(member.state.name()) {
+                Some(count) => *count += 1,
+                None => drop(firsts.insert(member.state.name().to_owned(), 1)),
+            }
         }
     }
-    firsts
+    for choice in order {
+        let count = firsts.get(&*choice.name).copied().unwrap_or_default();
+        choice.first = f64::from(count) / f64::from(TRIALS);
+    }
 }

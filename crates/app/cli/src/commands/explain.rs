@@ -1,5 +1,6 @@
 //! `aya explain`: what would become of a request, and why; or what has become of one.
 
+mod levels;
 mod past;
 
 use std::fmt::Write as _;
@@ -12,15 +13,12 @@ use base_model::Model;
 use base_model::model::Pool;
 use clap::Args;
 use serde_json::{Value, json};
-use traffic_proxy::{Explanation, Outcome, PoolChoice, Prospect, Question};
+use traffic_proxy::{Explanation, Outcome, PoolChoice, Question};
 use traffic_route::{Considered, Loss, Verdict};
 
 use super::config::{load, refuse};
 use crate::admin::DEFAULT_URL;
 use crate::output;
-
-/// Endpoints shown of each pool.
-const SHOWN: usize = 8;
 
 /// What is asked on the command line.
 #[derive(Debug, Args)]
@@ -254,12 +252,7 @@ impl Report<'_> {
             let _ = writeln!(text, "probes    the running process asks `GET {path}` who has least to do");
         }
         let _ = writeln!(text, "endpoints {order}");
-        for prospect in choice.order.iter().take(SHOWN) {
-            let _ = writeln!(text, "          {}", describe(prospect, choice.is_fixed || is_bound));
-        }
-        if choice.order.len() > SHOWN {
-            let _ = writeln!(text, "          and {} more", choice.order.len() - SHOWN);
-        }
+        levels::write(pool, choice, is_bound, text);
     }
 
     fn to_json(&self) -> Value {
@@ -303,29 +296,8 @@ impl Report<'_> {
                 "why": session.why,
             })),
             "probe": choice.probe,
-            "endpoints": choice.order.iter().map(|prospect| json!({
-                "endpoint": *prospect.name,
-                "first-share": prospect.first,
-                "reserve": prospect.is_reserve,
-                "tier": prospect.tier,
-                "zone": prospect.zone.as_deref(),
-            })).collect::<Vec<_>>(),
+            "endpoints": choice.order.iter().map(|candidate| &*candidate.name).collect::<Vec<_>>(),
+            "levels": levels::to_json(choice),
         })
     }
-}
-
-/// An endpoint, and how often it is the first choice where that is not always the same one.
-fn describe(prospect: &Prospect, is_certain: bool) -> String {
-    let Prospect { first, tier, .. } = prospect;
-    let mut text = prospect.name.to_string();
-    let zone = prospect.zone.as_ref().map(|zone| format!(", zone {zone}"));
-    if prospect.is_reserve {
-        text.push_str(", in reserve");
-    } else if !is_certain {
-        let _ = write!(text, ", the first for {:.0}%", first * 100.0);
-    }
-    if *tier > 0 {
-        let _ = write!(text, ", tier {tier}");
-    }
-    text + &zone.unwrap_or_default()
 }

@@ -207,7 +207,8 @@ fn reasons(figures: &Figures) -> Line<'static> {
         }
     }
     if spans.len() == 1 {
-        spans.push("no failure".green());
+        let has_errors = figures.error_share.is_some_and(|share| share > 0.0);
+        spans.push(if has_errors { "only 5xx that endpoints sent".yellow() } else { "no failure".green() });
     }
     Line::from(spans)
 }

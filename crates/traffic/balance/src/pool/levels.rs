@@ -22,6 +22,18 @@ pub struct Level {
     pub members: Vec<Member>,
 }
 
+impl Level {
+    /// 0 takes traffic first; the next ones are its backup.
+    pub const fn tier(&self) -> u8 {
+        tier_of(self.number)
+    }
+
+    /// Whether it is in the zone of this node, or zones make no difference.
+    pub const fn is_near(&self) -> bool {
+        self.number.is_multiple_of(2)
+    }
+}
+
 /// All endpoints of a tier, fit or not.
 #[derive(Default)]
 struct Tier {

@@ -160,10 +160,16 @@ impl Life<'_> {
                 let is_ours = failure.reason == Reason::Overloaded;
                 Err(Broken { fault: if is_ours { Fault::Neither } else { Fault::Endpoint }, failure })
             }
-            Err(Expired) if self.deadline < limit => {
-                Err(Broken { fault: Fault::Neither, failure: Reason::RequestTimeout.into() })
+            Err(Expired) => {
+                let (fault, reason) = if self.client.timer.is_doomed() {
+                    (Fault::Neither, Reason::ShuttingDown)
+                } else if self.deadline < limit {
+                    (Fault::Neither, Reason::RequestTimeout)
+                } else {
+                    (Fault::Endpoint, Reason::ConnectTimeout)
+                };
+                Err(Broken { fault, failure: reason.into() })
             }
-            Err(Expired) => Err(failed(Reason::ConnectTimeout.into())),
         }
     }
 

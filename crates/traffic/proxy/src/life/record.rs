@@ -87,6 +87,7 @@ impl Life<'_> {
             bytes_in: record.bytes_received,
             bytes_out: record.bytes_sent,
             duration,
+            queued: record.queued,
             connect: record.connect,
             first_byte: record.first_byte,
             user_agent: asked.user_agent(),
