@@ -290,6 +290,15 @@ fn what_this_version_does_not_know_is_shown_as_it_is() {
 }
 
 #[test]
+fn shares_are_those_of_peers_and_agents_together() {
+    let share = |json: &str| serde_json::from_str::<super::reading::State>(json).unwrap().share();
+    assert_eq!(share("{}"), None);
+    assert_eq!(share(r#"{"share_percent": 100, "agent": {"weight_percent": 50}}"#), Some(50));
+    assert_eq!(share(r#"{"share_percent": 10, "agent": {"weight_percent": 300}}"#), Some(30));
+    assert_eq!(share(r#"{"agent": {"weight_percent": 100}}"#), None);
+}
+
+#[test]
 fn once_prints_all_lines_and_json_all_figures() {
     let board = board();
     let text = view::text(&board, 120);
