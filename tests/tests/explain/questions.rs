@@ -411,7 +411,7 @@ fn it_does_worse_than_its_peers() {
 fn so_little_is_fit_that_all_get_traffic() {
     let (mut mortal, well) = (Backend::echo("mortal"), Backend::echo("well"));
     let pool = "health: {tcp: true, interval: 50ms, fall: 1}, ejection: off, panic: 60%";
-    let aya = front_with("", "", pool, &[&mortal, &well]);
+    let mut aya = front_with("", "", pool, &[&mortal, &well]);
     wait_until("both to be up", || aya.get("/").status == 200);
     mortal.kill();
     let text = wait_for("one to be tried in panic", || {
@@ -425,6 +425,14 @@ fn so_little_is_fit_that_all_get_traffic() {
             "took traffic though down: too little else was fit",
         ],
     );
+    let shown = aya.admin("GET", "/api/v1/pools/main", "").json();
+    let cause = "50% of the weight is fit, less than 60%: all endpoints get traffic";
+    assert_eq!((&shown["panic"], &shown["panic_cause"]), (&true.into(), &cause.into()), "{shown}");
+    assert!(shown["panic_since_ms"].as_u64() > Some(0), "{shown}");
+    assert!(aya.wait_for_line("pool is in panic").contains(cause));
+    mortal.restart();
+    wait_until("it to be calm", || aya.admin("GET", "/api/v1/pools/main", "").json()["panic"] == false);
+    assert!(aya.wait_for_line("pool is out of panic").contains("100% of the weight is fit"));
 }
 
 /// The page has these twelve questions, and a test of this file is called after each.
