@@ -246,8 +246,11 @@ impl Report<'_> {
             _ if is_bound => "the first one, while it is up",
             (true, _) => "always in this order, while all are up",
             (_, true) => "any of these: the request lacks what the balancer's key is made from",
-            _ => "any of these, as load and turns have it",
+            _ => "any of these, as load and turns have it; while all are idle:",
         };
+        if let Some(path) = &choice.probe {
+            let _ = writeln!(text, "probes    the running process asks `GET {path}` who has least to do");
+        }
         let _ = writeln!(text, "endpoints {order}");
         levels::write(pool, choice, is_bound, text);
     }
@@ -292,6 +295,7 @@ impl Report<'_> {
                 "endpoint": session.endpoint.as_ref().map(|endpoint| endpoint.name()),
                 "why": session.why,
             })),
+            "probe": choice.probe,
             "endpoints": choice.order.iter().map(|candidate| &*candidate.name).collect::<Vec<_>>(),
             "levels": levels::to_json(choice),
         })

@@ -220,7 +220,10 @@ impl Node {
         });
         let (name, balance) = (pool.name.to_string(), pool.balance.name.to_string());
         let (waiting, panic) = (state.waiting().len(), state.is_in_panic());
-        Some(PoolView { name, balance, sticky, waiting, panic, endpoints })
+        let cause = self.0.causes.of_panic(&state);
+        let panic_since_ms = cause.as_ref().map(|cause| millis(cause.at));
+        let panic_cause = cause.map(|cause| cause.what);
+        Some(PoolView { name, balance, sticky, waiting, panic, panic_cause, panic_since_ms, endpoints })
     }
 
     pub(crate) fn endpoint_view(&self, endpoint: &EndpointState) -> EndpointView {

@@ -152,61 +152,6 @@ impl Pool {
     }
 }
 
-<<<<<<< HEAD
-impl From<&OrOff<document::Ejection>> for PassiveCheck {
-    fn from(ejection: &OrOff<document::Ejection>) -> Self {
-        match ejection {
-            OrOff::On(on) => Self {
-                consecutive_failures: on.consecutive_failures.on().copied().unwrap_or(0),
-                eject_for: on.span.duration(),
-                max_eject_for: on.max_for.duration(),
-                peers: on.peers.on().map(PeerCheck::from),
-            },
-            OrOff::Off => Self {
-                consecutive_failures: 0,
-                eject_for: Duration::ZERO,
-                max_eject_for: Duration::ZERO,
-                peers: None,
-            },
-        }
-    }
-}
-
-impl Default for PassiveCheck {
-    /// As in a document that says nothing about it.
-    fn default() -> Self {
-        Self::from(&document::Pool::default().ejection)
-    }
-}
-
-impl From<&document::Peers> for PeerCheck {
-    fn from(peers: &document::Peers) -> Self {
-        Self {
-            interval: peers.interval.duration(),
-            requests: peers.requests,
-            errors: peers.errors.on().map(|percent| percent.share()),
-            slower: peers.slower.on().copied(),
-            slower_by: peers.slower_by.duration(),
-            max_share: peers.max_share.share(),
-        }
-    }
-}
-
-impl From<&document::Pool> for Preference {
-    /// Without what the node is called and where it is.
-    fn from(pool: &document::Pool) -> Self {
-        Self {
-            zone: None,
-            tier_suffices: pool.spill_over.tiers.share(),
-            zone_suffices: pool.spill_over.zones.share(),
-            panic_below: pool.panic.share(),
-            subset: None,
-        }
-    }
-}
-
-=======
->>>>>>> 7a8da03f33f48844a2d78e7dbb4bc571ea4b751d
 impl From<&document::Connections> for Connections {
     fn from(document: &document::Connections) -> Self {
         Self {

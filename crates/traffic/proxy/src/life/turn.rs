@@ -37,7 +37,8 @@ impl Life<'_> {
             }
         }
         let Some(place) = local.state.waiting().enter(local.settings.connections.queue, session) else {
-            let full = Failure::with(Reason::ConnectionLimit, "as many requests wait as may");
+            let why = "as many requests wait as may, by the pool's `connections.queue`";
+            let full = Failure::with(Reason::ConnectionLimit, why);
             return self.move_session(local, facts).ok_or(full);
         };
         let start = self.worker.now();

@@ -12,20 +12,26 @@ const SHOWN: usize = 8;
 /// Writes a line for each endpoint, in the order in which they would be tried. That of a session comes before all levels.
 pub(super) fn write(pool: &Pool, choice: &PoolChoice, is_bound: bool, text: &mut String) {
     let (first, rest) = choice.order.split_at(usize::from(is_bound).min(choice.order.len()));
-    write_names(first, "", text);
+    let is_certain = is_bound || choice.is_fixed;
+    write_names(first, "", true, text);
     for same_level in rest.chunk_by(|one, next| one.level == next.level) {
         if let (2.., [first, ..]) = (choice.levels.len(), same_level) {
             let _ = writeln!(text, "          {}", title(pool, choice, first.level));
-            write_names(same_level, "  ", text);
+            write_names(same_level, "  ", is_certain, text);
         } else {
-            write_names(same_level, "", text);
+            write_names(same_level, "", is_certain, text);
         }
     }
 }
 
-fn write_names(candidates: &[EndpointChoice], indent: &str, text: &mut String) {
-    for candidate in candidates.iter().take(SHOWN) {
-        let _ = writeln!(text, "          {indent}{}", candidate.name);
+/// With how often each is the first, where that is not always the same one.
+fn write_names(candidates: &[EndpointChoice], indent: &str, is_certain: bool, text: &mut String) {
+    for EndpointChoice { name, first, .. } in candidates.iter().take(SHOWN) {
+        let _ = match first {
+            0.0 => writeln!(text, "          {indent}{name}"),
+            _ if is_certain => writeln!(text, "          {indent}{name}"),
+            first => writeln!(text, "          {indent}{name}, the first for {:.0}%", first * 100.0),
+        };
     }
     if candidates.len() > SHOWN {
         let _ = writeln!(text, "          {indent}and {} more", candidates.len() - SHOWN);
@@ -54,7 +60,8 @@ pub(super) fn to_json(choice: &PoolChoice) -> Value {
             "tier": level.tier(),
             "near": level.is_near(),
             "share": level.share,
-            "endpoints": members.map(|candidate| &*candidate.name).collect::<Vec<_>>(),
+            "endpoints": members.clone().map(|candidate| &*candidate.name).collect::<Vec<_>>(),
+            "first-shares": members.map(|candidate| candidate.first).collect::<Vec<_>>(),
         })
     };
     choice.levels.iter().map(of).collect()
