@@ -63,6 +63,11 @@ fn what_is_wrong_is_said_with_line_and_way_out() {
         ),
         (
             "servers: 4",
+            "servers: 4\npools: [{name: a}, {name: a, ejection: off}]",
+            &["there are two pools `a`", ":6:"],
+        ),
+        (
+            "servers: 4",
             "servers: 4\nfaults: [{kind: down, servers: [1], from: 2s, to: 2s}]",
             &["over before it begins", ":6:"],
         ),
@@ -138,6 +143,22 @@ fn a_name_takes_the_settings_of_the_scenario() {
     assert_eq!(names(&[]), both);
     assert_eq!(names(&["source-hash", "random"]), [both[0], both[1], "random"]);
     assert_eq!(names(&[both[1], both[1]]), [both[1]]);
+}
+
+#[test]
+fn every_policy_runs_in_every_pool() {
+    let folder = TempFolder::new();
+    let pools = "pools:\n  - {name: on}\n  - {name: off, ejection: off}\n  - {name: calm, panic: 50%}\n";
+    let fault = "faults: [{kind: silent, servers: 1, from: 0s, to: 2s}]\ndeadline: 500ms\n";
+    let file = folder.write("scenario.yaml", format!("{GOOD}{pools}{fault}"));
+    let overrides = Overrides { policies: vec!["random".to_owned()], ..Overrides::default() };
+    let results = load(&file, &overrides).unwrap().run().unwrap();
+    let names: Vec<&str> = results.iter().map(|result| &*result.policy).collect();
+    assert_eq!(names, ["random, on", "random, off", "random, calm"]);
+    assert!(results.iter().all(|result| result.figures.errors > 0), "who is silent answers nobody");
+    let shares: Vec<f64> = results.iter().map(|result| result.figures.degraded_share).collect();
+    assert!(shares[0] > 0.0 && shares[1] == 0.0 && shares[2] > 0.0, "{shares:?}");
+    assert!(results[0].figures.errors < results[1].figures.errors, "{results:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use base_kit::TimeSpan;
+use base_testkit::TempFolder;
 use sim::{Overrides, PolicyResult, load};
 
 fn is_long() -> bool {
@@ -67,14 +68,63 @@ fn probes_find_what_the_neighbours_leave() {
     assert!(probed.figures.throughput_rps > 1.03 * rotation.figures.throughput_rps);
 }
 
+/// What health checks do not see, comparison with peers does: even with a balancer that looks at nothing.
+#[test]
+fn comparison_with_peers_finds_gray_failures() {
+    let results = run("gray-failures.yaml", &["round-robin"], TimeSpan::from_secs(100));
+    let [compared, alone] = results.as_slice() else { panic!("{results:?}") };
+    assert_eq!([&*compared.policy, &*alone.policy], ["round-robin, compared", "round-robin, ejection off"]);
+    assert!(4 * compared.figures.errors < alone.figures.errors, "{results:?}");
+    assert!(4.0 * p99(compared) < p99(alone), "{} {}", p99(compared), p99(alone));
+    assert_eq!(alone.figures.degraded_share, 0.0);
+    // Each of three servers is bad for a fifth of the time, and then held off until it has shown that it is well.
+    assert!((0.05..0.2).contains(&compared.figures.degraded_share), "{}", compared.figures.degraded_share);
+}
+
+/// Of servers that are alike, hardly one is ever held off: with service times of a heavy tail, in small pools, with little traffic,
+/// and where queues come and go because the load is high and the balancer looks at nothing.
+#[test]
+fn servers_that_are_alike_are_left_in_peace() {
+    let pareto = "{kind: pareto, shape: 1.1, min: 2ms, max: 10s}";
+    let mild = "{kind: pareto, shape: 1.5, min: 4ms, max: 400ms}";
+    let exponential = "{kind: exponential, mean: 20ms}";
+    let cases = [
+        ("{count: 8, model: processor-sharing, slots: 4}", pareto, "load: 0.5"),
+        ("{count: 2, model: processor-sharing, slots: 4}", pareto, "load: 0.5"),
+        ("{count: 3, model: processor-sharing, slots: 4}", pareto, "rate-per-second: 5"),
+        ("{count: 8, model: processor-sharing, slots: 4}", mild, "load: 0.9"),
+        ("{count: 3, slots: 2}", mild, "load: 0.85"),
+        ("8", exponential, "load: 0.9"),
+    ];
+    let folder = TempFolder::new();
+    for (servers, service, load) in cases {
+        let text = format!(
+            "name: alike\nwarm-up: 10s\nduration: 200s\narrivals: {{kind: poisson, {load}}}\nservice: {service}\n\
+             servers: {servers}\npolicies: [round-robin, random]\n"
+        );
+        let file = folder.write("alike.yaml", text);
+        let shares = (1..=3).flat_map(|seed| {
+            let overrides = Overrides { seed: Some(seed), ..Overrides::default() };
+            let results =
+                sim::load(&file, &overrides).unwrap_or_else(|error| panic!("{error}")).run().unwrap();
+            results.into_iter().map(|result| result.figures.degraded_share)
+        });
+        let shares: Vec<f64> = shares.collect();
+        let mean = shares.iter().sum::<f64>() / shares.len() as f64;
+        assert!(mean < 0.002, "{servers}, {service}, {load}: {shares:?}");
+    }
+}
+
 /// Failing is quick and leaves a server idle: who goes by that alone gives it more than its share.
 #[test]
 fn servers_that_fail_fast_get_less_by_their_failures() {
-    let policies = ["power-of-two", "prequal"];
-    let results = run("gray-failures.yaml", &policies, TimeSpan::from_secs(30));
-    let errors: Vec<u64> = results.iter().map(|result| result.figures.errors).collect();
-    assert!(
-        errors[0] > 100 && errors[1..].iter().all(|errors_here| 10 * errors_here < 8 * errors[0]),
-        "{errors:?}"
-    );
+    let text = "name: fast failures\nduration: 30s\ninstances: 4\narrivals: {kind: poisson, load: 0.6}\n\
+        service: {kind: pareto, shape: 1.5, min: 4ms, max: 400ms}\n\
+        servers: {count: 20, model: processor-sharing, slots: 2}\n\
+        faults: [{kind: errors, servers: 0, share: 0.5, from: 5s, to: 25s}]\n\
+        ejection: off\npolicies: [power-of-two, prequal]\n";
+    let folder = TempFolder::new();
+    let simulation = load(&folder.write("fast.yaml", text), &Overrides::default()).unwrap();
+    let errors: Vec<u64> = simulation.run().unwrap().iter().map(|result| result.figures.errors).collect();
+    assert!(errors[0] > 100 && 10 * errors[1] < 8 * errors[0], "{errors:?}");
 }

@@ -183,7 +183,7 @@ fn refused_requests_go_elsewhere() {
 #[test]
 fn a_fast_failure_attracts_traffic() {
     let text = "duration: 20s\npolicies: [random, least-connections]\narrivals: {kind: poisson, load: 0.8}\n\
-        service: {kind: exponential, mean: 10ms}\nservers: 10\nfaults: [{kind: errors, servers: 3, share: 1, from: 0s, to: 20s}]\n";
+        service: {kind: exponential, mean: 10ms}\nservers: 10\nfaults: [{kind: errors, servers: 3, share: 1, from: 0s, to: 20s}]\nejection: off\n";
     let results = run(text);
     let share = |index: usize| {
         let result: &PolicyResult = &results[index];

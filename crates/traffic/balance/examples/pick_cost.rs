@@ -1,4 +1,5 @@
-//! What a request costs in the balancer (a pick, its feedback, and what it learns from probes), in instructions: stable where times are not.
+//! What a request costs in the selector, as the proxy has it around a balancer (a look for changes, a pick, its feedback, and what
+//! is learned from probes), in instructions: stable where times are not.
 //!
 //! `cargo run --release -p traffic-balance --example pick_cost` runs itself in callgrind, once with N and once with 2N requests,
 //! for each kind and number of endpoints, and prints a table. Needs valgrind.
@@ -13,12 +14,14 @@ use std::time::Duration;
 use base_kit::{Moment, Rng, SeededRng};
 use base_model::model::{Endpoint, Host, Pool};
 use serde_json::{Value, json};
-use traffic_balance::{Feedback, PoolState, ProbeAnswer, RequestFacts, Resources, hash_key, kinds};
+use traffic_balance::{Feedback, PoolState, ProbeAnswer, RequestFacts, Resources, Selector, hash_key, kinds};
 
 /// Endpoints in the pool.
 const SIZES: [u16; 3] = [10, 100, 1_000];
-/// Requests of the shorter run.
-const REQUESTS: u64 = 2_000;
+/// Clients that there are.
+const CLIENTS: u64 = 1_000;
+/// Requests of the shorter run, in which all clients are there once.
+const REQUESTS: u64 = 3_000;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -77,39 +80,42 @@ fn run(balance: &Value, size: u16, requests: u64) {
     let mut settings = balance.clone();
     let name = settings.as_object_mut().and_then(|settings| settings.remove("kind")).expect("a kind");
     let kind = kinds::find(name.as_str().unwrap_or_default()).expect("a kind that there is");
-    let mut balancer = kind.build(&settings).expect("settings that are right");
+    let mut selector = Selector::new(kind, settings).expect("settings that are right");
     let pool = PoolState::new(&pool(size));
-    let members = pool.eligible(Moment::ZERO);
-    balancer.update(&members);
+    selector.refresh(&pool, Moment::ZERO);
+    let members = selector.members().to_vec();
+    let mut tried = Vec::new();
     let told = Resources { cpu: Some(0.5), memory: Some(0.5), io: None };
     members.iter().for_each(|member| member.state.learned().utilisation.report(told, Moment::from_nanos(1)));
     let mut rng = SeededRng::new(1);
     let mut running = std::collections::VecDeque::new();
     for number in 0..requests {
         let now = Moment::from_nanos(1_000_000_000 + number * 10_000);
-        let bits = rng.next_u64();
+        // Clients come back; the first request of one may cost more.
+        let bits = if number < CLIENTS { number } else { rng.below(CLIENTS) };
         let client = IpAddr::V4(Ipv4Addr::from_bits(bits as u32));
         let facts = RequestFacts { client, key: Some(hash_key(bits.to_be_bytes())) };
-        let index = balancer.pick(black_box(&facts), &[], now, &mut rng).expect("somebody");
-        let Some(member) = members.get(index) else { continue };
+        selector.refresh(black_box(&pool), now);
+        let picked = selector.pick(black_box(&facts), &mut tried, now, &mut rng).expect("somebody");
+        let Some(member) = members.get(picked.index) else { continue };
         member.state.try_begin(u32::MAX);
-        balancer.feedback(&member.state, Feedback::Started, now);
+        selector.feedback(&member.state, Feedback::Started, now);
         running.push_back(member);
-        while let Some(member) = balancer.next_probe(now, &mut rng).and_then(|index| members.get(index)) {
+        while let Some(member) = selector.next_probe(now, &mut rng).and_then(|index| members.get(index)) {
             let in_flight = Some(member.state.in_flight());
             let answer = ProbeAnswer { in_flight, latency: Some(Duration::from_millis(1)) };
-            balancer.probed(&member.state, answer, now);
+            selector.probed(&member.state, answer, now);
         }
         if running.len() > usize::from(size) / 2
             && let Some(member) = running.pop_front()
         {
             let latency = Duration::from_micros(500 + bits % 1_000);
-            balancer.feedback(
+            selector.feedback(
                 &member.state,
                 Feedback::FirstByte { latency, others: 0, status: 200, retry_after: None },
                 now,
             );
-            balancer.feedback(&member.state, Feedback::Finished, now);
+            selector.feedback(&member.state, Feedback::Finished, now);
             member.state.end();
         }
     }

@@ -1,4 +1,4 @@
-//! What every balancer must do, whatever its kind: one suite over `kinds::ALL`.
+//! What every balancer must do, whatever its kind, alone and with the selector around it: one suite over `kinds::ALL`.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
 
 #[path = "conformance/play.rs"]
@@ -11,21 +11,64 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use base_kit::{Moment, Rng, SeededRng};
-use traffic_balance::{Balancer, BalancerKind, Feedback, InFlight, RequestFacts, hash_key, kinds};
+use serde_json::{Value, json};
+use traffic_balance::{
+    BalancerKind, CauseKind, Feedback, Health, InFlight, Outcome, PoolState, RequestFacts, Selector,
+    hash_key, kinds,
+};
 
-use play::{Play, endpoint, pool};
+use play::{Chooser, Play, endpoint, pool};
 
 /// χ² with 4 degrees of freedom is above this in one of 100,000 fair runs.
 const CHI_SQUARED_LIMIT: f64 = 28.5;
 
-fn build(kind: &dyn BalancerKind) -> Box<dyn Balancer> {
-    kind.build(&serde_json::Value::Null).unwrap()
+/// A way of choosing.
+struct Way {
+    kind: &'static dyn BalancerKind,
+    settings: Value,
+    is_selected: bool,
+    /// For messages.
+    name: String,
+}
+
+impl Way {
+    fn chooser(&self) -> Chooser {
+        if self.is_selected {
+            return Chooser::Selected(Selector::new(self.kind, self.settings.clone()).unwrap());
+        }
+        Chooser::alone(self.kind.build(&self.settings).unwrap())
+    }
+
+    fn is(&self, kind: &str) -> bool {
+        self.kind.info().name == kind
+    }
+}
+
+/// These settings of all kinds that take them, alone and in a selector.
+fn ways(settings: &Value) -> impl Iterator<Item = Way> {
+    let fitting = kinds::ALL.iter().filter(move |kind| kind.build(settings).is_ok());
+    fitting.flat_map(move |kind| {
+        [false, true].map(|is_selected| {
+            let around = if is_selected { "selector of " } else { "" };
+            let name = format!("{around}{} {settings}", kind.info().name);
+            Way { kind: *kind, settings: settings.clone(), is_selected, name }
+        })
+    })
 }
 
 /// The kinds that can ask endpoints what they have to do, set up to do so.
-fn askers() -> impl Iterator<Item = Box<dyn Balancer>> {
-    let settings = serde_json::json!({"probe": "/load"});
-    kinds::ALL.iter().filter_map(move |kind| kind.build(&settings).ok())
+fn askers() -> Vec<Way> {
+    ways(&json!({"probe": "/load"})).collect()
+}
+
+/// All kinds as they are without settings.
+fn each_plain(test: impl Fn(&Way, &str)) {
+    ways(&Value::Null).for_each(|way| test(&way, &way.name));
+}
+
+/// The same, and those that ask.
+fn each_way(test: impl Fn(&Way, &str)) {
+    ways(&Value::Null).chain(askers()).for_each(|way| test(&way, &way.name));
 }
 
 fn client(number: u64) -> RequestFacts {
@@ -79,38 +122,82 @@ fn default_settings_build_and_unknown_ones_do_not() {
 
 #[test]
 fn an_empty_pool_gives_nobody() {
-    each_kind(|kind, name| {
+    each_way(|way, name| {
         let mut rng = SeededRng::new(1);
-        let mut balancer = build(kind);
-        assert_eq!(balancer.pick(&client(1), &[], Moment::ZERO, &mut rng), None, "{name} before any update");
-        let members = pool(&[1, 2]).eligible(Moment::ZERO);
-        for members in [&members[..], &[]] {
-            balancer.update(members);
-            balancer.check_invariants();
-        }
-        assert_eq!(balancer.pick(&client(1), &[], Moment::ZERO, &mut rng), None, "{name} after all left");
-        balancer.feedback(&members[0].state, Feedback::Failed, Moment::ZERO);
-        balancer.check_invariants();
+        let mut chooser = way.chooser();
+        let mut pick = |chooser: &mut Chooser| chooser.pick(&client(1), &[], Moment::ZERO, &mut rng);
+        assert_eq!(pick(&mut chooser), None, "{name} before any update");
+        let pool = pool(&[1, 2]);
+        chooser.refresh(&pool, Moment::ZERO);
+        chooser.check_invariants();
+        let gone = pool.endpoints();
+        gone.iter().for_each(|endpoint| drop(pool.remove_endpoint(endpoint.name()).unwrap()));
+        chooser.refresh(&pool, Moment::ZERO);
+        assert_eq!(pick(&mut chooser), None, "{name} after all left");
+        chooser.feedback(&gone[0], Feedback::Failed, Moment::ZERO);
+        chooser.check_invariants();
     });
+}
+
+/// Whom checks find sick gets nothing, even if that leaves nobody; whom failures in traffic took out gets something, if else
+/// nobody did.
+#[test]
+fn sick_endpoints_get_nothing_and_suspects_something() {
+    each_way(|way, name| {
+        let pool = pool(&[1, 2, 3]);
+        let mut play = Play::new(way.chooser(), Arc::clone(&pool), 10, 1);
+        play.run(20);
+        let endpoints = pool.endpoints();
+        let set = |health: Health| {
+            endpoints
+                .iter()
+                .for_each(|endpoint| drop(endpoint.set_health(health, CauseKind::HttpCheck, "test")));
+        };
+        set(Health::Down);
+        assert!(play.picks(20).is_empty(), "{name}: all are sick");
+        play.check_invariants();
+        endpoints[1].set_health(Health::Up, CauseKind::HttpCheck, "test");
+        assert_eq!(play.picks(20), [0; 20], "{name}: one is well");
+        set(Health::Up);
+        fail(&pool, &[0, 1]);
+        assert_eq!(play.picks(20), [0; 20], "{name}: two are ejected");
+        endpoints[2].set_health(Health::Down, CauseKind::HttpCheck, "test");
+        let counts = play.count(200);
+        assert!(counts.len() == 2 && counts.iter().all(|&count| count > 0), "{name}: {counts:?}");
+        play.check_invariants();
+    });
+}
+
+/// Enough requests of these endpoints fail in a row to take them out for a second.
+fn fail(pool: &PoolState, numbers: &[usize]) {
+    let policy = play::passive();
+    let now = Moment::ZERO + Duration::from_secs(1);
+    for number in numbers {
+        let endpoint = &pool.endpoints()[*number];
+        for _ in 0..policy.consecutive_failures {
+            endpoint.record(Outcome::Failure("test"), &policy, now);
+        }
+        assert!(endpoint.is_ejected(now));
+    }
 }
 
 #[test]
 fn every_candidate_comes_exactly_once() {
-    each_kind(|kind, name| {
+    each_way(|way, name| {
         let mut rng = SeededRng::new(2);
         for count in [1, 2, 3, 10, 100] {
             let weights: Vec<u32> = (0..count).map(|index| 1 + index * index % 7 * 300).collect();
-            let members = pool(&weights).eligible(Moment::ZERO);
-            let mut balancer = build(kind);
-            balancer.update(&members);
+            let mut chooser = way.chooser();
+            chooser.refresh(&pool(&weights), Moment::ZERO);
             for request in 0..20 {
                 let mut tried = Vec::new();
-                while let Some(index) = balancer.pick(&client(request), &tried, Moment::ZERO, &mut rng) {
-                    assert!(!tried.contains(&members[index].id), "{name}: {index} of {count} twice");
-                    tried.push(members[index].id);
-                    balancer.check_invariants();
+                while let Some(index) = chooser.pick(&client(request), &tried, Moment::ZERO, &mut rng) {
+                    let id = chooser.members()[index].id;
+                    assert!(!tried.contains(&id), "{name}: {index} of {count} twice");
+                    tried.push(id);
+                    chooser.check_invariants();
                 }
-                assert_eq!(tried.len(), members.len(), "{name}");
+                assert_eq!(tried.len(), weights.len(), "{name}");
             }
         }
     });
@@ -118,13 +205,12 @@ fn every_candidate_comes_exactly_once() {
 
 #[test]
 fn who_was_tried_and_is_gone_does_not_matter() {
-    each_kind(|kind, name| {
-        let members = pool(&[1, 1, 1]).eligible(Moment::ZERO);
+    each_way(|way, name| {
         let gone: Vec<_> = pool(&[1; 50]).eligible(Moment::ZERO).iter().map(|member| member.id).collect();
-        let mut balancer = build(kind);
-        balancer.update(&members);
+        let mut chooser = way.chooser();
+        chooser.refresh(&pool(&[1, 1, 1]), Moment::ZERO);
         for request in 0..100 {
-            let picked = balancer.pick(&client(request), &gone, Moment::ZERO, &mut SeededRng::new(request));
+            let picked = chooser.pick(&client(request), &gone, Moment::ZERO, &mut SeededRng::new(request));
             assert!(picked.is_some(), "{name}");
         }
     });
@@ -133,9 +219,9 @@ fn who_was_tried_and_is_gone_does_not_matter() {
 #[test]
 fn weights_are_respected() {
     const WEIGHTS: [u32; 5] = [1, 2, 3, 4, 10];
-    each_kind(|kind, name| {
+    each_plain(|way, name| {
         for seed in 0..5 {
-            let mut play = Play::new(build(kind), pool(&WEIGHTS), 400, seed);
+            let mut play = Play::new(way.chooser(), pool(&WEIGHTS), 400, seed);
             play.run(2_000);
             let chi_squared = chi_squared(&play.count(20_000), &WEIGHTS);
             assert!(chi_squared < CHI_SQUARED_LIMIT, "{name}, seed {seed}: χ² {chi_squared}");
@@ -145,9 +231,9 @@ fn weights_are_respected() {
 
 #[test]
 fn a_changed_weight_counts_from_then_on() {
-    each_kind(|kind, name| {
+    each_plain(|way, name| {
         let pool = pool(&[4, 4, 4, 4, 4]);
-        let mut play = Play::new(build(kind), Arc::clone(&pool), 400, 3);
+        let mut play = Play::new(way.chooser(), Arc::clone(&pool), 400, 3);
         play.run(2_000);
         let weights = [1, 10, 4, 2, 3];
         for (endpoint, weight) in pool.endpoints().iter().zip(weights) {
@@ -161,12 +247,12 @@ fn a_changed_weight_counts_from_then_on() {
 
 #[test]
 fn members_come_and_go_while_feedback_of_the_gone_arrives() {
-    each_kind(|kind, name| {
-        for seed in 0..5 {
+    each_way(|way, name| {
+        for seed in 0..3 {
             let pool = pool(&[1, 2, 3]);
             let mut chance = SeededRng::new(seed);
-            let mut play = Play::new(build(kind), Arc::clone(&pool), 50, seed);
-            for step in 0..2_000 {
+            let mut play = Play::new(way.chooser(), Arc::clone(&pool), 50, seed);
+            for step in 0..500 {
                 let endpoints = pool.endpoints();
                 let any = endpoints.get(chance.below(endpoints.len().max(1) as u64) as usize);
                 match (chance.below(4), any) {
@@ -187,10 +273,10 @@ fn members_come_and_go_while_feedback_of_the_gone_arrives() {
 
 #[test]
 fn a_run_repeats_from_its_seed() {
-    each_kind(|kind, name| {
+    each_way(|way, name| {
         let run = |seed| {
             let pool = pool(&[3, 1, 1, 7]);
-            let mut play = Play::new(build(kind), Arc::clone(&pool), 10, seed);
+            let mut play = Play::new(way.chooser(), Arc::clone(&pool), 10, seed);
             let mut picks = play.picks(500);
             pool.add_endpoint(&endpoint(9, 4)).unwrap();
             pool.remove_endpoint("10.0.0.0:80").unwrap();
@@ -208,10 +294,10 @@ fn a_run_repeats_from_its_seed() {
 fn imbalance_is_bounded() {
     const MEMBERS: usize = 20;
     const PICKS: usize = 20_000;
-    each_kind(|kind, name| {
-        let mut play = Play::new(build(kind), pool(&[5; MEMBERS]), 200, 7);
+    each_way(|way, name| {
+        let mut play = Play::new(way.chooser(), pool(&[5; MEMBERS]), 200, 7);
         // It prefers who was quick of late by however little: among equals that is chance.
-        if name == "prequal" {
+        if way.is("prequal") {
             play = play.with_latency(Duration::from_millis(5));
         }
         let counts = play.count(PICKS);
@@ -224,8 +310,8 @@ fn imbalance_is_bounded() {
 
 #[test]
 fn nobody_starves() {
-    each_kind(|kind, name| {
-        let mut play = Play::new(build(kind), pool(&[100, 1, 100, 50, 1]), 500, 11);
+    each_way(|way, name| {
+        let mut play = Play::new(way.chooser(), pool(&[100, 1, 100, 50, 1]), 500, 11);
         for window in 0..20 {
             // 20 times as many requests as a cycle holds: chance leaves one out once in 10^8 windows.
             let counts = play.count(20 * 252);
@@ -237,74 +323,67 @@ fn nobody_starves() {
 #[test]
 fn workers_do_not_walk_in_step() {
     const WEIGHTS: [u32; 5] = [4; 5];
-    each_kind(|kind, name| {
-        let members = pool(&WEIGHTS).eligible(Moment::ZERO);
+    each_way(|way, name| {
+        let pool = pool(&WEIGHTS);
         let mut firsts = [0; 5];
-        for worker in 0..2_000 {
-            let mut balancer = build(kind);
-            balancer.update(&members);
+        for worker in 0..1_000 {
+            let mut chooser = way.chooser();
+            chooser.refresh(&pool, Moment::ZERO);
             let mut rng = SeededRng::new(worker);
             let facts = client(rng.next_u64());
-            firsts[balancer.pick(&facts, &[], Moment::ZERO, &mut rng).unwrap()] += 1;
+            firsts[chooser.pick(&facts, &[], Moment::ZERO, &mut rng).unwrap()] += 1;
         }
         let chi_squared = chi_squared(&firsts, &WEIGHTS);
         assert!(chi_squared < CHI_SQUARED_LIMIT, "{name}: first picks {firsts:?}");
     });
 }
 
+/// The names of the endpoints that so many keys go to.
+fn holders(chooser: &mut Chooser, pool: &PoolState, keys: u64) -> Vec<String> {
+    chooser.refresh(pool, Moment::ZERO);
+    let mut rng = SeededRng::new(0);
+    let mut pick = |key| {
+        let index = chooser.pick(&client(key * 7919), &[], Moment::ZERO, &mut rng).unwrap();
+        chooser.members()[index].state.name().to_owned()
+    };
+    (0..keys).map(&mut pick).collect()
+}
+
 #[test]
 fn few_keys_move_when_members_change() {
     const KEYS: u64 = 20_000;
-    let hashes = kinds::ALL.iter().filter(|kind| build(**kind).needs().client);
-    for kind in hashes {
-        let name = kind.info().name;
-        let names = |balancer: &mut dyn Balancer, members: &[traffic_balance::Member]| -> Vec<String> {
-            let mut rng = SeededRng::new(0);
-            let mut pick = |key| balancer.pick(&client(key * 7919), &[], Moment::ZERO, &mut rng).unwrap();
-            (0..KEYS).map(|key| members[pick(key)].state.name().to_owned()).collect()
-        };
-        let moved = |before: &[String], after: &[String]| -> f64 {
-            before.iter().zip(after).filter(|(before, after)| before != after).count() as f64 / KEYS as f64
-        };
+    let plain = ways(&Value::Null).filter(|way| way.kind.build(&Value::Null).unwrap().needs().client);
+    let methods = ["ring", "rendezvous"].map(|method| json!({"method": method}));
+    for way in plain.chain(methods.iter().flat_map(ways)) {
+        // Maglev trades some of this for even shares.
+        let is_exact = !way.is("consistent-hash") || way.settings != Value::Null;
+        let name = &way.name;
         for weights in [[1_u32; 20], std::array::from_fn(|index| 1 + index as u32 % 3)] {
             let pool = pool(&weights);
-            let mut members = pool.eligible(Moment::ZERO);
-            let mut balancer = build(*kind);
-            balancer.update(&members);
-            let before = names(&mut *balancer, &members);
+            let mut chooser = way.chooser();
+            let before = holders(&mut chooser, &pool, KEYS);
 
-            members.reverse();
-            balancer.update(&members);
-            assert_eq!(names(&mut *balancer, &members), before, "{name}: the order matters");
+            let gone = pool.remove_endpoint(pool.endpoints()[3].name()).unwrap();
+            let after = holders(&mut chooser, &pool, KEYS);
+            let share = f64::from(gone.weight()) / f64::from(weights.iter().sum::<u32>());
+            let moved = before.iter().zip(&after).filter(|(before, after)| before != after).count();
+            assert!(moved as f64 / KEYS as f64 <= share + 0.05, "{name}: one of 20 left");
+            let is_its_own = |(before, after): (&String, &String)| before == after || before == gone.name();
+            let only_its_own = before.iter().zip(&after).all(is_its_own);
+            assert!(only_its_own || !is_exact, "{name}: a key moved though its endpoint stayed");
 
-            let total: u32 = weights.iter().sum();
-            let gone = members.remove(3);
-            balancer.update(&members);
-            let after = names(&mut *balancer, &members);
-            let share = f64::from(gone.weight) / f64::from(total);
-            assert!(moved(&before, &after) <= share + 0.05, "{name}: one of 20 left");
-            let only_its_own = before
-                .iter()
-                .zip(&after)
-                .all(|(before, after)| before == after || before == gone.state.name());
-            // Maglev trades some of this for even shares; the kind's own tests hold its other methods to it.
-            assert!(
-                only_its_own || name == "consistent-hash",
-                "{name}: a client moved though its endpoint stayed"
-            );
-
-            members.push(gone);
-            balancer.update(&members);
-            assert_eq!(names(&mut *balancer, &members), before, "{name}: back as it was");
+            // Now at the end of the list: the order does not matter.
+            pool.add_endpoint(&endpoint(3, gone.weight())).unwrap();
+            assert_eq!(holders(&mut chooser, &pool, KEYS), before, "{name}: back as it was");
         }
     }
 }
 
 #[test]
 fn a_thousand_members_get_their_share() {
-    each_kind(|kind, name| {
+    each_way(|way, name| {
         // One answer each would tell fast from slow by chance alone.
-        let play = Play::new(build(kind), pool(&[1; 1_000]), 2_000, 13);
+        let play = Play::new(way.chooser(), pool(&[1; 1_000]), 2_000, 13);
         let mut play = play.with_latency(Duration::from_millis(5));
         let counts = play.count(8_000);
         // Of eight each, chance leaves out one in three thousand and gives more than thirty to one in a billion.
@@ -316,22 +395,22 @@ fn a_thousand_members_get_their_share() {
 
 #[test]
 fn nobody_is_asked_unless_the_kind_says_how() {
-    each_kind(|kind, name| {
-        let mut play = Play::new(build(kind), pool(&[1; 20]), 20, 1);
-        assert!(build(kind).probing().is_none(), "{name}");
+    each_plain(|way, name| {
+        let mut play = Play::new(way.chooser(), pool(&[1; 20]), 20, 1);
+        assert!(way.kind.build(&Value::Null).unwrap().probing().is_none(), "{name}");
         play.run(100);
         play.rest(Duration::from_secs(10));
         assert_eq!(play.probes, 0, "{name}");
     });
-    assert_eq!(askers().count(), 1);
-    assert!(askers().all(|asker| asker.probing().is_some_and(|probing| probing.path == "/load")));
+    let asked = |way: &Way| way.kind.build(&way.settings).unwrap().probing().unwrap().path;
+    assert_eq!(askers().iter().map(asked).collect::<Vec<_>>(), ["/load"; 2], "alone and in a selector");
 }
 
 #[test]
 fn who_asks_asks_for_requests_and_at_rest_and_ends_each_time() {
     for count in [1, 2, 5, 40] {
-        for balancer in askers() {
-            let mut play = Play::new(balancer, pool(&vec![1; count]), 20, 1);
+        for way in askers() {
+            let mut play = Play::new(way.chooser(), pool(&vec![1; count]), 20, 1);
             let due = |requests: usize| if count == 1 { 0 } else { requests };
             play.run(1_000);
             assert!(play.probes.abs_diff(due(3_000)) <= 16, "{count}: {} for 1,000 requests", play.probes);
@@ -343,34 +422,17 @@ fn who_asks_asks_for_requests_and_at_rest_and_ends_each_time() {
 }
 
 #[test]
-fn answers_to_probes_count_by_weight_and_late_ones_do_no_harm() {
+fn answers_to_probes_count_by_weight() {
     const WEIGHTS: [u32; 5] = [1, 2, 3, 4, 10];
-    for balancer in askers() {
+    for way in askers() {
         // Requests cluster where samples are of use, so they are no independent draws: shares are compared, not chances.
-        let play = Play::new(balancer, pool(&WEIGHTS), 400, 1);
+        let play = Play::new(way.chooser(), pool(&WEIGHTS), 400, 1);
         let mut play = play.with_latency(Duration::from_millis(5));
         play.run(2_000);
         let counts = play.count(20_000);
         for (count, weight) in counts.iter().zip(WEIGHTS) {
             let expected = 1_000 * u64::from(weight);
             assert!(count.abs_diff(expected) * 10 < expected, "{counts:?}");
-        }
-    }
-    for seed in 0..5 {
-        for balancer in askers() {
-            let pool = pool(&[1, 2, 3]);
-            let mut chance = SeededRng::new(seed);
-            let mut play = Play::new(balancer, Arc::clone(&pool), 50, seed);
-            for step in 0..1_000 {
-                let endpoints = pool.endpoints();
-                match (chance.below(3), endpoints.get(chance.below(endpoints.len().max(1) as u64) as usize)) {
-                    (0, _) => drop(pool.add_endpoint(&endpoint(10 + step, 1 + chance.below(9) as u32))),
-                    (1, Some(any)) => drop(pool.remove_endpoint(any.name())),
-                    _ => {}
-                }
-                play.run(5);
-                play.check_invariants();
-            }
         }
     }
 }

@@ -39,7 +39,8 @@ struct Settings {
     /// that does not have it goes to a random endpoint.
     key: Key,
     /// `maglev`: the most even and the fastest, a few more keys move than must. `ring`: only keys of the endpoint that comes or goes
-    /// move, shares are off by some per cent. `rendezvous`: exact in both, but looks at all endpoints.
+    /// move, shares are off by some per cent. `rendezvous`: only those keys move, too, and shares are more even, by some per cent with
+    /// 100 endpoints; the first request of a key after a change looks at all endpoints.
     method: Method,
     /// No endpoint gets more than this times its fair share of the requests in flight; what is above goes to the next one.
     /// From 1 on; 1.25 is usual. Without it there is no bound.

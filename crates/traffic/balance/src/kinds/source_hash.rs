@@ -1,6 +1,7 @@
 //! `source-hash`: one client, one endpoint, as long as the endpoint is there.
 //!
-//! By rendezvous hashing of the address, so that all workers and instances agree.
+//! By rendezvous hashing of the address, so that all workers and instances agree. Who is first for a client is kept, so that a request
+//! costs the same for any number of endpoints.
 
 use std::net::IpAddr;
 

@@ -1,11 +1,18 @@
 //! Rendezvous hashing: each member gets a pseudo-random score for a key, and the highest wins.
 //!
 //! Weighted (Thaler and Ravishankar 1998; weights after Schindelhauer and Schomaker 2005). When a member leaves, only its keys
-//! move; when one comes, it takes its share from all. The order of the members does not matter. Looks at all members.
+//! move; when one comes, it takes its share from all. The order of the members does not matter.
+//!
+//! Keys are scored by the bucket that they fall in, and who is first for a bucket is kept: the first key of a bucket looks at all
+//! members, later ones at none, unless that one is not wanted. Buckets make shares less even: with N of them for each member by a
+//! factor of 1/√N, which is 4 % of 100 members and less than what the clients themselves do.
+
+use std::cell::Cell;
 
 use crate::balancer::Member;
 use crate::endpoint::EndpointId;
 use crate::methods::hash::{hash_key, mix};
+use crate::pool::MAX_ENDPOINTS_PER_POOL;
 
 #[derive(Debug)]
 struct Entry {
@@ -15,9 +22,19 @@ struct Entry {
     weight: f64,
 }
 
+/// As many as Maglev's table has places, in half of the memory: 128 KiB. Always the same number, as another one would move nearly all keys.
+const BUCKET_BITS: u32 = 16;
+/// Of a bucket that no key has come for yet.
+const UNKNOWN: u16 = u16::MAX;
+const _: () = assert!(MAX_ENDPOINTS_PER_POOL < UNKNOWN as usize);
+
 /// Members to be scored.
 #[derive(Debug, Default)]
-pub(crate) struct Rendezvous(Vec<Entry>);
+pub(crate) struct Rendezvous {
+    entries: Vec<Entry>,
+    /// Who is first for each bucket.
+    firsts: Vec<Cell<u16>>,
+}
 
 impl Rendezvous {
     /// Scores these members.
@@ -27,19 +44,39 @@ impl Rendezvous {
             name_hash: hash_key(member.state.name().bytes()),
             weight: f64::from(member.weight),
         };
-        Self(members.iter().map(entry).collect())
+        // With one there is nothing to keep.
+        let buckets = if members.len() > 1 { 1 << BUCKET_BITS } else { 0 };
+        Self { entries: members.iter().map(entry).collect(), firsts: vec![Cell::new(UNKNOWN); buckets] }
     }
 
     /// Whose score for the key is the highest, of those not tried.
     pub(crate) fn pick(&self, key: u64, tried: &[EndpointId]) -> Option<usize> {
-        self.find_where(key, &mut |index| self.0.get(index).is_some_and(|entry| !tried.contains(&entry.id)))
+        self.find_where(key, &mut |index| {
+            self.entries.get(index).is_some_and(|entry| !tried.contains(&entry.id))
+        })
     }
 
     /// The same, of those that are wanted.
     pub(crate) fn find_where(&self, key: u64, wanted: &mut dyn FnMut(usize) -> bool) -> Option<usize> {
+        let bucket = key >> (u64::BITS - BUCKET_BITS);
+        if let Some(first) = self.firsts.get(bucket as usize) {
+            if first.get() == UNKNOWN {
+                let found = self.best(bucket, &mut |_| true)?;
+                first.set(u16::try_from(found).unwrap_or(UNKNOWN));
+            }
+            let first = usize::from(first.get());
+            if wanted(first) {
+                return Some(first);
+            }
+        }
+        self.best(bucket, wanted)
+    }
+
+    /// Whose score for the bucket is the highest, of those that are wanted.
+    fn best(&self, bucket: u64, wanted: &mut dyn FnMut(usize) -> bool) -> Option<usize> {
         let mut best = Best { score: 0.0, name_hash: 0, index: None };
-        for (index, entry) in self.0.iter().enumerate() {
-            let unit = unit(key, entry);
+        for (index, entry) in self.entries.iter().enumerate() {
+            let unit = unit(bucket, entry);
             // As -ln(u) is never less than 1 - u, most are out before anything is worked out exactly.
             if entry.weight < best.score * (1.0 - unit) || !wanted(index) {
                 continue;
@@ -55,7 +92,12 @@ impl Rendezvous {
 
     /// Asserts that the state is sound; for tests and simulations.
     pub(crate) fn check_invariants(&self) {
-        assert!(self.0.iter().all(|entry| entry.weight >= 1.0));
+        assert!(self.entries.iter().all(|entry| entry.weight >= 1.0));
+        let is_right = |(bucket, first): (usize, &Cell<u16>)| {
+            first.get() == UNKNOWN || self.best(bucket as u64, &mut |_| true) == Some(first.get().into())
+        };
+        // Some of them, as each costs a look at all members.
+        assert!(self.firsts.iter().enumerate().step_by(997).all(is_right), "another one is first by now");
     }
 }
 
@@ -66,10 +108,10 @@ struct Best {
     index: Option<usize>,
 }
 
-/// A pseudo-random number in (0, 1) from both hashes. The member's score is `-weight / ln` of it.
+/// A pseudo-random number in (0, 1) for both. The member's score is `-weight / ln` of it.
 #[inline]
-fn unit(key: u64, entry: &Entry) -> f64 {
-    let bits = mix(key ^ entry.name_hash) >> 11;
+fn unit(bucket: u64, entry: &Entry) -> f64 {
+    let bits = mix(bucket ^ entry.name_hash) >> 11;
     (bits as f64 + 0.5) / (1_u64 << 53) as f64
 }
 

@@ -1,4 +1,6 @@
 //! A worker in small: requests come, run for a random time and end, a fixed number of them at once.
+//!
+//! What chooses is a balancer alone, or a selector around it, as in the proxy: both have to do the same.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
@@ -9,7 +11,7 @@ use base_kit::{Moment, Rng, SeededRng};
 use base_model::model::{Endpoint, Host, PassiveCheck, Pool};
 use traffic_balance::{
     Balancer, EndpointId, EndpointState, Feedback, InFlight, Member, PoolState, ProbeAnswer, RequestFacts,
-    hash_key,
+    Selector, hash_key,
 };
 
 /// The endpoint `10.0.x.y:80`.
@@ -20,10 +22,94 @@ pub(crate) fn endpoint(number: usize, weight: u32) -> Endpoint {
 
 /// A pool of endpoints of these weights.
 pub(crate) fn pool(weights: &[u32]) -> Arc<PoolState> {
-    let second = Duration::from_secs(1);
     let endpoints = weights.iter().enumerate().map(|(number, &weight)| endpoint(number, weight)).collect();
-    let passive = PassiveCheck { consecutive_failures: 5, eject_for: second, ..PassiveCheck::default() };
-    PoolState::new(&Pool { passive, ..Pool::new("play", endpoints) })
+    PoolState::new(&Pool { passive: passive(), ..Pool::new("play", endpoints) })
+}
+
+/// What takes its endpoints out.
+pub(crate) fn passive() -> PassiveCheck {
+    PassiveCheck { consecutive_failures: 5, eject_for: Duration::from_secs(1), ..PassiveCheck::default() }
+}
+
+/// What chooses.
+pub(crate) enum Chooser {
+    /// A balancer alone, which is told of the members.
+    Alone { balancer: Box<dyn Balancer>, epoch: Option<u64>, members: Vec<Member> },
+    /// A selector, which looks at the pool itself.
+    Selected(Selector),
+}
+
+impl Chooser {
+    pub(crate) fn alone(balancer: Box<dyn Balancer>) -> Self {
+        Self::Alone { balancer, epoch: None, members: Vec::new() }
+    }
+
+    /// Takes in changes of the pool.
+    pub(crate) fn refresh(&mut self, pool: &PoolState, now: Moment) {
+        match self {
+            Self::Alone { balancer, epoch, members } if *epoch != Some(pool.epoch()) => {
+                *epoch = Some(pool.epoch());
+                *members = pool.eligible(now);
+                balancer.update(members);
+            }
+            Self::Alone { .. } => {}
+            Self::Selected(selector) => drop(selector.refresh(pool, now)),
+        }
+    }
+
+    pub(crate) fn members(&self) -> &[Member] {
+        match self {
+            Self::Alone { members, .. } => members,
+            Self::Selected(selector) => selector.members(),
+        }
+    }
+
+    pub(crate) fn pick(
+        &mut self,
+        request: &RequestFacts,
+        tried: &[EndpointId],
+        now: Moment,
+        rng: &mut dyn Rng,
+    ) -> Option<usize> {
+        match self {
+            Self::Alone { balancer, .. } => balancer.pick(request, tried, now, rng),
+            Self::Selected(selector) => {
+                let mut tried = tried.to_vec();
+                let before = tried.clone();
+                let picked = selector.pick(request, &mut tried, now, rng);
+                assert_eq!(tried, before, "it is left as it was");
+                picked.map(|pick| pick.index)
+            }
+        }
+    }
+
+    pub(crate) fn feedback(&mut self, endpoint: &EndpointState, event: Feedback, now: Moment) {
+        match self {
+            Self::Alone { balancer, .. } => balancer.feedback(endpoint, event, now),
+            Self::Selected(selector) => selector.feedback(endpoint, event, now),
+        }
+    }
+
+    fn next_probe(&mut self, now: Moment, rng: &mut dyn Rng) -> Option<usize> {
+        match self {
+            Self::Alone { balancer, .. } => balancer.next_probe(now, rng),
+            Self::Selected(selector) => selector.next_probe(now, rng),
+        }
+    }
+
+    fn probed(&mut self, endpoint: &EndpointState, answer: ProbeAnswer, now: Moment) {
+        match self {
+            Self::Alone { balancer, .. } => balancer.probed(endpoint, answer, now),
+            Self::Selected(selector) => selector.probed(endpoint, answer, now),
+        }
+    }
+
+    pub(crate) fn check_invariants(&self) {
+        match self {
+            Self::Alone { balancer, .. } => balancer.check_invariants(),
+            Self::Selected(selector) => selector.check_invariants(),
+        }
+    }
 }
 
 /// More probes than this at once are a flood.
@@ -31,12 +117,10 @@ const MOST_PROBES_AT_ONCE: usize = 32;
 /// Probes that are answered late, some of them by who has left.
 const PROBES_UNDER_WAY: usize = 10;
 
-/// Requests against one balancer.
+/// Requests against one pool.
 pub(crate) struct Play {
-    balancer: Box<dyn Balancer>,
+    chooser: Chooser,
     pool: Arc<PoolState>,
-    epoch: u64,
-    members: Vec<Member>,
     running: Vec<InFlight>,
     at_once: usize,
     seen: HashMap<EndpointId, Arc<EndpointState>>,
@@ -50,12 +134,10 @@ pub(crate) struct Play {
 }
 
 impl Play {
-    pub(crate) fn new(balancer: Box<dyn Balancer>, pool: Arc<PoolState>, at_once: usize, seed: u64) -> Self {
+    pub(crate) fn new(chooser: Chooser, pool: Arc<PoolState>, at_once: usize, seed: u64) -> Self {
         Self {
-            balancer,
+            chooser,
             pool,
-            epoch: 0,
-            members: Vec::new(),
             running: Vec::new(),
             at_once,
             seen: HashMap::new(),
@@ -88,7 +170,7 @@ impl Play {
     /// How often each member is picked by so many requests.
     pub(crate) fn count(&mut self, requests: usize) -> Vec<u64> {
         let picks = self.picks(requests);
-        let mut counts = vec![0; self.members.len()];
+        let mut counts = vec![0; self.chooser.members().len()];
         for index in picks {
             counts[index] += 1;
         }
@@ -96,7 +178,7 @@ impl Play {
     }
 
     pub(crate) fn check_invariants(&self) {
-        self.balancer.check_invariants();
+        self.chooser.check_invariants();
     }
 
     /// Ends what runs; gives all endpoints that ever had a request.
@@ -109,24 +191,23 @@ impl Play {
 
     fn request(&mut self) -> Option<usize> {
         self.now = self.now + Duration::from_micros(100);
-        let epoch = self.pool.epoch();
-        if self.epoch != epoch {
-            self.epoch = epoch;
-            self.members = self.pool.eligible(self.now);
-            self.balancer.update(&self.members);
-        }
+        self.chooser.refresh(&self.pool, self.now);
         if self.running.len() >= self.at_once {
             self.finish_one();
         }
         let number = self.rng.next_u64();
         let client = IpAddr::from((number as u32).to_be_bytes());
         let request = RequestFacts { client, key: Some(hash_key(number.to_be_bytes())) };
-        let picked = self.balancer.pick(&request, &[], self.now, &mut self.rng);
-        assert_eq!(picked.is_none(), self.members.is_empty(), "somebody is picked if anybody is there");
-        let member = &self.members[picked?];
+        let picked = self.chooser.pick(&request, &[], self.now, &mut self.rng);
+        assert_eq!(
+            picked.is_none(),
+            self.chooser.members().is_empty(),
+            "somebody is picked if anybody is there"
+        );
+        let member = self.chooser.members()[picked?].clone();
         self.running.extend(InFlight::begin(&member.state, u32::MAX));
         self.seen.insert(member.id, Arc::clone(&member.state));
-        self.balancer.feedback(&member.state, Feedback::Started, self.now);
+        self.chooser.feedback(&member.state, Feedback::Started, self.now);
         self.probe();
         picked
     }
@@ -134,8 +215,8 @@ impl Play {
     /// Asks whom the balancer wants to be asked. Answers come some requests later.
     fn probe(&mut self) {
         let before = self.probes;
-        while let Some(index) = self.balancer.next_probe(self.now, &mut self.rng) {
-            self.asked.push_back(Arc::clone(&self.members[index].state));
+        while let Some(index) = self.chooser.next_probe(self.now, &mut self.rng) {
+            self.asked.push_back(Arc::clone(&self.chooser.members()[index].state));
             self.probes += 1;
             assert!(self.probes - before <= MOST_PROBES_AT_ONCE, "it asks without end");
         }
@@ -145,7 +226,7 @@ impl Play {
                 in_flight: (self.rng.below(4) > 0).then(|| endpoint.in_flight()),
                 latency: self.latency.filter(|_| self.rng.below(4) > 0),
             };
-            self.balancer.probed(&endpoint, answer, self.now);
+            self.chooser.probed(&endpoint, answer, self.now);
         }
     }
 
@@ -164,8 +245,8 @@ impl Play {
         let latency = self.latency.unwrap_or(drawn);
         let answered =
             Feedback::FirstByte { latency, others: ended.in_flight() - 1, status: 200, retry_after: None };
-        self.balancer.feedback(&ended, answered, self.now);
+        self.chooser.feedback(&ended, answered, self.now);
         let event = if self.rng.below(10) == 0 { Feedback::Failed } else { Feedback::Finished };
-        self.balancer.feedback(&ended, event, self.now);
+        self.chooser.feedback(&ended, event, self.now);
     }
 }
