@@ -82,6 +82,18 @@ pub(crate) enum Effect {
     Errors(f64),
 }
 
+impl Effect {
+    /// The word in scenarios.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Slow(_) => "slow",
+            Self::Silent => "silent",
+            Self::Errors(_) => "errors",
+        }
+    }
+}
+
 impl Plan {
     /// When the simulation is over.
     pub(crate) fn end(&self) -> u64 {
