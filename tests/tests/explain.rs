@@ -1,7 +1,8 @@
-//! `aya explain` answers the questions people ask: what a running Aya would do, and what it has done. The questions of
-//! `docs/guide/explain.md` are names of tests, here and in `past`.
+//! `aya explain` answers the questions people ask: what a running Aya would do, and what it has done. The twelve questions of
+//! `docs/guide/explain.md` are names of tests in `questions`.
 
 mod past;
+mod questions;
 
 use base_testkit::{Aya, Backend, Ended, TempFolder};
 use serde_json::Value;
@@ -38,26 +39,6 @@ fn has(text: &str, parts: &[&str]) {
 }
 
 #[test]
-fn why_not_found() {
-    has(&ask(&["GET", "http://nobody.test/"]), &["answer    404 no-route", "gold: does not: host"]);
-    has(&ask(&["GET", "http://shop.test/cart"]), &["404", "api: does not: path"]);
-}
-
-#[test]
-fn why_this_route_and_not_that() {
-    let text = ask(&["GET", "http://shop.test/api/items"]);
-    has(&text, &["api: takes it", "gold: does not: header x-tier"]);
-    let text = ask(&["GET", "http://shop.test/api/items", "-H", "x-tier: gold"]);
-    has(&text, &["gold: takes it", "api: would take it, but `gold`"]);
-}
-
-#[test]
-fn why_this_method_is_refused() {
-    has(&ask(&["DELETE", "http://shop.test/api/items"]), &["404", "api: does not: method"]);
-    has(&ask(&["CONNECT", "http://shop.test/"]), &["400"]);
-}
-
-#[test]
 fn who_the_client_is_taken_for() {
     has(&ask(&["GET", "/office"]), &["client    127.0.0.1", "office: does not: client"]);
     has(&ask(&["GET", "/office", "--client", "10.1.2.3"]), &["client    10.1.2.3", "office: takes it"]);
@@ -74,25 +55,32 @@ fn which_path_is_matched() {
 }
 
 #[test]
-fn why_no_endpoint_is_asked() {
-    has(&ask(&["GET", "/old/page"]), &["old: takes it", "answer    308, by `redirect`"]);
-}
-
-#[test]
-fn why_this_pool() {
-    has(&ask(&["GET", "/canary"]), &["main, for 95 of 100 requests", "other, for 5 of 100 requests"]);
-}
-
-#[test]
-fn why_any_endpoint() {
-    let text = ask(&["GET", "http://shop.test/api/", "-H", "x-tier: gold"]);
-    has(&text, &["consistent-hash", "the request lacks what the balancer's key is made from"]);
-}
-
-#[test]
-fn what_is_wrong_with_a_request() {
-    let twice = ["POST", "/office", "-H", "Content-Length: 1", "-H", "Content-Length: 2"];
-    has(&ask(&twice), &["answer    400 bad-request", "mended by client"]);
+fn why_this_tier_and_this_zone() {
+    let text = "node: {name: edge-1, zone: a}
+listeners: {web: {bind: '127.0.0.1:0'}}
+routes: [{match: {path: /plain}, pool: plain}, {pool: shop}]
+pools:
+  plain: {endpoints: ['10.0.0.1:80', '10.0.0.2:80']}
+  shop:
+    endpoints:
+      - {address: '10.0.0.9:80', tier: 1, zone: a}
+      - {address: '10.0.0.1:80', zone: a}
+      - {address: '10.0.0.2:80', zone: b}
+      - {address: '10.0.0.3:80', zone: b}
+";
+    let said = explain(text, &["GET", "/"]).stdout;
+    // One of three, and 1.05 would suffice for one of two zones.
+    let near = said
+        .find("tier 0, zone a, 95% of the requests\n            10.0.0.1:80, the first for 95%\n")
+        .expect(&said);
+    let far = said.find("tier 0, other zones, 5% of the requests\n            10.0.0.").expect(&said);
+    let backup = said.find("tier 1, zone a, in reserve\n            10.0.0.9:80\n").expect(&said);
+    assert!(near < far && far < backup, "{said}");
+    let answer: Value = serde_json::from_str(&explain(text, &["GET", "/", "--json"]).stdout).unwrap();
+    let levels = &answer["outcome"]["pools"][0]["levels"];
+    assert_eq!((&levels[2]["tier"], &levels[2]["share"]), (&1.into(), &0.0.into()), "{answer}");
+    assert_eq!(levels[1]["endpoints"].as_array().map(Vec::len), Some(2), "{answer}");
+    assert!(!explain(text, &["GET", "/plain"]).stdout.contains("tier"), "one level needs no name");
 }
 
 #[test]

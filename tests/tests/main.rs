@@ -11,6 +11,8 @@ mod health;
 mod http1;
 mod lifecycle;
 mod observing;
+mod preference;
+mod queue;
 mod real_servers;
 mod reload;
 mod routing;

@@ -32,6 +32,10 @@ pub(crate) enum Proxy {
     Relay,
     /// Aya.
     Aya,
+    /// Aya that takes turns and learns nothing; only where it is named.
+    AyaPlain,
+    /// Aya with `peak-ewma` and comparison of endpoints with their peers; only where it is named.
+    AyaLearning,
     /// HAProxy as packaged by the distribution.
     Haproxy,
     /// nginx as packaged by the distribution.
@@ -59,9 +63,16 @@ impl Proxy {
         match self {
             Self::Relay => "bare relay",
             Self::Aya => "Aya",
+            Self::AyaPlain => "Aya, plain",
+            Self::AyaLearning => "Aya, learning",
             Self::Haproxy => "HAProxy",
             Self::Nginx => "nginx",
         }
+    }
+
+    /// Whether it is measured without being named.
+    pub(crate) fn is_usual(self) -> bool {
+        !matches!(self, Self::AyaPlain | Self::AyaLearning)
     }
 
     /// Whether it is measured against Aya as a product, not as a floor.
@@ -73,12 +84,12 @@ impl Proxy {
     pub(crate) fn find(self, aya: &Path) -> Result<Installed> {
         let (program, flag) = match self {
             Self::Relay => (std::env::current_exe()?.into_os_string(), "--version"),
-            Self::Aya => (aya.as_os_str().to_owned(), "--version"),
+            Self::Aya | Self::AyaPlain | Self::AyaLearning => (aya.as_os_str().to_owned(), "--version"),
             Self::Haproxy => (OsString::from("haproxy"), "-v"),
             Self::Nginx => (OsString::from("nginx"), "-v"),
         };
         let missing = || match self {
-            Self::Relay | Self::Aya => {
+            Self::Relay | Self::Aya | Self::AyaPlain | Self::AyaLearning => {
                 format!("{} does not run: build it with `cargo build --release --bin aya`", aya.display())
             }
             Self::Haproxy => "HAProxy is missing: `apt-get install haproxy`".to_owned(),
@@ -141,7 +152,15 @@ impl Installed {
                 (config::nginx(address, backends, &home), vec!["-p".into(), home.clone().into(), "-c".into()])
             }
             Proxy::Haproxy => (config::haproxy(address, backends), vec!["-db".into(), "-f".into()]),
-            _ => (config::aya(address, free_address()?, backends, routes, &home), vec!["run".into()]),
+            proxy => {
+                let balancing = match proxy {
+                    Proxy::AyaPlain => "balance: round-robin\n    ejection: off",
+                    Proxy::AyaLearning => "balance: peak-ewma",
+                    _ => "balance: round-robin",
+                };
+                let admin = free_address()?;
+                (config::aya(address, admin, backends, balancing, routes, &home), vec!["run".into()])
+            }
         };
         fs::write(&file, text)?;
         let mut command = vec![self.program.clone()];

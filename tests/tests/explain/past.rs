@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base_testkit::{
-    Aya, Backend, Ended, Gate, Response, TempFolder, answer, free_port, wait_for, wait_until,
-};
+use base_testkit::{Aya, Backend, Ended, Gate, Response, TempFolder, answer, wait_for, wait_until};
 use serde_json::Value;
 
 use super::has;
-use crate::{config_of, front, front_with};
+use crate::{config_of, front};
 
 fn ask(aya: &Aya, id: &str, arguments: &[&str]) -> Ended {
     let admin = format!("http://{}", aya.admin_address());
@@ -22,7 +20,7 @@ fn id(response: &Response) -> &str {
 
 /// What is said of the request that was answered like this. It is remembered a moment after its answer has gone.
 #[track_caller]
-fn explained(aya: &Aya, response: &Response) -> String {
+pub(super) fn explained(aya: &Aya, response: &Response) -> String {
     wait_for("the request to be remembered", || {
         let ended = ask(aya, id(response), &[]);
         (ended.code == Some(0)).then_some(ended.stdout)
@@ -41,12 +39,12 @@ fn remembered(aya: &Aya, parameters: &str, count: usize) -> Vec<Value> {
 }
 
 /// A backend that reads a request and closes.
-fn closing() -> Backend {
+pub(super) fn closing() -> Backend {
     Backend::script(|session| session.request().map(drop))
 }
 
 /// A backend whose answers wait for the gate.
-fn gated() -> (Backend, Arc<Gate>) {
+pub(super) fn gated() -> (Backend, Arc<Gate>) {
     let gate = Arc::new(Gate::new());
     let cue = Arc::clone(&gate);
     let backend = Backend::answering(move |_| {
@@ -54,195 +52,6 @@ fn gated() -> (Backend, Arc<Gate>) {
         answer(200, &[], "ok")
     });
     (backend, gate)
-}
-
-#[test]
-fn why_503_no_endpoint() {
-    let check = "health: {tcp: true, interval: 50ms, fall: 1}";
-    let aya = Aya::start(&config_of("", "", check, &format!("127.0.0.1:{}", free_port())));
-    let response = aya.get("/");
-    assert_eq!(response.reason(), "no-endpoint");
-    let text = explained(&aya, &response);
-    has(
-        &text,
-        &[
-            "pool      main",
-            "answer    503; no-endpoint",
-            "was out: down, and still is: ",
-            "mended by upstream",
-        ],
-    );
-    assert!(!text.contains("attempt "), "{text}");
-}
-
-#[test]
-fn why_503_full() {
-    let (backend, gate) = gated();
-    let aya = front_with("", "", "connections: {max: 1, queue: 1, queue-timeout: 2s}", &[&backend]);
-    let mut holder = aya.client();
-    holder.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
-    wait_until("the endpoint to be full", || backend.request_count() == 1);
-    let late = aya.get("/");
-    assert_eq!(late.status, 503);
-    has(&explained(&aya, &late), &["queue-timeout: ", "waiting for an endpoint with room, the longest part"]);
-    let mut waiting = aya.client();
-    waiting.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
-    wait_until("it to wait", || aya.admin("GET", "/api/v1/pools", "").json()[0]["waiting"] == 1);
-    let refused = aya.get("/");
-    assert_eq!(refused.status, 503);
-    has(
-        &explained(&aya, &refused),
-        &["connection-limit: Every endpoint", "took traffic", "mended by upstream"],
-    );
-    gate.open();
-    assert_eq!(holder.response().status, 200);
-}
-
-#[test]
-fn why_502() {
-    let backend = Backend::answering(|_| b"SSH-2.0-nonsense\r\n\r\n".to_vec());
-    let aya = front_with("", "retry: {attempts: 1}", "ejection: off", &[&backend]);
-    let text = explained(&aya, &aya.get("/x"));
-    let attempt = format!("attempt 1 {backend}");
-    has(
-        &text,
-        &[&attempt, "answer    502; bad-response", "went wrong: bad-response", "by fault of the endpoint"],
-    );
-    has(&text, &["not sent again: the attempts were used up"]);
-}
-
-#[test]
-fn why_504() {
-    let (backend, gate) = gated();
-    let aya = front_with("", "retry: {attempts: 1}", "timeouts: {first-byte: 200ms}", &[&backend]);
-    let text = explained(&aya, &aya.get("/"));
-    let vain = format!("in vain with {backend}, the longest part");
-    has(&text, &["went wrong: first-byte-timeout", "answer    504; first-byte-timeout", &vain]);
-    gate.open();
-}
-
-/// The part of the time that was the longest is named, whichever it is.
-#[test]
-fn why_slow() {
-    const WAIT: Duration = Duration::from_millis(300);
-    let slow_start = Backend::answering(|_| {
-        std::thread::sleep(WAIT);
-        answer(200, &[], "ok")
-    });
-    let aya = front(&[&slow_start]);
-    let waiting = format!("until {slow_start} began to answer, the longest part");
-    has(&explained(&aya, &aya.get("/")), &[&waiting]);
-
-    let slow_body = Backend::script(|session| {
-        session.request()?;
-        session.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")?;
-        std::thread::sleep(WAIT);
-        session.send("cd")
-    });
-    let aya = front(&[&slow_body]);
-    has(&explained(&aya, &aya.get("/")), &["relaying the answer, the longest part"]);
-
-    let backend = Backend::echo("a");
-    let aya = front(&[&backend]);
-    let mut client = aya.client();
-    client.send("GET / HTTP/1.1\r\n");
-    std::thread::sleep(WAIT);
-    client.send("Host: a\r\n\r\n");
-    has(&explained(&aya, &client.response()), &["receiving the head, the longest part"]);
-    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na");
-    std::thread::sleep(WAIT);
-    client.send("b");
-    let sending = format!("sending the request to {backend}, the longest part");
-    has(&explained(&aya, &client.response()), &[&sending]);
-}
-
-#[test]
-fn why_this_endpoint() {
-    let backends = [Backend::echo("a"), Backend::echo("b"), Backend::echo("c")];
-    let pool = "balance: {kind: consistent-hash, key: path}";
-    let aya = front_with("", "", pool, &[&backends[0], &backends[1], &backends[2]]);
-    let mut client = aya.client();
-    for path in ["/a", "/b", "/c"] {
-        let response = client.get(path);
-        let place = ["a", "b", "c"].iter().position(|name| response.header("x-backend") == Some(name));
-        let attempt = format!("attempt 1 {}", backends[place.unwrap()]);
-        has(&explained(&aya, &response), &["balanced by consistent-hash", &attempt, "answered 200"]);
-    }
-}
-
-#[test]
-fn why_was_it_sent_again() {
-    let (dead, well) = (free_port(), Backend::echo("well"));
-    let endpoints = format!("127.0.0.1:{dead}, {well}");
-    let aya = Aya::start(&format!("workers: 1\n{}", config_of("", "", "ejection: off", &endpoints)));
-    let mut client = aya.client();
-    let texts: Vec<_> = (0..4).map(|_| explained(&aya, &client.get("/"))).collect();
-    let text = texts.iter().find(|text| text.contains("attempt 2")).expect("one began at the dead one");
-    let first = format!("attempt 1 127.0.0.1:{dead} on a new connection");
-    has(text, &[&first, "went wrong: connect-failed", "Connection refused", "by fault of the endpoint"]);
-    has(text, &["another endpoint was looked for", &format!("attempt 2 {well}"), "answer    200"]);
-}
-
-#[test]
-fn why_was_it_not_sent_again() {
-    let (first, second) = (closing(), closing());
-    let aya = front_with("", "retry: {attempts: 3}", "ejection: off", &[&first, &second]);
-    let response = aya.client().post("/", "data");
-    assert_eq!((response.status, response.reason()), (502, "upstream-closed"));
-    let text = explained(&aya, &response);
-    has(&text, &["not sent again: it had been sent, and its method must not be repeated"]);
-    let text = explained(&aya, &aya.get("/"));
-    has(&text, &["attempt 2", "not sent again: no other endpoint could take it"]);
-}
-
-#[test]
-fn why_is_an_endpoint_out() {
-    let (mut mortal, well) = (Backend::echo("mortal"), Backend::echo("well"));
-    let pool = "health: {tcp: true, interval: 50ms, fall: 1}, ejection: off";
-    let aya = front_with("", "", pool, &[&mortal, &well]);
-    mortal.kill();
-    let path = format!("/api/v1/pools/main/endpoints/{well}");
-    assert_eq!(aya.admin("PATCH", &path, r#"{"state": "drain"}"#).status, 200);
-    wait_until("both to be out", || aya.get("/").reason() == "no-endpoint");
-    let text = explained(&aya, &aya.get("/"));
-    has(&text, &[&format!("{mortal} was out: down, and still is: "), &format!("{well} was out: drain")]);
-}
-
-#[test]
-fn who_answered_instead_of_the_backend() {
-    let text = "listeners: {web: {bind: '127.0.0.1:0'}}
-routes:
-  - {name: old, match: {path: '/old/**'}, redirect: {to: 'http://a/'}}
-  - {name: hello, match: {path: '/hello'}, respond: {status: 200, body: hi}}
-";
-    let aya = Aya::start(text);
-    let mut client = aya.client();
-    let redirected = client.get("/old/page");
-    has(&explained(&aya, &redirected), &["route     old", "answered  by `redirect`", "answer    308"]);
-    has(
-        &explained(&aya, &client.get("/hello")),
-        &["route     hello", "answered  by `respond`", "answer    200"],
-    );
-    has(&explained(&aya, &client.get("/else")), &["route     none took it", "answer    404; no-route"]);
-    client.send("OPTIONS /hello HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n");
-    has(&explained(&aya, &client.response()), &["answered  by `max-forwards`", "answer    204"]);
-}
-
-/// A connection that was idle may be closed at any time: what was done about it is said.
-#[test]
-fn why_on_a_fresh_connection() {
-    let backend = Backend::script(|session| {
-        session.request()?;
-        session.send(answer(200, &[], "ok"))?;
-        // Takes another one, and closes without a word.
-        session.request().map(drop)
-    });
-    let aya = Aya::start(&format!("workers: 1\n{}", config_of("", "", "", &backend.to_string())));
-    assert_eq!(aya.get("/first").status, 200);
-    let second = aya.get("/second");
-    assert_eq!(second.status, 200);
-    let text = explained(&aya, &second);
-    has(&text, &["on an open connection", "sent again on a fresh connection", "attempt 2", "answer    200"]);
 }
 
 /// Header values, queries and bodies are nowhere; what is long is cut, and that is said.

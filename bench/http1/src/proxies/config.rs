@@ -38,6 +38,7 @@ pub(crate) fn aya(
     address: SocketAddr,
     admin: SocketAddr,
     backends: &[SocketAddr],
+    balancing: &str,
     routes: Routes,
     home: &Path,
 ) -> String {
@@ -49,7 +50,7 @@ listeners:
 pools:
   backend:
     endpoints: [{endpoints}]
-    balance: round-robin
+    {balancing}
     health: {{http: /healthz, interval: 2s}}
     connections: {{max: 4096, max-idle: 1024}}
 admin: {{bind: {admin}}}
@@ -160,7 +161,8 @@ mod tests {
     #[test]
     fn every_host_gets_its_route() {
         let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
-        let text = aya(address, address, &[address], Routes::Hosts(3), Path::new("/nowhere"));
+        let text =
+            aya(address, address, &[address], "balance: random", Routes::Hosts(3), Path::new("/nowhere"));
         assert_eq!(text.matches("example.test").count(), 3);
         assert!(text.contains(&host_name(2)));
     }

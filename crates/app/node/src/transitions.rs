@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base_kit::WallClock;
 use base_signal::{Registry, families};
-use traffic_balance::{EndpointState, Transition};
+use traffic_balance::{EndpointState, PoolState, Transition};
 use traffic_health::{CheckResult, CheckSink};
 use traffic_proxy::TransitionSink;
 
@@ -34,9 +34,17 @@ impl Causes {
         lock(&self.0).get(&(endpoint.pool().into(), endpoint.name().into())).cloned()
     }
 
-    /// Forgets endpoints that are gone.
+    /// Why a pool is in panic; `None` if it is not.
+    pub(crate) fn of_panic(&self, pool: &PoolState) -> Option<Cause> {
+        let named = (pool.name().into(), Transition::WHOLE_POOL.into());
+        lock(&self.0).get(&named).filter(|_| pool.is_in_panic()).cloned()
+    }
+
+    /// Forgets endpoints that are gone. What is known of a pool is shown only while it is true, and is one entry.
     pub(crate) fn retain(&self, is_there: impl Fn(&str, &str) -> bool) {
-        lock(&self.0).retain(|(pool, endpoint), _| is_there(pool, endpoint));
+        let stays =
+            |pool: &str, endpoint: &str| endpoint == Transition::WHOLE_POOL || is_there(pool, endpoint);
+        lock(&self.0).retain(|(pool, endpoint), _| stays(pool, endpoint));
     }
 }
 

@@ -34,7 +34,15 @@ pub fn parse_endpoint(text: &str) -> Result<Endpoint, BadEndpoint> {
     }
 }
 
-/// A text that is not the address of an endpoint.
+/// Whether a text can be the zone of an endpoint, as in the configuration.
+///
+/// # Errors
+/// What is wrong with it, and how to mend it.
+pub fn check_zone(text: &str) -> Result<(), BadEndpoint> {
+    parse::name(text).map_err(|fault| BadEndpoint { problem: fault.message, help: fault.help })
+}
+
+/// A text that is not the address or the zone of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}; {help}")]
 pub struct BadEndpoint {

@@ -1,7 +1,5 @@
 //! Text → [`Loaded`]: the one way to a [`Model`].
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +10,10 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Problems};
 use crate::document::{Document, KindCatalog};
 use crate::limits::MAX_SOURCE_BYTES;
 use crate::model::Model;
-use crate::text::{self, not_text, way_out};
+use crate::text::{self, read_file, text_of, too_large};
+
+/// What is read here, in messages.
+const WHAT: &str = "configuration";
 
 /// A configuration that can be used.
 #[derive(Clone, Debug)]
@@ -65,7 +66,7 @@ pub fn load(
 fn source_text(source: &str, file_name: &str, reading: Reading<'_>) -> Result<Loaded, Diagnostics> {
     let Reading { environment, kinds, secrets } = reading;
     if source.len() > MAX_SOURCE_BYTES {
-        return Err(Diagnostics::of_file(file_name, too_large()));
+        return Err(Diagnostics::of_file(file_name, too_large(WHAT)));
     }
     // Some editors put a byte order mark in front.
     let source = source.strip_prefix('\u{feff}').unwrap_or(source);
@@ -107,17 +108,7 @@ pub fn load_bytes(
 }
 
 fn bytes_of(bytes: &[u8], file_name: &str, reading: Reading<'_>) -> Result<Loaded, Diagnostics> {
-    if bytes.len() > MAX_SOURCE_BYTES {
-        return Err(Diagnostics::of_file(file_name, too_large()));
-    }
-    match std::str::from_utf8(bytes) {
-        Ok(source) => source_text(source, file_name, reading),
-        Err(error) => {
-            let mut problems = Problems::default();
-            problems.push(not_text(bytes, error.valid_up_to()));
-            Err(problems.finish(file_name, &String::from_utf8_lossy(bytes)))
-        }
-    }
+    source_text(text_of(bytes, file_name, WHAT)?, file_name, reading)
 }
 
 /// Like [`load`], from a file.
@@ -159,32 +150,15 @@ pub fn check_bytes(
 }
 
 fn file(path: &Path, reading: Reading<'_>) -> Result<Loaded, Diagnostics> {
-    let name = path.display().to_string();
-    let mut bytes = Vec::new();
-    // One byte more than allowed tells that there is more.
-    let limit = MAX_SOURCE_BYTES as u64 + 1;
-    match File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
-        Ok(_) => bytes_of(&bytes, &name, reading),
-        Err(error) => {
-            let diagnostic =
-                Diagnostic::error("unreadable", format!("the configuration cannot be read: {error}"));
-            Err(Diagnostics::of_file(&name, diagnostic.help(way_out(&error))))
-        }
-    }
+    bytes_of(&read_file(path, WHAT)?, &path.display().to_string(), reading)
 }
 
 /// What is wrong with a text that gives no tree; `None` if it is only empty.
 pub(crate) fn unreadable(source: &str, file_name: &str, problems: Problems) -> Option<Diagnostics> {
     if source.len() > MAX_SOURCE_BYTES {
-        return Some(Diagnostics::of_file(file_name, too_large()));
+        return Some(Diagnostics::of_file(file_name, too_large(WHAT)));
     }
     (problems.errors() > 0).then(|| problems.finish(file_name, source))
-}
-
-fn too_large() -> Diagnostic {
-    let message = format!("the configuration is over {MAX_SOURCE_BYTES} bytes");
-    Diagnostic::error("too-large", message)
-        .help("is it the right file? A configuration of 10,000 routes needs a tenth of that")
 }
 
 fn empty() -> Diagnostic {

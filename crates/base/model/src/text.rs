@@ -7,7 +7,7 @@ mod place;
 mod reader;
 mod syntax;
 
-pub(crate) use bytes::{not_text, way_out};
+pub(crate) use bytes::{read_file, text_of, too_large};
 pub(crate) use environment::{Environment, substitute};
 pub(crate) use node::{Entry, Node, Scalar, ScalarKind, Value};
 pub(crate) use place::Place;

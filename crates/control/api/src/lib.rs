@@ -25,7 +25,8 @@ pub use problem::{Code, Problem};
 pub use server::{ServeError, serve};
 pub use types::{
     AdminState, AgentView, Answers, Applied, AttemptView, CandidateView, Change, ChangeKind, CheckReport,
-    ConfigView, DecisionFilter, DecisionView, Diagnostic, Durations, EndpointChange, EndpointStats,
-    EndpointView, FailureCount, Health, HistoryEntry, LastFailure, ListenerView, NewEndpoint, Origin,
-    PoolStats, PoolView, Readiness, RollbackRequest, Severity, Stats, Status, StickyView,
+    ConfigView, DecisionFilter, DecisionView, Diagnostic, Durations, EndpointChange, EndpointNow,
+    EndpointStats, EndpointView, FailureCount, Health, HistoryEntry, LastFailure, ListenerView, NewEndpoint,
+    Origin, PoolStats, PoolView, Readiness, RollbackRequest, SessionView, Severity, Stats, Status,
+    StickyView,
 };

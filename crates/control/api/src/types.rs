@@ -10,7 +10,7 @@ pub use config::{
     Applied, Change, ChangeKind, CheckReport, ConfigView, Diagnostic, HistoryEntry, Origin, RollbackRequest,
     Severity,
 };
-pub use decision::{AttemptView, CandidateView, DecisionFilter, DecisionView};
+pub use decision::{AttemptView, CandidateView, DecisionFilter, DecisionView, EndpointNow, SessionView};
 pub use pool::{
     AdminState, AgentView, EndpointChange, EndpointView, Health, LastFailure, NewEndpoint, PoolView,
     StickyView,

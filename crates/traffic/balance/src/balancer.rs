@@ -11,6 +11,9 @@ use serde::de::DeserializeOwned;
 
 use crate::endpoint::{EndpointId, EndpointState, ProbeAnswer};
 
+/// Most endpoints of a pool when they are added through the API: far more than balancers in O(n) should look through.
+pub const MAX_ENDPOINTS_PER_POOL: usize = 10_000;
+
 /// An endpoint that may take traffic.
 #[derive(Clone, Debug)]
 pub struct Member {

@@ -499,7 +499,7 @@ impl EndpointState {
         }
         self.standing.set_share(percent);
         let word = |share| if share < FULL { DEGRADED } else { Health::Up.word() };
-        let cause = || format!("{evidence}: {percent}% of its share");
+        let cause = || format!("{evidence}; it gets {percent}% of its share");
         (before != percent).then(|| self.told(word(before), word(percent), kind, cause()))
     }
 

@@ -30,8 +30,8 @@ mod sticky;
 mod transition;
 
 pub use balancer::{
-    Balancer, BalancerKind, FactsNeeded, Feedback, KeySource, Member, NoSettings, Probing, ReportUse,
-    RequestFacts, SettingsError, read_settings, read_sound_settings,
+    Balancer, BalancerKind, FactsNeeded, Feedback, KeySource, MAX_ENDPOINTS_PER_POOL, Member, NoSettings,
+    Probing, ReportUse, RequestFacts, SettingsError, read_settings, read_sound_settings,
 };
 pub use endpoint::{
     AdminState, AgentWish, Average, ByLoad, Counting, EndpointId, EndpointState, Health, InFlight,
@@ -39,7 +39,7 @@ pub use endpoint::{
     Utilisation, WaitingLine,
 };
 pub use methods::hash::hash_key;
-pub use pool::{Level, MAX_ENDPOINTS_PER_POOL, MAX_TIER, MAX_WEIGHT, PoolChangeError, PoolState};
+pub use pool::{Level, MAX_TIER, MAX_WEIGHT, PoolChangeError, PoolState};
 pub use reference::reference_markdown;
 pub use registry::Registry;
 pub use selector::{Pick, Selector};

@@ -17,13 +17,10 @@ use base_model::model::{Endpoint, Host, PassiveCheck, PeerCheck, Pool, Preferenc
 
 pub use self::levels::Level;
 use self::peers::{Finding, PeerWatch, Verdict};
-use crate::balancer::Member;
+use crate::balancer::{MAX_ENDPOINTS_PER_POOL, Member};
 use crate::endpoint::{AdminState, EndpointState, FULL, Health, Owner, TRICKLE, WaitingLine};
 use crate::sticky::SessionTable;
 use crate::transition::{CauseKind, Transition};
-
-/// Most endpoints of a pool when they are added through the API: far more than balancers in O(n) should look through.
-pub const MAX_ENDPOINTS_PER_POOL: usize = 10_000;
 
 /// The largest weight, as in the configuration.
 pub const MAX_WEIGHT: u32 = 65_535;
@@ -194,6 +191,10 @@ impl PoolState {
         for endpoint in endpoints.iter() {
             if let Some(back) = endpoint.unmark_ejected(share_after, now) {
                 watch.forget(endpoint.id());
+                if share_after == FULL {
+                    // Nothing else would lead it back slowly.
+                    endpoint.begin_anew();
+                }
                 told.push(back);
             }
         }

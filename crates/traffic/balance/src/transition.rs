@@ -93,7 +93,7 @@ impl CauseKind {
 pub struct Transition {
     /// The pool's name.
     pub pool: Arc<str>,
-    /// The endpoint's name; `*` for all of the pool.
+    /// The endpoint's name; [`Transition::WHOLE_POOL`] for all of the pool.
     pub endpoint: Arc<str>,
     /// The word of the state left.
     pub from: &'static str,
@@ -103,6 +103,11 @@ pub struct Transition {
     pub kind: CauseKind,
     /// Why, in words for people; it may hold times and addresses, so it is no label.
     pub cause: String,
+}
+
+impl Transition {
+    /// In place of an endpoint's name: it is the pool that has changed.
+    pub const WHOLE_POOL: &str = "*";
 }
 
 impl fmt::Display for Transition {

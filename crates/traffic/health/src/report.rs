@@ -37,10 +37,14 @@ pub type CheckSink = Arc<dyn Fn(&str, CheckResult) + Send + Sync>;
 pub fn publish(sink: &TransitionSink, transition: &Transition) {
     let Transition { pool, endpoint, from, to, cause, kind: _ } = transition;
     let is = if from == to { format!("still {}", in_a_sentence(to)) } else { in_a_sentence(to).to_owned() };
-    if matches!(*to, "down" | "ejected") {
-        tracing::warn!(target: "aya::health", %pool, %endpoint, from, to, %cause, "endpoint is {is}");
+    let who = if &**endpoint == Transition::WHOLE_POOL { "pool" } else { "endpoint" };
+    if (*from, *to) == ("degraded", "degraded") {
+        // Its share may change every second for as long as it is slow.
+        tracing::debug!(target: "aya::health", %pool, %endpoint, from, to, %cause, "{who} is {is}");
+    } else if matches!(*to, "down" | "ejected" | "degraded" | "panic") {
+        tracing::warn!(target: "aya::health", %pool, %endpoint, from, to, %cause, "{who} is {is}");
     } else {
-        tracing::info!(target: "aya::health", %pool, %endpoint, from, to, %cause, "endpoint is {is}");
+        tracing::info!(target: "aya::health", %pool, %endpoint, from, to, %cause, "{who} is {is}");
     }
     sink(transition);
 }
@@ -50,6 +54,8 @@ fn in_a_sentence(state: &'static str) -> &'static str {
     match state {
         "drain" => "draining",
         "maintenance" => "in maintenance",
+        "panic" => "in panic",
+        "calm" => "out of panic",
         other => other,
     }
 }
@@ -60,6 +66,7 @@ mod tests {
 
     #[test]
     fn states_make_a_sentence() {
-        assert_eq!(["drain", "maintenance", "up"].map(in_a_sentence), ["draining", "in maintenance", "up"]);
+        let words = ["drain", "maintenance", "up", "panic", "calm"].map(in_a_sentence);
+        assert_eq!(words, ["draining", "in maintenance", "up", "in panic", "out of panic"]);
     }
 }

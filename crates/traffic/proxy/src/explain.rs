@@ -1,14 +1,17 @@
 //! What would become of a request: the same steps as a real one takes, with nobody asked and nothing sent.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use base_kit::{Moment, SeededRng};
+use base_kit::{Moment, Rng, SeededRng};
 use base_model::Model;
 use base_model::model::{Action, Listener};
 use base_signal::Reason;
-use traffic_balance::{CauseKind, Health, Registry, RequestFacts};
+use traffic_balance::{
+    CauseKind, EndpointId, EndpointState, Health, Level, Registry, RequestFacts, Selector,
+};
 use traffic_filter::{Flow, RequestContext};
 use traffic_http::RequestHead;
 use traffic_route::{Considered, RequestView, Verdict};
@@ -81,9 +84,27 @@ pub struct PoolChoice {
     pub lacks_key: bool,
     /// What keeps it with an endpoint, if the pool is sticky.
     pub session: Option<SessionChoice>,
-    /// Names of the endpoints in the order in which they would be tried: one of many, unless it is fixed.
-    pub order: Vec<Arc<str>>,
+    /// The path that the running process asks endpoints beside traffic, if it does.
+    pub probe: Option<String>,
+    /// Its tiers and zones, with their shares of the traffic.
+    pub levels: Vec<Level>,
+    /// The endpoints in the order in which they would be tried: one of many, unless it is fixed.
+    pub order: Vec<EndpointChoice>,
 }
+
+/// An endpoint that may get the request.
+#[derive(Debug)]
+pub struct EndpointChoice {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The number of its level.
+    pub level: u8,
+    /// The share of such requests that would go there first, if all endpoints were idle; 0 to 1.
+    pub first: f64,
+}
+
+/// Requests that are made up to see where such ones go first.
+const TRIALS: u32 = 10_000;
 
 /// Says what would become of a request if all endpoints were up.
 ///
@@ -221,13 +242,52 @@ fn choice(
     let mut rng = SeededRng::new(0);
     let bound = session.as_ref().and_then(|session| session.endpoint.as_ref());
     let mut tried: Vec<_> = bound.iter().map(|endpoint| endpoint.id()).collect();
-    let mut order: Vec<_> = bound.iter().map(|endpoint| Arc::from(endpoint.name())).collect();
+    let mut order: Vec<_> = bound.iter().map(|bound| EndpointChoice::new(bound)).collect();
     while let Some(pick) = selector.pick(&facts, &mut tried, Moment::ZERO, &mut rng) {
         let Some(member) = selector.members().get(pick.index) else { break };
         tried.push(member.id);
-        order.push(Arc::from(member.state.name()));
+        order.push(EndpointChoice::new(&member.state));
     }
+    let levels = pool_plan.state.levels(Moment::ZERO);
     let lacks_key = needs.key.is_some() && key.is_none();
     let is_fixed = needs.client || key.is_some();
-    Ok(PoolChoice { pool, weight, of, is_fixed, lacks_key, session, order })
+    if !is_fixed && let Some(open) = order.get_mut(usize::from(bound.is_some())..) {
+        // Which level is drawn is chance; they are shown as they are preferred.
+        open.sort_by_key(|candidate| candidate.level);
+    }
+    if bound.is_none() {
+        count_firsts(&mut selector, &facts, &mut order, &mut rng);
+    }
+    let probe = selector.probing().map(|probing| probing.path);
+    Ok(PoolChoice { pool, weight, of, is_fixed, lacks_key, session, probe, levels, order })
+}
+
+impl EndpointChoice {
+    fn new(endpoint: &EndpointState) -> Self {
+        Self { name: endpoint.name().into(), level: endpoint.level(), first: 0.0 }
+    }
+}
+
+/// Finds out how often each endpoint would be the first choice.
+fn count_firsts(
+    selector: &mut Selector,
+    facts: &RequestFacts,
+    order: &mut [EndpointChoice],
+    rng: &mut dyn Rng,
+) {
+    let mut firsts: HashMap<String, u32> = HashMap::new();
+    let mut tried: Vec<EndpointId> = Vec::new();
+    for _ in 0..TRIALS {
+        let Some(pick) = selector.pick(facts, &mut tried, Moment::ZERO, rng) else { break };
+        if let Some(member) = selector.members().get(pick.index) {
+            match firsts.get_mut(member.state.name()) {
+                Some(count) => *count += 1,
+                None => drop(firsts.insert(member.state.name().to_owned(), 1)),
+            }
+        }
+    }
+    for choice in order {
+        let count = firsts.get(&*choice.name).copied().unwrap_or_default();
+        choice.first = f64::from(count) / f64::from(TRIALS);
+    }
 }

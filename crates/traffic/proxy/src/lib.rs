@@ -27,8 +27,8 @@ mod timers;
 mod upstream;
 mod worker;
 
-pub use decisions::{After, Attempt, Candidate, Decision, DecisionQuery, Setback};
-pub use explain::{Explanation, Outcome, PoolChoice, Question, explain};
+pub use decisions::{After, Attempt, Candidate, Choice, Decision, DecisionQuery, Setback};
+pub use explain::{EndpointChoice, Explanation, Outcome, PoolChoice, Question, explain};
 pub use failure::Fault;
 pub use life::SessionChoice;
 pub use plan::{Plan, PlanError};

@@ -1,5 +1,6 @@
 //! `aya explain`: what would become of a request, and why; or what has become of one.
 
+mod levels;
 mod past;
 
 use std::fmt::Write as _;
@@ -18,9 +19,6 @@ use traffic_route::{Considered, Loss, Verdict};
 use super::config::{load, refuse};
 use crate::admin::DEFAULT_URL;
 use crate::output;
-
-/// Endpoints shown of each pool.
-const SHOWN: usize = 8;
 
 /// What is asked on the command line.
 #[derive(Debug, Args)]
@@ -248,15 +246,13 @@ impl Report<'_> {
             _ if is_bound => "the first one, while it is up",
             (true, _) => "always in this order, while all are up",
             (_, true) => "any of these: the request lacks what the balancer's key is made from",
-            _ => "any of these, as load and turns have it",
+            _ => "any of these, as load and turns have it; while all are idle:",
         };
+        if let Some(path) = &choice.probe {
+            let _ = writeln!(text, "probes    the running process asks `GET {path}` who has least to do");
+        }
         let _ = writeln!(text, "endpoints {order}");
-        for name in choice.order.iter().take(SHOWN) {
-            let _ = writeln!(text, "          {name}");
-        }
-        if choice.order.len() > SHOWN {
-            let _ = writeln!(text, "          and {} more", choice.order.len() - SHOWN);
-        }
+        levels::write(pool, choice, is_bound, text);
     }
 
     fn to_json(&self) -> Value {
@@ -299,7 +295,9 @@ impl Report<'_> {
                 "endpoint": session.endpoint.as_ref().map(|endpoint| endpoint.name()),
                 "why": session.why,
             })),
-            "endpoints": choice.order.iter().map(|name| &**name).collect::<Vec<_>>(),
+            "probe": choice.probe,
+            "endpoints": choice.order.iter().map(|candidate| &*candidate.name).collect::<Vec<_>>(),
+            "levels": levels::to_json(choice),
         })
     }
 }

@@ -158,6 +158,9 @@ impl Row {
             }
             // The first time is no return: it was never gone.
             (false, true) => Some(format!("{} is {}", self.name, seen.state)),
+            (true, true) if seen.state == "degraded" && before.state != seen.state => {
+                Some(format!("{} gets less{because}", self.name))
+            }
             // The cause was that of its leaving.
             _ if before.state != seen.state && !before.state.is_empty() => {
                 Some(format!("{} is {}", self.name, seen.state))

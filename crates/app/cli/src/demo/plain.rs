@@ -29,6 +29,7 @@ impl Plain {
             self.greeted = true;
             writeln!(out, "Try: curl http://{}/", board.proxy)?;
             if let Some(admin) = board.admin {
+                writeln!(out, "     aya top http://{admin}")?;
                 writeln!(out, "     curl http://{admin}/metrics")?;
             }
         }

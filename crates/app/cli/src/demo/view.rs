@@ -75,7 +75,7 @@ fn header(board: &Board) -> Paragraph<'_> {
     ];
     let mut lines = vec![Line::from(figures), Line::from(format!("traffic   curl http://{}/", board.proxy))];
     if let Some(admin) = board.admin {
-        lines.push(Line::from(format!("metrics   curl http://{admin}/metrics")));
+        lines.push(Line::from(format!("watch     aya top http://{admin}   curl http://{admin}/metrics")));
     }
     Paragraph::new(lines)
 }

@@ -21,7 +21,6 @@ enum What {
     Name,
     State,
     Weight,
-    Share,
     Rate,
     Errors,
     InFlight,
@@ -44,11 +43,10 @@ const fn column(
 }
 
 /// Name and cause take what is left; the others fit, with gaps, into 80 together.
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 11] = [
     column("pool / endpoint", What::Name, MIN_NAME, 0, Some(Sort::Name)),
     column("state", What::State, 11, 0, Some(Sort::State)),
     column("weight", What::Weight, 7, 0, Some(Sort::Weight)),
-    column("share", What::Share, 6, 90, None),
     column("req/s", What::Rate, 7, 0, Some(Sort::Rate)),
     column("errors", What::Errors, 7, 0, Some(Sort::Errors)),
     column("in flight", What::InFlight, 9, 0, Some(Sort::InFlight)),
@@ -62,14 +60,20 @@ const COLUMNS: [Column; 12] = [
 const MIN_NAME: usize = 20;
 /// Room for a pool and an address in one.
 const MAX_NAME: usize = 44;
-const MIN_CAUSE: usize = 20;
+const MIN_CAUSE: usize = 19;
+/// From this width on there is room for the share behind any weight.
+const ROOM_FOR_SHARES: usize = 84;
+const MORE_FOR_SHARES: usize = 2;
 
 /// The columns for a screen of this width and these lines, each with its width.
 pub(super) fn fitting(width: usize, rows: &[Row<'_>], lines: Lines) -> Vec<(&'static Column, usize)> {
-    let has_shares = rows.iter().any(|row| row.share().is_some());
-    let is_shown =
-        |column: &&Column| column.from_width <= width && (column.what != What::Share || has_shares);
-    let mut columns: Vec<_> = COLUMNS.iter().filter(is_shown).map(|column| (column, column.width)).collect();
+    let is_shown = |column: &&Column| column.from_width <= width;
+    let with_room = |column: &Column| {
+        let more = if column.what == What::Weight && width >= ROOM_FOR_SHARES { MORE_FOR_SHARES } else { 0 };
+        column.width + more
+    };
+    let mut columns: Vec<_> =
+        COLUMNS.iter().filter(is_shown).map(|column| (column, with_room(column))).collect();
     let taken: usize = columns.iter().map(|(_, width)| width + 1).sum();
     let mut left = (width + 1).saturating_sub(taken);
     if let Some((_, width)) = columns.first_mut() {
@@ -117,12 +121,9 @@ impl Column {
             What::Name => name(row, lines, width),
             What::State => state(row),
             What::Weight => (row.endpoint.map_or_else(String::new, |_| weight(row, width)), plain),
-            What::Share => {
-                (row.share().map_or_else(String::new, |share| format!("{share}%")), plain.yellow())
-            }
             What::Rate => (rate(load.requests_per_second), plain),
             What::Errors => (percent(load.error_share), trouble(load.error_share)),
-            What::InFlight => (count(load.in_flight), plain),
+            What::InFlight => in_flight(row),
             What::P50 => (latency(load.p50_ms), plain),
             What::P99 => (latency(load.p99_ms), plain),
             What::Requests => (count(load.requests), plain.dim()),
@@ -153,9 +154,12 @@ fn name(row: &Row<'_>, lines: Lines, width: usize) -> (String, Style) {
 fn state(row: &Row<'_>) -> (String, Style) {
     let Some(endpoint) = row.endpoint else {
         let (eligible, all) = (row.eligible(), row.pool.endpoints.len());
+        if row.pool.panic {
+            return (format!("{eligible}/{all} panic"), Style::new().fg(Color::Red).bold());
+        }
         let color = match eligible {
-            0 => Color::Red,
-            _ if eligible < all => Color::Yellow,
+            0 if all > 0 => Color::Red,
+            _ if eligible < all || row.is_lowered() => Color::Yellow,
             _ => Color::Green,
         };
         return (format!("{eligible}/{all} up"), Style::new().fg(color));
@@ -169,11 +173,22 @@ fn state(row: &Row<'_>) -> (String, Style) {
     (endpoint.condition.clone(), Style::new().fg(color))
 }
 
+/// Requests in flight; of a pool, also those that wait for room, in a colour of their own.
+fn in_flight(row: &Row<'_>) -> (String, Style) {
+    let in_flight = count(row.load().in_flight);
+    match row.pool.waiting {
+        waiting if waiting > 0 && row.endpoint.is_none() => {
+            (format!("{in_flight}+{}", count(waiting.into())), Style::new().yellow().bold())
+        }
+        _ => (in_flight, Style::new()),
+    }
+}
+
 /// The weight, and the part of it that counts where there is room.
 fn weight(row: &Row<'_>, width: usize) -> String {
     let Some(endpoint) = row.endpoint else { return String::new() };
     let weight = endpoint.weight.to_string();
-    match endpoint.share_percent {
+    match row.share() {
         Some(share) if weight.len() + format!("·{share}%").chars().count() <= width => {
             format!("{weight}·{share}%")
         }

@@ -53,6 +53,8 @@ pub(super) struct Figures {
     pub(super) interval_seconds: Option<f64>,
     pub(super) connections: u64,
     pub(super) in_flight: u64,
+    /// Requests that wait for an endpoint with room.
+    pub(super) waiting: u64,
     pub(super) requests_per_second: Option<f64>,
     /// Part of the requests answered with 5xx, 0 to 1; nothing if there were no requests.
     pub(super) error_share: Option<f64>,
@@ -80,6 +82,10 @@ pub(super) struct PoolFigures {
     pub(super) balance: String,
     pub(super) connections: u64,
     pub(super) retries_per_second: Option<f64>,
+    /// Requests that wait for an endpoint with room.
+    pub(super) waiting: u32,
+    /// Whether so little of it is fit that all endpoints get traffic.
+    pub(super) panic: bool,
     #[serde(flatten)]
     pub(super) load: Load,
     pub(super) endpoints: Vec<EndpointFigures>,
@@ -167,6 +173,7 @@ impl<'a> Span<'a> {
             interval_seconds: self.seconds,
             connections: now.connections,
             in_flight: pools.iter().map(|pool| pool.load.in_flight).sum(),
+            waiting: pools.iter().map(|pool| u64::from(pool.waiting)).sum(),
             requests_per_second: self.rate(requests),
             error_share: share(errors, requests),
             p50_ms: self.quantile(0.5, &now.durations, durations),
@@ -206,6 +213,8 @@ impl<'a> Span<'a> {
             balance: pool.balance.clone(),
             connections: pool.connections,
             retries_per_second: self.rate(retries),
+            waiting: pool.waiting,
+            panic: pool.panic,
             load: Load {
                 requests_per_second: self.rate(requests),
                 error_share: share(errors, requests),
@@ -329,6 +338,10 @@ const TROUBLED: [&str; 3] = ["down", "ejected", "degraded"];
 fn troubles(now: &Reading) -> Vec<Trouble> {
     let mut found = Vec::new();
     for pool in &now.pools {
+        if let (Some(at_ms), Some(cause)) = (pool.panic_since_ms, &pool.panic_cause) {
+            let (pool, what) = (pool.name.clone(), format!("panic: {cause}"));
+            found.push(Trouble { at_ms, pool, endpoint: "all".to_owned(), what });
+        }
         for state in pool.endpoints.iter().map(|endpoint| &endpoint.endpoint) {
             let trouble = |at_ms: u64, what: String| Trouble {
                 at_ms,

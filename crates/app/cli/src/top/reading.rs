@@ -33,6 +33,10 @@ pub(super) struct Pool {
     pub(super) balance: String,
     pub(super) retries: u64,
     pub(super) connections: u64,
+    pub(super) waiting: u32,
+    pub(super) panic: bool,
+    pub(super) panic_cause: Option<String>,
+    pub(super) panic_since_ms: Option<u64>,
     pub(super) first_byte: Durations,
     pub(super) endpoints: Vec<Endpoint>,
 }
@@ -74,6 +78,8 @@ pub(super) struct Agent {
 impl State {
     /// The part of its weight that counts, where it is not all of it.
     pub(super) fn share(&self) -> Option<u32> {
-        self.share_percent.or(self.agent.map(|agent| agent.weight_percent)).filter(|percent| *percent != 100)
+        let own = self.share_percent.unwrap_or(100);
+        let agent = self.agent.map_or(100, |agent| agent.weight_percent);
+        Some(own.saturating_mul(agent) / 100).filter(|percent| *percent != 100)
     }
 }

@@ -22,15 +22,24 @@ impl<'a> Row<'a> {
         self.endpoint.map_or_else(|| self.pool.endpoints.iter().map(one).sum(), one)
     }
 
-    /// The part of its weight that counts, where it is not all of it.
+    /// The part of its weight that counts, where it is not all of it; nothing of what is out.
     pub(super) fn share(&self) -> Option<u32> {
-        self.endpoint.and_then(|endpoint| endpoint.share_percent)
+        self.endpoint.filter(|endpoint| endpoint.eligible).and_then(|endpoint| endpoint.share_percent)
+    }
+
+    /// Whether something of a pool gets less than its share.
+    pub(super) fn is_lowered(&self) -> bool {
+        let pool = self.pool;
+        let lowered =
+            |endpoint| Row { pool, endpoint: Some(endpoint) }.share().is_some_and(|share| share < 100);
+        pool.endpoints.iter().any(lowered)
     }
 
     /// Whether something is wrong: it gets no traffic, less than its share, or errors.
     pub(super) fn is_troubled(&self) -> bool {
         let all = if self.endpoint.is_some() { 1 } else { self.pool.endpoints.len() };
         self.eligible() < all
+            || (self.endpoint.is_none() && (self.pool.panic || self.pool.waiting > 0))
             || self.share().is_some_and(|share| share < 100)
             || self.load().error_share.is_some_and(|share| share > 0.0)
     }

@@ -23,18 +23,20 @@ fn at(seconds: u64) -> Moment {
     Moment::ZERO + Duration::from_secs(seconds)
 }
 
-fn before() -> Reading {
-    serde_json::from_str(include_str!("tests/before.json")).unwrap()
-}
-
 fn after() -> Reading {
     serde_json::from_str(include_str!("tests/after.json")).unwrap()
 }
 
 fn board() -> Board {
+    board_of([include_str!("tests/before.json"), include_str!("tests/after.json")])
+}
+
+/// After these answers, a second apart.
+fn board_of(answers: [&str; 2]) -> Board {
     let mut board = Board::new("10.0.0.5:9900".to_owned());
-    board.take(Ok(before()), at(0));
-    board.take(Ok(after()), at(1));
+    for (second, answer) in (0..).zip(answers) {
+        board.take(Ok(serde_json::from_str(answer).unwrap()), at(second));
+    }
     board
 }
 
@@ -277,13 +279,23 @@ fn what_this_version_does_not_know_is_shown_as_it_is() {
     board.take(Ok(reading), at(0));
     let narrow = screen(&mut board, 80, 24);
     assert!(narrow.contains("degraded      1·40%") && narrow.contains("hiber…-good"), "{narrow}");
-    let wide = screen(&mut board, 100, 24);
-    assert!(wide.contains(" share ") && wide.contains(" 40%"), "{wide}");
-    assert!(!screen(&mut self::board(), 100, 24).contains(" share "), "only where there is one");
+    board.figures.pools[0].endpoints[0].weight = 65_535;
+    assert!(screen(&mut board, 100, 24).contains(" 65535·40%"));
+    board.figures.pools[0].endpoints[0].eligible = false;
+    assert!(!screen(&mut board, 100, 24).contains("·40%"), "what is out gets no share");
     let of_another: Reading =
         serde_json::from_str(r#"{"pools": [{"name": "p", "endpoints": [{}]}], "news": 1}"#).unwrap();
     board.take(Ok(of_another), at(1));
     assert!(screen(&mut board, 80, 24).contains("unknown"));
+}
+
+#[test]
+fn shares_are_those_of_peers_and_agents_together() {
+    let share = |json: &str| serde_json::from_str::<super::reading::State>(json).unwrap().share();
+    assert_eq!(share("{}"), None);
+    assert_eq!(share(r#"{"share_percent": 100, "agent": {"weight_percent": 50}}"#), Some(50));
+    assert_eq!(share(r#"{"share_percent": 10, "agent": {"weight_percent": 300}}"#), Some(30));
+    assert_eq!(share(r#"{"agent": {"weight_percent": 100}}"#), None);
 }
 
 #[test]

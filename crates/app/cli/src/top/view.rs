@@ -21,7 +21,7 @@ const KEYS: [(&str, &str); 10] = [
     ("↑ ↓ PgUp PgDn Home End", "mark a line"),
     ("← →  or  S s", "choose what to sort by"),
     ("r", "turn the order round"),
-    ("/", "filter: words in pool, address, state (Enter keeps, Esc clears)"),
+    ("/", "filter by words; Enter keeps it, Esc clears it"),
     ("t", "only what is troubled"),
     ("v", "pools with endpoints, endpoints, pools"),
     ("Space", "pause"),
@@ -72,7 +72,7 @@ fn header(board: &Board, now: Moment, width: usize) -> Vec<Line<'static>> {
     let why = board.lost.as_ref().map(|lost| format!("old figures: {}", lost.why));
     let separator = rule(&why.unwrap_or_default(), width);
     let separator = if is_old { separator.not_dim().red() } else { separator };
-    vec![title(board, now), summary(&board.figures, is_old), separator]
+    vec![title(board, now), summary(&board.figures, is_old, width), separator]
 }
 
 fn title(board: &Board, now: Moment) -> Line<'static> {
@@ -102,12 +102,12 @@ fn title(board: &Board, now: Moment) -> Line<'static> {
     Line::from(spans)
 }
 
-fn summary(figures: &Figures, is_old: bool) -> Line<'static> {
+fn summary(figures: &Figures, is_old: bool, width: usize) -> Line<'static> {
     let errors = match figures.error_share {
         Some(share) if share > 0.0 => percent(Some(share)).red().bold(),
         share => percent(share).green(),
     };
-    let line = Line::from(vec![
+    let mut line = Line::from(vec![
         rate(figures.requests_per_second).bold(),
         " req/s   errors ".into(),
         errors,
@@ -115,10 +115,23 @@ fn summary(figures: &Figures, is_old: bool) -> Line<'static> {
         latency(figures.p50_ms).bold(),
         "   p99 ".into(),
         latency(figures.p99_ms).bold(),
-        format!("   in flight {}   connections {}", count(figures.in_flight), count(figures.connections))
-            .into(),
+        format!("   in flight {}", count(figures.in_flight)).into(),
+        waiting(figures),
     ]);
+    let connections = format!("   connections {}", count(figures.connections));
+    // What waits is worth more than this.
+    if figures.waiting == 0 || line.width() + connections.len() <= width {
+        line.push_span(connections);
+    }
     if is_old { line.dim() } else { line }
+}
+
+/// As in the table: behind a plus, and only where some wait.
+fn waiting(figures: &Figures) -> Span<'static> {
+    match figures.waiting {
+        0 => Span::default(),
+        waiting => format!("+{} waiting", count(waiting)).yellow().bold(),
+    }
 }
 
 /// `3d 4h`, `4h 5m`, `5m 6s`, `6s`.
@@ -194,7 +207,8 @@ fn reasons(figures: &Figures) -> Line<'static> {
         }
     }
     if spans.len() == 1 {
-        spans.push("no failure".green());
+        let has_errors = figures.error_share.is_some_and(|share| share > 0.0);
+        spans.push(if has_errors { "only 5xx that endpoints sent".yellow() } else { "no failure".green() });
     }
     Line::from(spans)
 }
@@ -278,6 +292,7 @@ fn help(frame: &mut Frame<'_>, area: Rect) {
         "",
         "Rates are of the last interval, quantiles (p50, p99) of the last ten.",
         "errors: answers 5xx and attempts without an answer.",
+        "in flight 12+3: three more wait for an endpoint with room.",
     ];
     let lines: Vec<_> = lines.into_iter().chain(notes.map(Line::from)).collect();
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2).min(area.height);

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use base_kit::{Clock, MonotonicClock, WallClock};
 use base_model::model::{Endpoint, Pool};
-use base_model::{Diagnostics, Loaded, diff, parse_endpoint};
+use base_model::{BadEndpoint, Diagnostics, Loaded, check_zone, diff, parse_endpoint};
 use base_signal::families;
 use control_api::{
     AdminState, AgentView, Applied, ApplyError, CheckReport, ConfigView, DecisionFilter, DecisionView,
@@ -117,11 +117,13 @@ impl control_api::Node for Node {
 
     fn add_endpoint(&self, pool: &str, endpoint: NewEndpoint) -> Result<EndpointView, NodeError> {
         let state = self.pool_state(pool)?;
-        let address = parse_endpoint(&endpoint.address).map_err(|bad| NodeError::Invalid {
+        let invalid = |bad: BadEndpoint, place: &str| NodeError::Invalid {
             what: bad.problem,
-            place: "address".to_owned(),
+            place: place.to_owned(),
             how: bad.help,
-        })?;
+        };
+        let address = parse_endpoint(&endpoint.address).map_err(|bad| invalid(bad, "address"))?;
+        endpoint.zone.as_deref().map_or(Ok(()), check_zone).map_err(|bad| invalid(bad, "zone"))?;
         let zone = endpoint.zone.as_deref().map(Into::into);
         let address = Endpoint { weight: endpoint.weight, tier: endpoint.tier, zone, ..address };
         let added = state.add_endpoint(&address).map_err(|error| refusal(&error))?;
@@ -218,7 +220,10 @@ impl Node {
         });
         let (name, balance) = (pool.name.to_string(), pool.balance.name.to_string());
         let (waiting, panic) = (state.waiting().len(), state.is_in_panic());
-        Some(PoolView { name, balance, sticky, waiting, panic, endpoints })
+        let cause = self.0.causes.of_panic(&state);
+        let panic_since_ms = cause.as_ref().map(|cause| millis(cause.at));
+        let panic_cause = cause.map(|cause| cause.what);
+        Some(PoolView { name, balance, sticky, waiting, panic, panic_cause, panic_since_ms, endpoints })
     }
 
     pub(crate) fn endpoint_view(&self, endpoint: &EndpointState) -> EndpointView {

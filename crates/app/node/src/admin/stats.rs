@@ -73,12 +73,17 @@ impl Node {
     fn pool_stats(&self, name: &str, balance: &str, counted: &Counted) -> Option<PoolStats> {
         let state = self.0.endpoints.pool(name)?;
         let key = key(&[name]);
+        let panic = self.0.causes.of_panic(&state);
         let number = |of: &HashMap<Labels, i64>| level(of.get(&key).copied().unwrap_or_default());
         Some(PoolStats {
             name: name.to_owned(),
             balance: balance.to_owned(),
             retries: number(&counted.retries),
             connections: number(&counted.connections),
+            waiting: state.waiting().len(),
+            panic: state.is_in_panic(),
+            panic_since_ms: panic.as_ref().map(|cause| millis(cause.at)),
+            panic_cause: panic.map(|cause| cause.what),
             first_byte: counted.pools.get(&key).map(durations).unwrap_or_default(),
             endpoints: state
                 .endpoints()

@@ -149,6 +149,11 @@ impl Checker<'_> {
         self.problems.push(diagnostic.path(place));
     }
 
+    /// Whether something stands at this place, and is not there by default only.
+    pub(super) fn is_written(&self, place: &Place<'_>) -> bool {
+        place.node(self.root).is_some()
+    }
+
     /// How many errors there are by now.
     pub(super) fn errors(&self) -> usize {
         self.problems.errors()

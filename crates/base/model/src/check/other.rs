@@ -1,7 +1,5 @@
 //! Files of other sorts, in the same strict YAML and with the same messages: the scenario of a simulation is one.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -10,8 +8,7 @@ use serde::de::DeserializeOwned;
 use super::meaning;
 use crate::diagnostic::{Diagnostic, Diagnostics, Problems};
 use crate::document::{KindCatalog, schema_of};
-use crate::limits::MAX_SOURCE_BYTES;
-use crate::text::{self, Node, Place, not_text, way_out};
+use crate::text::{self, Node, Place, read_file, text_of};
 
 /// Collects what is wrong with the meaning of a document.
 pub struct Findings<'a> {
@@ -50,25 +47,9 @@ pub fn read_other<T: DeserializeOwned + JsonSchema>(
     check: impl FnOnce(&T, &mut Findings<'_>),
 ) -> Result<T, Diagnostics> {
     let name = path.display().to_string();
-    let mut bytes = Vec::new();
-    // One byte more than allowed tells that there is more.
-    let limit = MAX_SOURCE_BYTES as u64 + 1;
-    if let Err(error) = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
-        let diagnostic = Diagnostic::error("unreadable", format!("the file cannot be read: {error}"));
-        return Err(Diagnostics::of_file(&name, diagnostic.help(way_out(&error))));
-    }
-    if bytes.len() > MAX_SOURCE_BYTES {
-        let diagnostic = Diagnostic::error("too-large", format!("the file is over {MAX_SOURCE_BYTES} bytes"));
-        return Err(Diagnostics::of_file(&name, diagnostic.help("is it the right file?")));
-    }
+    let bytes = read_file(path, "file")?;
+    let source = text_of(&bytes, &name, "file")?;
     let mut problems = Problems::default();
-    let source = match std::str::from_utf8(&bytes) {
-        Ok(source) => source.strip_prefix('\u{feff}').unwrap_or(source),
-        Err(error) => {
-            problems.push(not_text(&bytes, error.valid_up_to()));
-            return Err(problems.finish(&name, &String::from_utf8_lossy(&bytes)));
-        }
-    };
     match document(source, kinds, check, &mut problems) {
         Some(document) if problems.errors() == 0 => Ok(document),
         _ => Err(problems.finish(&name, source)),

@@ -1,26 +1,22 @@
-//! Pools: endpoints that differ, checks that can be made.
+//! Pools: endpoints that differ, and how they are reached.
 
+mod ejection;
+mod health;
+mod preference;
 mod sticky;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::checker::Checker;
 use super::listeners::head_limit;
 use super::parse;
-use crate::document::{self, Document, OrOff, Status};
-use crate::model::{
-    ActiveCheck, BodyMatch, CheckKind, Connections, Endpoint, KindSettings, PassiveCheck, PeerCheck, Pool,
-    PoolTimeouts, Preference, StatusRange, Subset, ValuePattern,
-};
+use crate::document::{self, Document};
+use crate::model::{Connections, Endpoint, KindSettings, PassiveCheck, Pool, PoolTimeouts, Preference};
 use crate::text::Place;
 
 /// Kept in memory for every request on its way, so it has to stay small.
 const MAX_REPLAY_BYTES: u64 = 16 << 20;
-
-/// What counts as well when a check names no statuses.
-const USUAL_STATUSES: StatusRange = StatusRange { first: 200, last: 299 };
 
 /// All pools of the document, in its order.
 pub(super) fn check(checker: &mut Checker<'_>, document: &Document) -> Vec<Pool> {
@@ -41,13 +37,13 @@ fn one(
         let message = format!("{} of every request body is too much to keep", pool.replay);
         checker.error("bad-limit", message, &place.key("replay"), "write at most `16MiB`");
     }
-    check_ejection(checker, &pool.ejection, &place.key("ejection"));
+    ejection::check(checker, &pool.ejection, &place.key("ejection"));
     check_connections(checker, &pool.connections, &place.key("connections"));
     check_timeouts(checker, &pool.timeouts, &place.key("timeouts"));
     Pool {
         endpoints: endpoints(checker, &pool.endpoints, &place.key("endpoints")),
-        checks: checks(checker, &pool.health, &place.key("health")),
-        preference: preference(checker, pool, node, place),
+        checks: health::check(checker, &pool.health, &place.key("health")),
+        preference: preference::check(checker, pool, node, place),
         sticky: pool.sticky.as_ref().and_then(|sticky| sticky::check(checker, sticky, &place.key("sticky"))),
         ..Pool::unchecked(name, pool)
     }
@@ -109,212 +105,14 @@ fn weights(checker: &mut Checker<'_>, endpoints: &[Endpoint], place: &Place<'_>)
     }
 }
 
-fn checks(checker: &mut Checker<'_>, documents: &[document::Check], place: &Place<'_>) -> Vec<ActiveCheck> {
-    let documents = documents.iter().enumerate();
-    documents.filter_map(|(index, check)| active_check(checker, check, &place.index(index))).collect()
-}
-
-fn active_check(
-    checker: &mut Checker<'_>,
-    check: &document::Check,
-    place: &Place<'_>,
-) -> Option<ActiveCheck> {
-    checker.positive(&[("interval", check.interval), ("timeout", check.timeout)], place);
-    let kind = match asked(check).as_slice() {
-        [one] => {
-            only_what_it_uses(checker, check, one, place);
-            check_kind(checker, check, place)
-        }
-        [first, second, ..] => {
-            let message = format!("`{place}` has both `{first}` and `{second}`");
-            checker.key_error(
-                "two-checks",
-                message,
-                place,
-                "write two checks as a list: `[tcp, {http: /healthz}]`",
-            );
-            return None;
-        }
-        [] => {
-            if checker.clean {
-                let message = format!("`{place}` does not say what is asked");
-                checker.key_error("no-check", message, place, "add `http: /healthz` or `tcp: true`");
-            }
-            return None;
-        }
-    };
-    Some(ActiveCheck {
-        kind,
-        interval: check.interval.duration(),
-        timeout: check.timeout.duration(),
-        rise: check.rise,
-        fall: check.fall,
-        jitter: check.jitter,
-        port: check.port,
-    })
-}
-
-/// What a check asks, by the keys that say it.
-fn asked(check: &document::Check) -> Vec<&'static str> {
-    let all = [
-        ("tcp", check.tcp.is_some()),
-        ("http", check.http.is_some()),
-        ("agent", check.agent.is_some()),
-        ("exec", check.exec.is_some()),
-        ("icmp", check.icmp.is_some()),
-    ];
-    all.into_iter().filter(|(_, given)| *given).map(|(kind, _)| kind).collect()
-}
-
-fn check_kind(checker: &mut Checker<'_>, check: &document::Check, place: &Place<'_>) -> CheckKind {
-    if let Some(path) = &check.http {
-        return http_check(checker, check, path, place);
-    }
-    if check.agent.is_some() {
-        return CheckKind::Agent { send: check.send.as_deref().map(Into::into) };
-    }
-    if let Some(words) = &check.exec {
-        return exec_check(checker, words, &place.key("exec"));
-    }
-    if check.icmp.is_some() {
-        return CheckKind::Icmp;
-    }
-    CheckKind::Tcp
-}
-
-fn exec_check(checker: &mut Checker<'_>, words: &[String], place: &Place<'_>) -> CheckKind {
-    let program = words.first().map_or("", String::as_str);
-    let place_of_program = if words.is_empty() { place } else { &place.index(0) };
-    if program.is_empty() {
-        let message = format!("`{place}` names no program");
-        checker.error("bad-program", message, place_of_program, "write `[/usr/local/bin/check, --quick]`");
-    } else if program.contains('/') && !program.starts_with('/') {
-        let message = format!("where `{program}` is depends on the folder that Aya was started in");
-        checker.error(
-            "bad-program",
-            message,
-            place_of_program,
-            "write its whole path, or only its name to look for it in PATH",
-        );
-    }
-    let arguments = words.iter().skip(1).map(|word| word.as_str().into()).collect();
-    CheckKind::Exec { program: program.into(), arguments }
-}
-
-/// Refuses keys that a check of this kind cannot use.
-fn only_what_it_uses(checker: &mut Checker<'_>, check: &document::Check, kind: &str, place: &Place<'_>) {
-    let (root, usual) = (checker.root, document::Check::default());
-    for key in ["method", "host", "headers", "status", "body", "send", "rise", "fall", "port"] {
-        let help = match (key, kind) {
-            ("send", "agent") => continue,
-            ("send", _) => "remove it, or check with `agent: true`",
-            // The usual values may stand: a configuration that is spelled out has them.
-            ("rise", "agent") if check.rise != usual.rise => HOLDS_AT_ONCE,
-            ("fall", "agent") if check.fall != usual.fall => HOLDS_AT_ONCE,
-            ("port", "icmp") => "remove it: an echo request goes to a machine, not to a port",
-            ("rise" | "fall" | "port", _) | (_, "http") => continue,
-            _ => "remove it, or check with `http: /healthz`",
-        };
-        if place.node(root).is_some_and(|node| node.entry(key).is_some()) {
-            let message = format!("`{key}` has no meaning in a check with `{kind}`");
-            checker.key_error("unused-setting", message, &place.key(key), help);
-        }
-    }
-}
-
-const HOLDS_AT_ONCE: &str = "remove it: what an agent says holds at once";
-
-fn http_check(
-    checker: &mut Checker<'_>,
-    check: &document::Check,
-    path: &str,
-    place: &Place<'_>,
-) -> CheckKind {
-    let headers: Vec<(Arc<str>, Arc<str>)> = check
-        .headers
-        .iter()
-        .map(|(name, value)| (name.to_ascii_lowercase().into(), value.as_str().into()))
-        .collect();
-    if let Some(name) = check.headers.keys().find(|name| name.eq_ignore_ascii_case("host")) {
-        let place = place.key("headers");
-        checker.key_error(
-            "unused-setting",
-            "`host` is not set among the headers".to_owned(),
-            &place.key(name),
-            "write it beside `http`: `host: app.internal`",
-        );
-    }
-    CheckKind::Http {
-        method: check.method.as_deref().unwrap_or("GET").into(),
-        path: path.into(),
-        host: check.host.as_deref().map(Into::into),
-        headers,
-        statuses: statuses(checker, &check.status, &place.key("status")),
-        body: check.body.as_deref().and_then(|body| body_match(checker, body, &place.key("body"))),
-    }
-}
-
-fn statuses(checker: &mut Checker<'_>, documents: &[Status], place: &Place<'_>) -> Vec<StatusRange> {
-    if documents.is_empty() {
-        return vec![USUAL_STATUSES];
-    }
-    let documents = documents.iter().enumerate();
-    let range = |(index, status): (usize, &Status)| match status {
-        Status::Code(code) => Some(StatusRange { first: *code, last: *code }),
-        Status::Range(text) => checker.parsed(text, parse::status_range, &place.index(index)),
-    };
-    documents.filter_map(range).collect()
-}
-
-fn body_match(checker: &mut Checker<'_>, text: &str, place: &Place<'_>) -> Option<BodyMatch> {
-    Some(match checker.parsed(text, parse::value_pattern, place)? {
-        ValuePattern::Regex(pattern) => BodyMatch::Regex(pattern),
-        _ => BodyMatch::Contains(text.into()),
-    })
-}
-
-fn check_ejection(checker: &mut Checker<'_>, ejection: &OrOff<document::Ejection>, place: &Place<'_>) {
-    let OrOff::On(ejection) = ejection else { return };
-    checker.positive(&[("for", ejection.span)], place);
-    if ejection.max_for < ejection.span && checker.clean {
-        let message = format!("`max-for` is {}, less than `for`, {}", ejection.max_for, ejection.span);
-        let help = format!("write at least `{}`", ejection.span);
-        checker.error("bad-limit", message, &place.key("max-for"), help);
-    }
-    if let OrOff::On(peers) = &ejection.peers {
-        checker.positive(&[("interval", peers.interval)], &place.key("peers"));
-    }
-}
-
 fn check_connections(checker: &mut Checker<'_>, connections: &document::Connections, place: &Place<'_>) {
     checker.positive(&[("idle", connections.idle), ("queue-timeout", connections.queue_timeout)], place);
-}
-
-fn preference(
-    checker: &mut Checker<'_>,
-    pool: &document::Pool,
-    node: &document::Node,
-    place: &Place<'_>,
-) -> Preference {
-    if pool.subset.is_some() && node.name.is_none() {
-        let message = format!("`{place}` uses a subset, but this node has no name to choose it by");
-        let help = "give each node its own: `node: {name: ${HOSTNAME}}`";
-        checker.key_error("no-node-name", message, &place.key("subset"), help);
-    }
-    if node.zone.is_none() && checker.clean {
-        let zoned = pool.endpoints.iter().position(|endpoint| endpoint.zone.is_some());
-        if let Some(index) = zoned {
-            let message = "zones make no difference: it is not said which one this node is in".to_owned();
-            let help = "write it at the top: `node: {zone: ${ZONE}}`";
-            let place = place.key("endpoints");
-            checker.warning("no-node-zone", message, &place.index(index), help);
-        }
-    }
-    let subset = |size| Some(Subset { size, node: node.name.as_deref()?.into() });
-    Preference {
-        zone: node.zone.as_deref().map(Into::into),
-        subset: pool.subset.and_then(subset),
-        ..Preference::from(pool)
+    // The usual value may stand: a configuration that is spelled out has it.
+    let usual = document::Connections::default().queue_timeout;
+    if connections.queue == 0 && connections.queue_timeout != usual && checker.clean {
+        let message = "`queue-timeout` makes no difference: with `queue: 0` no request waits".to_owned();
+        let help = "remove it, or let some wait: `queue: 100`";
+        checker.warning("unused-setting", message, &place.key("queue-timeout"), help);
     }
 }
 
@@ -350,58 +148,6 @@ impl Pool {
             host: pool.host.as_deref().map(Into::into),
             replay_bytes: pool.replay.length(),
             max_head_bytes: pool.limits.head.length(),
-        }
-    }
-}
-
-impl From<&OrOff<document::Ejection>> for PassiveCheck {
-    fn from(ejection: &OrOff<document::Ejection>) -> Self {
-        match ejection {
-            OrOff::On(on) => Self {
-                consecutive_failures: on.consecutive_failures.on().copied().unwrap_or(0),
-                eject_for: on.span.duration(),
-                max_eject_for: on.max_for.duration(),
-                peers: on.peers.on().map(PeerCheck::from),
-            },
-            OrOff::Off => Self {
-                consecutive_failures: 0,
-                eject_for: Duration::ZERO,
-                max_eject_for: Duration::ZERO,
-                peers: None,
-            },
-        }
-    }
-}
-
-impl Default for PassiveCheck {
-    /// As in a document that says nothing about it.
-    fn default() -> Self {
-        Self::from(&document::Pool::default().ejection)
-    }
-}
-
-impl From<&document::Peers> for PeerCheck {
-    fn from(peers: &document::Peers) -> Self {
-        Self {
-            interval: peers.interval.duration(),
-            requests: peers.requests,
-            errors: peers.errors.on().map(|percent| percent.share()),
-            slower: peers.slower.on().copied(),
-            slower_by: peers.slower_by.duration(),
-            max_share: peers.max_share.share(),
-        }
-    }
-}
-
-impl From<&document::Pool> for Preference {
-    /// Without what the node is called and where it is.
-    fn from(pool: &document::Pool) -> Self {
-        Self {
-            zone: None,
-            tier_suffices: pool.spill_over.tiers.share(),
-            zone_suffices: pool.spill_over.zones.share(),
-            panic_below: pool.panic.share(),
-            subset: None,
         }
     }
 }

@@ -151,6 +151,7 @@ fn value<'a>(field: AccessField, record: &AccessRecord<'a>) -> Value<'a> {
         AccessField::BytesIn => Value::Number(record.bytes_in),
         AccessField::BytesOut => Value::Number(record.bytes_out),
         AccessField::Duration => span(Some(record.duration)),
+        AccessField::Queued => span(record.queued),
         AccessField::Connect => span(record.connect),
         AccessField::FirstByte => span(record.first_byte),
         AccessField::UserAgent => text(record.user_agent),

@@ -44,6 +44,8 @@ pub struct AccessRecord<'a> {
     pub bytes_out: u64,
     /// From its first byte to the last of its answer.
     pub duration: Duration,
+    /// How long it waited for an endpoint with room; `None` if it did not have to.
+    pub queued: Option<Duration>,
     /// What connecting to the endpoint took; `None` if a connection was reused or none was made.
     pub connect: Option<Duration>,
     /// From the request sent to the first byte of the endpoint's answer.
@@ -77,6 +79,7 @@ impl Default for AccessRecord<'_> {
             bytes_in: 0,
             bytes_out: 0,
             duration: Duration::ZERO,
+            queued: None,
             connect: None,
             first_byte: None,
             user_agent: None,
@@ -135,6 +138,7 @@ fields! {
     BytesIn = "bytes_in", true, "Bytes received from the client, head included.";
     BytesOut = "bytes_out", true, "Bytes sent to the client, head included.";
     Duration = "duration_ms", true, "Milliseconds from the first byte of the request to the last of the answer.";
+    Queued = "queued_ms", true, "Milliseconds that it waited because all endpoints were at their connection limit.";
     Connect = "connect_ms", true, "Milliseconds that connecting to the endpoint took.";
     FirstByte = "first_byte_ms", true, "Milliseconds from the request sent to the first byte of the endpoint's answer.";
     UserAgent = "user_agent", true, "`User-Agent` of the request.";

@@ -91,9 +91,9 @@ families! {
     UPSTREAM_FIRST_BYTE = Histogram "aya_upstream_first_byte_seconds" ["pool"], HISTOGRAMS,
         "Time from the request sent to the first byte of the endpoint's answer.";
     UPSTREAM_QUEUE_TIME = Histogram "aya_upstream_queue_seconds" ["pool"], HISTOGRAMS,
-        "Time that requests waited because all endpoints were at their connection limit; only those that had to.";
+        "Time that requests waited because all endpoints, or that of their session, were at their connection limit; only those that had to.";
     UPSTREAM_QUEUE = Gauge "aya_upstream_queue_requests" ["pool"], NAMED,
-        "Requests that wait now.";
+        "Requests that wait now because all endpoints, or that of their session, are at their connection limit.";
     UPSTREAM_RETRIES = Counter "aya_upstream_retries_total" ["pool"], NAMED,
         "Attempts after the first, on the next candidate.";
     UPSTREAM_REPLAYS = Counter "aya_upstream_replays_total" ["pool"], NAMED,
@@ -128,7 +128,7 @@ families! {
     ENDPOINT_UTILIZATION = Gauge "aya_endpoint_utilization_percent" ["pool", "endpoint", "resource"], ENDPOINTS,
         "What an endpoint's machine has in use (cpu, memory, io), in percent, as it or its agent told last; only what was told.";
     ENDPOINT_TRANSITIONS = Counter "aya_endpoint_transitions_total" ["pool", "to", "cause"], NAMED,
-        "Changes of an endpoint's state, by new state and kind of cause (http-check, tcp-check, agent-check, exec-check, icmp-check, name-lookup, consecutive-failures, more-errors-than-peers, slower-than-peers, like-its-peers, panic-threshold, ejection-over, admin, configuration).";
+        "Changes of an endpoint's state (or of a pool's: panic and calm), by new state and kind of cause (http-check, tcp-check, agent-check, exec-check, icmp-check, name-lookup, consecutive-failures, more-errors-than-peers, slower-than-peers, like-its-peers, panic-threshold, ejection-over, admin, configuration).";
     HEALTH_CHECKS = Counter "aya_health_checks_total" ["pool", "result"], NAMED,
         "Active health checks made, by result (pass, fail, or silent for an agent that could not be asked or was not understood).";
 

@@ -73,6 +73,8 @@ fn pool() -> PoolView {
         sticky: None,
         waiting: 0,
         panic: false,
+        panic_cause: None,
+        panic_since_ms: None,
         endpoints: vec![endpoint()],
     }
 }
@@ -116,6 +118,10 @@ impl Node for Fake {
             balance: "round-robin".into(),
             retries: 2,
             connections: 4,
+            waiting: 3,
+            panic: false,
+            panic_cause: None,
+            panic_since_ms: None,
             first_byte: Durations { buckets: vec![9, 0], sum_us: 900 },
             endpoints: vec![EndpointStats {
                 endpoint: endpoint(),
@@ -218,6 +224,7 @@ impl Node for Fake {
                     endpoint: "10.0.0.1:8080".into(),
                     out: Some("down".into()),
                     cause: None,
+                    ..CandidateView::default()
                 }],
                 ..DecisionView::default()
             };

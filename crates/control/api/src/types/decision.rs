@@ -48,6 +48,12 @@ pub struct DecisionView {
     /// Kind of the pool's balancer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balancer: Option<String>,
+    /// Whether so little of the pool was fit that all of its endpoints got traffic.
+    #[serde(default)]
+    pub panic: bool,
+    /// What kept it with an endpoint; absent if nothing did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionView>,
     /// What it was sent on, or was to be, in order.
     pub attempts: Vec<AttemptView>,
     /// Attempts before the last that are not kept: of a long row, the first ones and the last are.
@@ -57,6 +63,9 @@ pub struct DecisionView {
     /// failed, were tried more than once or were slow.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<CandidateView>,
+    /// The pool's endpoints as they are at the time of asking; only where a single request is asked about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub now: Vec<EndpointNow>,
     /// Milliseconds from its first byte to the last of its head.
     pub head_ms: f64,
     /// Milliseconds that it waited for an endpoint with room.
@@ -73,6 +82,17 @@ const fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
+/// What kept a request with an endpoint.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, Eq, ToSchema)]
+pub struct SessionView {
+    /// The endpoint that its session was bound to when it came; absent if it named none, or that endpoint is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// What became of the session: `kept`, `new`, `moved`, `unknown` (the request named one that nobody here knows); absent if nothing did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+}
+
 /// One connection that a request was sent on, or that could not be made for it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, ToSchema)]
 pub struct AttemptView {
@@ -81,6 +101,18 @@ pub struct AttemptView {
     pub endpoint: String,
     /// When it began, in milliseconds after the request's first byte.
     pub began_ms: f64,
+    /// Who chose the endpoint: `session` or `balancer`.
+    #[serde(default)]
+    pub chosen_by: String,
+    /// How many endpoints the balancer had to choose from.
+    #[serde(default)]
+    pub among: u32,
+    /// The endpoint's: 0 takes traffic first; the next ones are its backup.
+    #[serde(default)]
+    pub tier: u8,
+    /// Which part of its share of traffic the endpoint got then, in percent.
+    #[serde(default)]
+    pub share_percent: u32,
     /// Other requests that the endpoint was working on.
     pub others_in_flight: u32,
     /// Whether the connection was open already.
@@ -119,12 +151,52 @@ pub struct CandidateView {
     /// Host and port.
     #[schema(example = "10.0.0.1:8080")]
     pub endpoint: String,
-    /// Why it took no traffic: `down`, `unchecked`, `ejected`, `drain`, `maintenance`, `no-address` or `weight-0`; absent if it did.
+    /// Why it took no traffic: `down`, `unchecked`, `ejected`, `drain`, `maintenance`, `no-address` or `weight-0`; `reserve` if more
+    /// preferred endpoints sufficed, `subset` if other nodes are to use it; absent if it took traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub out: Option<String>,
+    /// What would have kept it out, if it took traffic all the same because too little was fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub despite: Option<String>,
+    /// Which part of its share of traffic it got, in percent: less than 100 while it is new, or does worse than its peers.
+    #[serde(default)]
+    pub share_percent: u32,
+    /// 0 takes traffic first; the next ones are its backup.
+    #[serde(default)]
+    pub tier: u8,
     /// What has put it out, if it still is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+}
+
+/// An endpoint at the time of asking.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, PartialEq, ToSchema)]
+pub struct EndpointNow {
+    /// Host and port.
+    #[schema(example = "10.0.0.1:8080")]
+    pub endpoint: String,
+    /// As in the pool's view: `up`, `degraded`, `down`, …
+    pub condition: String,
+    /// Why, where it is not `up`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Which part of its share of traffic it gets, in percent.
+    pub share_percent: u32,
+    /// 0 takes traffic first; the next ones are its backup.
+    pub tier: u8,
+    /// Where it is; absent if that is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Share of traffic relative to the others.
+    pub weight: u32,
+    /// Requests that it is working on.
+    pub in_flight: u32,
+    /// Milliseconds that its answers take to begin, of late; only where the balancer goes by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<f64>,
+    /// What its machine has in use of what is scarcest, in percent; only where it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_use_percent: Option<f64>,
 }
 
 /// Which requests are asked about. What is not given does not matter.

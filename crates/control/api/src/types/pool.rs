@@ -14,12 +14,18 @@ pub struct PoolView {
     /// What keeps a session with its endpoint; absent if nothing does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sticky: Option<StickyView>,
-    /// Requests that wait because all endpoints are at their connection limit.
+    /// Requests that wait because all endpoints, or that of their session, are at their connection limit.
     #[serde(default)]
     pub waiting: u32,
     /// Whether so little of it is fit that all endpoints get traffic.
     #[serde(default)]
     pub panic: bool,
+    /// How much of it is fit, and what that is compared with; only in panic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub panic_cause: Option<String>,
+    /// Since when it is in panic, in milliseconds since 1970-01-01 UTC; only in panic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub panic_since_ms: Option<u64>,
     /// Its endpoints.
     pub endpoints: Vec<EndpointView>,
 }
@@ -65,7 +71,8 @@ pub struct EndpointView {
     /// What an agent beside it asks for; absent if none has spoken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentView>,
-    /// All that in one word: `up`, `down`, `unchecked`, `ejected`, `drain` or `maintenance`. More may come.
+    /// All that in one word: `up`, `degraded` (it does worse than its peers and gets less), `down`, `unchecked`, `ejected`, `drain` or
+    /// `maintenance`. More may come.
     #[schema(example = "up")]
     pub condition: String,
     /// Whether it gets new traffic now, all in all.

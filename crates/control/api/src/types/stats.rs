@@ -109,6 +109,18 @@ pub struct PoolStats {
     pub retries: u64,
     /// Connections to its endpoints open, idle ones included.
     pub connections: u64,
+    /// Requests that wait because all endpoints, or that of their session, are at their connection limit.
+    #[serde(default)]
+    pub waiting: u32,
+    /// Whether so little of it is fit that all endpoints get traffic.
+    #[serde(default)]
+    pub panic: bool,
+    /// How much of it is fit, and what that is compared with; only in panic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub panic_cause: Option<String>,
+    /// Since when it is in panic, in milliseconds since 1970-01-01 UTC; only in panic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub panic_since_ms: Option<u64>,
     /// Time from a request sent to the first byte of its answer.
     pub first_byte: Durations,
     /// Its endpoints.

@@ -9,7 +9,7 @@
 
 use std::cell::Cell;
 
-use crate::balancer::Member;
+use crate::balancer::{MAX_ENDPOINTS_PER_POOL, Member};
 use crate::endpoint::EndpointId;
 use crate::methods::hash::{hash_key, mix};
 

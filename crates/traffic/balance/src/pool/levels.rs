@@ -22,6 +22,18 @@ pub struct Level {
     pub members: Vec<Member>,
 }
 
+impl Level {
+    /// 0 takes traffic first; the next ones are its backup.
+    pub const fn tier(&self) -> u8 {
+        tier_of(self.number)
+    }
+
+    /// Whether it is in the zone of this node, or zones make no difference.
+    pub const fn is_near(&self) -> bool {
+        self.number.is_multiple_of(2)
+    }
+}
+
 /// All endpoints of a tier, fit or not.
 #[derive(Default)]
 struct Tier {
@@ -70,7 +82,7 @@ fn share_out(levels: &mut [Level], tiers: &BTreeMap<u8, Tier>, preference: &Pref
     let weigh = |wanted: &dyn Fn(&Member) -> bool| -> Vec<f64> {
         let of = |level: &Level| {
             let members = level.members.iter().filter(|member| wanted(member));
-            members.map(|member| f64::from(member.weight)).sum()
+            members.map(serves).sum()
         };
         levels.iter().map(of).collect()
     };
@@ -101,6 +113,12 @@ fn share_out(levels: &mut [Level], tiers: &BTreeMap<u8, Tier>, preference: &Pref
     // All of them together do not suffice: they share what they cannot serve as well.
     let sum: f64 = weighed.iter().map(|(level, _)| level.share).sum();
     weighed.iter_mut().for_each(|(level, _)| level.share /= sum);
+}
+
+/// What a member can serve: its weight, or less if its agent wants that. One that wants more than its weight stands in for nobody.
+fn serves(member: &Member) -> f64 {
+    let percent = member.state.agent().map_or(100, |wish| wish.percent.min(100));
+    f64::from(member.weight) * f64::from(percent) / 100.0
 }
 
 /// Which part of the traffic can be served, of those that weigh so much, where `enough` serves all of it.

@@ -25,7 +25,7 @@ impl PoolState {
             ("panic", "calm", format!("{percent:.0}% of the weight is fit, at least {limit:.0}%"))
         };
         let (pool, kind) = (Arc::clone(&self.name), CauseKind::PanicThreshold);
-        Some(Transition { pool, endpoint: "*".into(), from, to, kind, cause })
+        Some(Transition { pool, endpoint: Transition::WHOLE_POOL.into(), from, to, kind, cause })
     }
 }
 
@@ -37,10 +37,11 @@ pub(super) fn counts(endpoint: &EndpointState) -> bool {
 
 /// The share of the weight that is fit, of the endpoints that count; 1 if there are none.
 pub(super) fn fit_share(endpoints: &[Arc<EndpointState>], now: Moment) -> f64 {
-    let weight = |wanted: &dyn Fn(&EndpointState) -> bool| -> f64 {
+    // In whole numbers: a sum of no floating ones is -0, and is shown so.
+    let weight = |wanted: &dyn Fn(&EndpointState) -> bool| -> u64 {
         let weights = endpoints.iter().filter(|endpoint| wanted(endpoint)).map(|endpoint| endpoint.weight());
-        weights.map(f64::from).sum()
+        weights.map(u64::from).sum()
     };
     let all = weight(&counts);
-    if all == 0.0 { 1.0 } else { weight(&|endpoint| endpoint.is_eligible(now)) / all }
+    if all == 0 { 1.0 } else { weight(&|endpoint| endpoint.is_eligible(now)) as f64 / all as f64 }
 }

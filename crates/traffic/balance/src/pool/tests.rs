@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use base_model::model::PassiveCheck;
+use base_model::model::{ActiveCheck, CheckKind, PassiveCheck};
 
 use super::*;
 use crate::fixture::{endpoint, pool};
@@ -59,6 +59,87 @@ fn failures_in_a_row_eject_and_time_brings_back() {
     assert_eq!(pool.next_expiry(), Moment::NEVER);
     assert_eq!(fail(&sick, 2, at(12)), [], "the row begins anew");
     assert_eq!(pool.eligible(at(12)).len(), 2);
+}
+
+#[test]
+fn without_peers_an_ejection_ends_in_a_slow_start() {
+    let settings = Pool {
+        slow_start: Duration::from_secs(10),
+        passive: POLICY,
+        ..pool("p", vec![endpoint(0, 1), endpoint(1, 1)])
+    };
+    let pool = PoolState::new(&settings);
+    let sick = Arc::clone(&pool.endpoints()[0]);
+    assert_eq!(fail(&sick, 3, at(1)).len(), 1);
+    let told = pool.tend(at(11));
+    assert_eq!((told[0].from, told[0].to), ("ejected", "up"));
+    assert_eq!(sick.share_percent(at(11)), 10);
+    assert_eq!(sick.share_percent(at(16)), 55);
+    assert_eq!(sick.share_percent(at(21)), 100);
+    assert_eq!(pool.endpoints()[1].share_percent(at(21)), 100);
+}
+
+#[test]
+fn a_panic_is_told_once_and_with_its_cause() {
+    let mut settings = pool("p", (0..4).map(|number| endpoint(number, 1)).collect());
+    settings.preference.panic_below = 0.5;
+    let pool = PoolState::new(&settings);
+    let set = |index: usize, health| {
+        pool.endpoints()[index].set_health(health, CauseKind::TcpCheck, "test");
+        pool.tend(at(1))
+    };
+    assert_eq!(set(0, Health::Down), []);
+    assert_eq!(set(1, Health::Down), [], "half is enough");
+    assert!(!pool.is_in_panic());
+    let told = set(2, Health::Down);
+    assert_eq!((told.len(), told[0].from, told[0].to), (1, "calm", "panic"));
+    assert_eq!((&*told[0].endpoint, told[0].kind), ("*", CauseKind::PanicThreshold));
+    assert_eq!(told[0].cause, "25% of the weight is fit, less than 50%: all endpoints get traffic");
+    assert!(pool.is_in_panic() && pool.eligible(at(1)).len() == 4);
+    assert_eq!(set(3, Health::Down), [], "it is one already");
+    // One that was taken out on purpose does not count, and gets nothing.
+    pool.set_admin_state("10.0.0.0:80", AdminState::Maintenance, "test").unwrap();
+    pool.set_admin_state("10.0.0.1:80", AdminState::Drain, "test").unwrap();
+    assert_eq!(pool.tend(at(2)), []);
+    assert_eq!(names(&pool.eligible(at(2))), ["10.0.0.2:80", "10.0.0.3:80"]);
+    let told = set(3, Health::Up);
+    assert_eq!((told[0].from, told[0].to), ("panic", "calm"));
+    assert_eq!(told[0].cause, "50% of the weight is fit, at least 50%");
+    assert_eq!(names(&pool.eligible(at(2))), ["10.0.0.3:80"]);
+    // A configuration may end it, or begin it.
+    assert_eq!(set(3, Health::Down).len(), 1);
+    settings.preference.panic_below = 0.0;
+    pool.reconcile(&settings);
+    assert_eq!(pool.tend(at(3))[0].to, "calm");
+    assert!(pool.eligible(at(3)).is_empty());
+}
+
+#[test]
+fn what_was_never_checked_is_no_reason_to_panic() {
+    let mut settings = pool("p", (0..3).map(|number| endpoint(number, 1)).collect());
+    settings.preference.panic_below = 0.5;
+    settings.checks = vec![ActiveCheck {
+        kind: CheckKind::Tcp,
+        interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
+        rise: 1,
+        fall: 1,
+        jitter: 0.0,
+        port: None,
+    }];
+    let pool = PoolState::new(&settings);
+    assert_eq!(pool.tend(at(0)), []);
+    assert!(pool.eligible(at(0)).is_empty(), "nothing gets traffic before its first check");
+    let set = |index: usize, health| {
+        pool.endpoints()[index].set_health(health, CauseKind::TcpCheck, "test");
+        pool.tend(at(1))
+    };
+    assert_eq!(set(0, Health::Up), []);
+    assert_eq!(names(&pool.eligible(at(1))), ["10.0.0.0:80"]);
+    set(1, Health::Down);
+    let told = set(0, Health::Down);
+    assert_eq!(told[0].to, "panic");
+    assert_eq!(names(&pool.eligible(at(1))), ["10.0.0.0:80", "10.0.0.1:80"], "the third is still unknown");
 }
 
 #[test]

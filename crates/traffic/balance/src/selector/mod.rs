@@ -112,6 +112,13 @@ impl Selector {
         &self.members
     }
 
+    /// How many of them take it now; the others are in reserve.
+    pub fn in_use(&self) -> usize {
+        let share =
+            |number: u8| self.levels.iter().find(|level| level.number == number).map(|level| level.share);
+        self.members.iter().filter(|member| share(member.state.level()) > Some(0.0)).count()
+    }
+
     /// The next candidate that is not in `tried`; `None` when none is left. `tried` is left as it was.
     pub fn pick(
         &mut self,

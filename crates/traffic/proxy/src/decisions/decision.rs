@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base_kit::Moment;
 use base_signal::Reason;
+use traffic_balance::SessionOutcome;
 use traffic_http::request_id::RequestId;
 
 use crate::decisions::Candidate;
@@ -18,8 +19,8 @@ const MAX_PATH_BYTES: usize = 1024;
 /// Bytes kept of any other name: the longest host name and its port, or that of an endpoint.
 const MAX_NAME_BYTES: usize = 264;
 
-/// Method, host, path, listener, route, answerer, pool, balancer; more than [`Place`] can point at would be cut wrongly.
-const _: () = assert!(MAX_PATH_BYTES + (7 + MAX_ATTEMPTS) * MAX_NAME_BYTES < u16::MAX as usize);
+/// Method, host, path, listener, route, answerer, pool, balancer, session; more than [`Place`] can point at would be cut wrongly.
+const _: () = assert!(MAX_PATH_BYTES + (8 + MAX_ATTEMPTS) * MAX_NAME_BYTES < u16::MAX as usize);
 
 /// A part of a decision's text.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,6 +44,7 @@ pub struct Decision {
     answerer: Option<Place>,
     pool: Option<Place>,
     balancer: Option<Place>,
+    session: Option<Place>,
     request_id: Option<RequestId>,
     pub(crate) started: Moment,
     /// When its first byte came, since 1970-01-01 UTC.
@@ -59,6 +61,10 @@ pub struct Decision {
     pub reason: Option<Reason>,
     /// What exactly went wrong.
     pub detail: Option<String>,
+    /// What became of its session, once an endpoint had answered.
+    pub session_outcome: Option<SessionOutcome>,
+    /// Whether so little of its pool was fit that all endpoints got traffic.
+    pub in_panic: bool,
     /// From its first byte to the last of its head.
     pub head: Duration,
     /// What it waited for an endpoint with room.
@@ -79,6 +85,8 @@ pub struct Attempt {
     pub is_reused: bool,
     /// Other requests in flight at the endpoint, over all workers.
     pub others: u32,
+    /// Why this endpoint.
+    pub choice: Choice,
     /// What connecting took; `None` on a connection that was open already.
     pub connect: Option<Duration>,
     /// When all of the request was sent, after its first byte.
@@ -89,6 +97,19 @@ pub struct Attempt {
     pub status: u16,
     /// What went wrong, if anything did.
     pub setback: Option<Box<Setback>>,
+}
+
+/// Why an attempt went to its endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Whether the request's session is bound to it; else the balancer chose it.
+    pub is_bound: bool,
+    /// Endpoints that the balancer had to choose from.
+    pub among: u32,
+    /// Of the endpoint.
+    pub tier: u8,
+    /// Which part of its share the endpoint got then, in percent.
+    pub share: u32,
 }
 
 /// What went wrong with an attempt.
@@ -155,6 +176,7 @@ impl Default for Decision {
             answerer: None,
             pool: None,
             balancer: None,
+            session: None,
             request_id: None,
             started: Moment::ZERO,
             time: Duration::ZERO,
@@ -164,6 +186,8 @@ impl Default for Decision {
             status: 0,
             reason: None,
             detail: None,
+            session_outcome: None,
+            in_panic: false,
             head: Duration::ZERO,
             queued: None,
             total: Duration::ZERO,
@@ -203,11 +227,22 @@ impl Decision {
         }
     }
 
-    /// An endpoint is tried, on a connection that is open already or on a new one.
-    pub(crate) fn attempt(&mut self, endpoint: &str, others: u32, is_reused: bool, began: Duration) {
-        if !self.is_on {
-            return;
+    /// Its session is bound to this endpoint.
+    pub(crate) fn bound_to(&mut self, endpoint: &str) {
+        if self.is_on {
+            self.session = Some(self.keep(endpoint.as_bytes(), MAX_NAME_BYTES));
         }
+    }
+
+    /// An endpoint is tried, on a connection that is open already or on a new one, with so many others in flight.
+    pub(crate) fn attempt(
+        &mut self,
+        endpoint: &str,
+        others: u32,
+        choice: Choice,
+        is_reused: bool,
+        began: Duration,
+    ) {
         if self.attempts.len() == MAX_ATTEMPTS {
             // Of a long row the first ones and the last tell most.
             self.attempts.pop();
@@ -220,12 +255,18 @@ impl Decision {
             began,
             is_reused,
             others,
+            choice,
             connect: None,
             sent: None,
             first_byte: None,
             status: 0,
             setback: None,
         });
+    }
+
+    /// Whether anything is noted.
+    pub(crate) const fn is_on(&self) -> bool {
+        self.is_on
     }
 
     /// Whether an attempt was noted.
@@ -287,7 +328,8 @@ impl Decision {
 
     /// Behind all that attempts still point at.
     fn end_of_attempts(&self) -> usize {
-        let ends = self.attempts.iter().map(|attempt| attempt.endpoint).chain(self.answerer);
+        let ends =
+            self.attempts.iter().map(|attempt| attempt.endpoint).chain(self.answerer).chain(self.session);
         ends.map(|place| usize::from(place.start) + usize::from(place.length)).max().unwrap_or(0)
     }
 }
@@ -346,6 +388,11 @@ impl Decision {
         self.at(self.balancer)
     }
 
+    /// The endpoint that its session was bound to when it came; `None` if it had none, or that is gone.
+    pub fn session(&self) -> Option<&[u8]> {
+        self.at(self.session)
+    }
+
     /// The attempts, in order, each with the name of its endpoint.
     pub fn attempts(&self) -> impl Iterator<Item = (&[u8], &Attempt)> {
         self.attempts.iter().map(|attempt| (self.at(Some(attempt.endpoint)).unwrap_or_default(), attempt))
@@ -383,8 +430,15 @@ mod tests {
         let mut decision = Decision::default();
         decision.begin(true);
         decision.answered_by("answerer");
+        decision.bound_to("10.0.0.0:80");
         for number in 0..100_u32 {
-            decision.attempt(&format!("10.0.0.{number}:80"), number, false, Duration::ZERO);
+            decision.attempt(
+                &format!("10.0.0.{number}:80"),
+                number,
+                Choice::default(),
+                false,
+                Duration::ZERO,
+            );
             decision.broke(Fault::Endpoint, &Reason::ConnectFailed.into());
             decision.then(After::NextEndpoint);
         }
@@ -394,6 +448,7 @@ mod tests {
         assert_eq!(names.last(), Some(&(b"10.0.0.99:80".to_vec(), 99)));
         assert_eq!(names[6], (b"10.0.0.6:80".to_vec(), 6));
         assert_eq!(decision.answerer(), Some(&b"answerer"[..]));
+        assert_eq!(decision.session(), Some(&b"10.0.0.0:80"[..]));
     }
 
     #[test]
@@ -403,7 +458,7 @@ mod tests {
         let fill = |decision: &mut Decision| {
             decision.begin(true);
             for _ in 0..20 {
-                decision.attempt(&long, 0, true, Duration::ZERO);
+                decision.attempt(&long, 0, Choice::default(), true, Duration::ZERO);
             }
             let (text, bytes) = (long.as_str(), long.as_bytes());
             let (route, pool) = (Some(text), Some((text, text)));
@@ -422,7 +477,7 @@ mod tests {
     fn nothing_is_noted_when_nobody_can_ask() {
         let mut decision = Decision::default();
         decision.begin(false);
-        decision.attempt("10.0.0.1:80", 0, false, Duration::ZERO);
+        decision.attempt("10.0.0.1:80", 0, Choice::default(), false, Duration::ZERO);
         decision.broke(Fault::Endpoint, &Reason::ConnectFailed.into());
         assert!(!decision.has_attempts() && decision.text.capacity() == 0);
     }

@@ -12,7 +12,7 @@ mod ring;
 mod standing;
 
 pub(crate) use decision::Names;
-pub use decision::{After, Attempt, Decision, Setback};
+pub use decision::{After, Attempt, Choice, Decision, Setback};
 pub use find::DecisionQuery;
 pub(crate) use ring::Decisions;
 pub use standing::Candidate;

@@ -9,14 +9,14 @@ use traffic_http::{Framing, Method, hygiene};
 
 use crate::answer;
 use crate::client::Ending;
-use crate::decisions::After;
+use crate::decisions::{After, Choice};
 use crate::failure::{Failure, Fault};
 use crate::life::Life;
 use crate::life::facts::{note_report, retry_after};
 use crate::plan::RoutePlan;
 use crate::relay::{Broken, Transfer, tunnel};
 use crate::timers::{Expired, within};
-use crate::upstream::{Connection, LocalPool, Turn};
+use crate::upstream::{Connection, LocalPool, Picked, Turn};
 
 /// Interim answers that are relayed for one request; an endpoint that sends more is broken.
 const MAX_INTERIM: u32 = 32;
@@ -89,7 +89,12 @@ impl Life<'_> {
         } else {
             self.worker.now() - record.started
         };
-        decision.attempt(turn.state.name(), turn.others, is_reused, began);
+        if decision.is_on() {
+            let (state, Picked { is_bound, among }) = (&turn.state, turn.picked);
+            let share = state.share_percent(record.started);
+            let choice = Choice { is_bound, among, tier: state.tier(), share };
+            decision.attempt(state.name(), turn.others, choice, is_reused, began);
+        }
     }
 
     /// Sends the request to one endpoint until the head of its final answer, or of a switch of protocols, has come.
@@ -155,10 +160,16 @@ impl Life<'_> {
                 let is_ours = failure.reason == Reason::Overloaded;
                 Err(Broken { fault: if is_ours { Fault::Neither } else { Fault::Endpoint }, failure })
             }
-            Err(Expired) if self.deadline < limit => {
-                Err(Broken { fault: Fault::Neither, failure: Reason::RequestTimeout.into() })
+            Err(Expired) => {
+                let (fault, reason) = if self.client.timer.is_doomed() {
+                    (Fault::Neither, Reason::ShuttingDown)
+                } else if self.deadline < limit {
+                    (Fault::Neither, Reason::RequestTimeout)
+                } else {
+                    (Fault::Endpoint, Reason::ConnectTimeout)
+                };
+                Err(Broken { fault, failure: reason.into() })
             }
-            Err(Expired) => Err(failed(Reason::ConnectTimeout.into())),
         }
     }
 

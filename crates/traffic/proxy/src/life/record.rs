@@ -55,6 +55,7 @@ impl Life<'_> {
         let finish = |decision: &mut Decision, stands_out| {
             decision.detail = record.detail.take();
             decision.finish(&names, record.request_id.take());
+            decision.in_panic = pool.is_some_and(|(_, pool)| pool.state.is_in_panic());
             if let (true, Some((index, pool))) = (stands_out, pool) {
                 decision.candidates = self.view.standings.of(index, &pool.state, now);
             }
@@ -86,6 +87,7 @@ impl Life<'_> {
             bytes_in: record.bytes_received,
             bytes_out: record.bytes_sent,
             duration,
+            queued: record.queued,
             connect: record.connect,
             first_byte: record.first_byte,
             user_agent: asked.user_agent(),

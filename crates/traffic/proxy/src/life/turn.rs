@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::task::{Poll, ready};
+use std::task::Poll;
 
 use base_kit::Moment;
 use base_signal::Reason;
@@ -37,7 +37,8 @@ impl Life<'_> {
             }
         }
         let Some(place) = local.state.waiting().enter(local.settings.connections.queue, session) else {
-            let full = Failure::with(Reason::ConnectionLimit, "as many requests wait as may");
+            let why = "as many requests wait as may, by the pool's `connections.queue`";
+            let full = Failure::with(Reason::ConnectionLimit, why);
             return self.move_session(local, facts).ok_or(full);
         };
         let start = self.worker.now();
@@ -93,6 +94,10 @@ impl Life<'_> {
         // What it sends beyond this request's head says nothing of its being gone, and nothing can be seen behind it.
         let mut looks_on = true;
         poll_fn(|cx| {
+            // Those that it waits for are cut at the same moment, and call it.
+            if client.timer.is_doomed() {
+                return Poll::Ready(Err(Reason::ShuttingDown.into()));
+            }
             if Pin::new(&mut *place).poll(cx).is_ready() {
                 return Poll::Ready(Ok(()));
             }
@@ -106,9 +111,7 @@ impl Life<'_> {
                 }
                 client.timer.set(patience.limit);
             }
-            ready!(client.timer.poll_expired(cx));
-            let is_doomed = client.timer.is_doomed();
-            Poll::Ready(Err(if is_doomed { Reason::ShuttingDown } else { patience.reason }.into()))
+            client.timer.poll_expired(cx).map(|()| Err(patience.reason.into()))
         })
         .await
     }

@@ -13,5 +13,5 @@ pub(crate) use meters::PoolMeters;
 pub(crate) use pool::{LocalPool, PickContext};
 pub(crate) use probe_line::ProbeLine;
 pub(crate) use prober::{Bell, Prober};
-pub(crate) use reach::{Reach, Turn};
+pub(crate) use reach::{Picked, Reach, Turn};
 pub(crate) use sessions::LocalSessions;

@@ -12,7 +12,7 @@ use traffic_balance::{
     RequestFacts, Selector,
 };
 
-use crate::upstream::{LocalSessions, PoolMeters, Prober, Reach, Turn};
+use crate::upstream::{LocalSessions, Picked, PoolMeters, Prober, Reach, Turn};
 
 /// One worker's view of a pool.
 pub(crate) struct LocalPool {
@@ -33,6 +33,8 @@ pub(crate) struct LocalPool {
 struct Choice {
     /// In the order of the selector's members.
     reaches: Vec<Rc<Reach>>,
+    /// Those of them that take traffic now; the others are in reserve.
+    in_use: u32,
     selector: Selector,
 }
 
@@ -62,7 +64,7 @@ impl LocalPool {
         prober: Option<Prober>,
     ) -> Self {
         let FactsNeeded { key, report, .. } = selector.needs().clone();
-        let choice = Choice { reaches: Vec::new(), selector };
+        let choice = Choice { reaches: Vec::new(), in_use: 0, selector };
         let sessions = sessions.map(RefCell::new);
         Self { settings, state, meters, key, report, sessions, prober, choice: RefCell::new(choice) }
     }
@@ -80,9 +82,12 @@ impl LocalPool {
         let mut full = false;
         let mut bound = self.session_reach(tried, &context);
         let stays = bound.is_some() && !context.may_move;
-        while let Some(reach) = bound.take().or_else(|| choice.candidate(tried, &mut context)) {
+        let among = choice.in_use;
+        loop {
+            let is_bound = bound.is_some();
+            let Some(reach) = bound.take().or_else(|| choice.candidate(tried, &mut context)) else { break };
             tried.push(reach.state.id());
-            match Turn::begin(&reach, self.settings.connections.max) {
+            match Turn::begin(&reach, self.settings.connections.max, Picked { is_bound, among }) {
                 Some(turn) => {
                     choice.selector.feedback(&turn.state, Feedback::Started, context.now);
                     return Ok(turn);
@@ -146,6 +151,7 @@ impl Choice {
     /// Takes in changes of membership, weight, health and administration since the last pick.
     fn refresh(&mut self, pool: &PoolState, now: Moment, reach: ReachOf<'_>) {
         if self.selector.refresh(pool, now) {
+            self.in_use = u32::try_from(self.selector.in_use()).unwrap_or(u32::MAX);
             self.reaches = self.selector.members().iter().map(|member| reach(&member.state)).collect();
         }
     }

@@ -91,20 +91,30 @@ impl Reach {
     }
 }
 
+/// How an endpoint was picked.
+#[derive(Clone, Copy)]
+pub(crate) struct Picked {
+    /// Whether the request's session is bound to it; else the balancer chose it.
+    pub(crate) is_bound: bool,
+    /// Endpoints that take traffic.
+    pub(crate) among: u32,
+}
+
 /// A request's turn at an endpoint: counts as in flight until dropped.
 pub(crate) struct Turn {
     reach: Rc<Reach>,
     /// Other requests in flight there when it began.
     pub(crate) others: u32,
+    pub(crate) picked: Picked,
     is_answered: Cell<bool>,
 }
 
 impl Turn {
     /// Takes a turn, unless `max` requests are in flight there over all workers.
-    pub(crate) fn begin(reach: &Rc<Reach>, max: u32) -> Option<Self> {
+    pub(crate) fn begin(reach: &Rc<Reach>, max: u32, picked: Picked) -> Option<Self> {
         let others = reach.state.begin(max)?;
         reach.state.begin_waiting();
-        Some(Self { reach: Rc::clone(reach), others, is_answered: Cell::new(false) })
+        Some(Self { reach: Rc::clone(reach), others, picked, is_answered: Cell::new(false) })
     }
 
     /// The head of the final answer has come.

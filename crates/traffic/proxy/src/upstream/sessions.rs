@@ -19,6 +19,8 @@ pub(crate) struct LocalSessions {
     epoch: Option<u64>,
     /// Endpoints that may go on serving the sessions they have.
     reaches: HashMap<EndpointId, Rc<Reach>>,
+    /// Those that may not.
+    others: HashMap<EndpointId, Arc<EndpointState>>,
     meters: StickyMeters,
 }
 
@@ -27,7 +29,7 @@ impl LocalSessions {
     pub(crate) fn new(settings: &Pool, state: &PoolState, shard: &Shard) -> Option<Self> {
         let stickiness = Stickiness::new(settings.sticky.as_ref()?, state.sessions())?;
         let meters = StickyMeters::new(shard, &settings.name);
-        Some(Self { stickiness, epoch: None, reaches: HashMap::new(), meters })
+        Some(Self { stickiness, epoch: None, reaches: HashMap::new(), others: HashMap::new(), meters })
     }
 
     /// Takes in changes of the pool since the last look.
@@ -41,10 +43,20 @@ impl LocalSessions {
         if self.epoch == Some(epoch) {
             return;
         }
-        self.stickiness.update(&state.endpoints());
+        let all = state.endpoints();
+        self.stickiness.update(&all);
         let serving = state.serving_sessions(now);
         self.reaches = serving.iter().map(|endpoint| (endpoint.id(), reach(endpoint))).collect();
+        let is_other = |endpoint: &&Arc<EndpointState>| !self.reaches.contains_key(&endpoint.id());
+        self.others =
+            all.iter().filter(is_other).map(|endpoint| (endpoint.id(), Arc::clone(endpoint))).collect();
         self.epoch = Some(epoch);
+    }
+
+    /// The name of an endpoint, whether it may serve sessions or not.
+    pub(crate) fn name(&self, endpoint: EndpointId) -> Option<&str> {
+        let serving = self.reaches.get(&endpoint).map(|reach| &reach.state);
+        serving.or_else(|| self.others.get(&endpoint)).map(|state| state.name())
     }
 
     /// The way to the endpoint of a session, if it may still serve it.

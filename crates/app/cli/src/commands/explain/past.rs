@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use base_kit::WallClock;
-use control_api::{AttemptView, CandidateView, DecisionView};
+use control_api::{AttemptView, CandidateView, DecisionView, EndpointNow, SessionView};
 
 use crate::admin::{Admin, escaped};
 use crate::output;
@@ -48,7 +48,11 @@ fn to_text(decision: &DecisionView) -> String {
         let _ = writeln!(text, "answered  by `{kind}`, no endpoint was asked");
     }
     if let (Some(pool), Some(balancer)) = (&decision.pool, &decision.balancer) {
-        let _ = writeln!(text, "pool      {pool}, balanced by {balancer}");
+        let panic = if decision.panic { "; in panic: so little is fit that all get traffic" } else { "" };
+        let _ = writeln!(text, "pool      {pool}, balanced by {balancer}{panic}");
+    }
+    if let Some(session) = &decision.session {
+        let _ = writeln!(text, "session   {}", of_session(session));
     }
     for (index, attempt) in decision.attempts.iter().enumerate() {
         let is_last = index + 1 == decision.attempts.len();
@@ -59,15 +63,30 @@ fn to_text(decision: &DecisionView) -> String {
             &mut text,
             index + 1 + if is_last { decision.attempts_omitted as usize } else { 0 },
             attempt,
+            decision.balancer.as_deref().unwrap_or_default(),
         );
     }
     write_candidates(&mut text, &decision.candidates);
+    write_now(&mut text, &decision.now);
     write_times(&mut text, decision);
     write_answer(&mut text, decision);
     text
 }
 
-fn write_attempt(text: &mut String, number: usize, attempt: &AttemptView) {
+/// What kept it with an endpoint.
+fn of_session(SessionView { endpoint, outcome }: &SessionView) -> String {
+    let bound = endpoint.as_deref().map(|endpoint| format!("bound to {endpoint}"));
+    let bound = bound.unwrap_or_else(|| "bound to nobody who is still there".to_owned());
+    match outcome.as_deref() {
+        Some("kept") => format!("{bound}, which answered"),
+        Some("moved") => format!("{bound}; moved to the endpoint that answered"),
+        Some("new") => "none; begins with this answer".to_owned(),
+        Some("unknown") => "named, but not known here: forged, of another key, or forgotten".to_owned(),
+        _ => bound,
+    }
+}
+
+fn write_attempt(text: &mut String, number: usize, attempt: &AttemptView, balancer: &str) {
     let AttemptView { endpoint, others_in_flight: others, .. } = attempt;
     let connection = match (attempt.reused, attempt.connect_ms) {
         (true, _) => "on an open connection".to_owned(),
@@ -75,6 +94,7 @@ fn write_attempt(text: &mut String, number: usize, attempt: &AttemptView) {
         (false, None) => "on a new connection".to_owned(),
     };
     let _ = writeln!(text, "attempt {number} {endpoint} {connection}; {others} other requests there");
+    let _ = writeln!(text, "          {}", choice(attempt, balancer));
     if let (Some(send), Some(first_byte)) = (attempt.send_ms, attempt.first_byte_ms) {
         let status = attempt.status.unwrap_or_default();
         let _ = writeln!(text, "          sent in {send} ms; answered {status} {first_byte} ms later");
@@ -88,6 +108,23 @@ fn write_attempt(text: &mut String, number: usize, attempt: &AttemptView) {
         let _ = writeln!(text, "          went wrong: {reason}{detail}, {fault}");
         let _ = writeln!(text, "          {}", after(attempt.after.as_deref().unwrap_or_default()));
     }
+}
+
+/// Why this endpoint.
+fn choice(attempt: &AttemptView, balancer: &str) -> String {
+    let AttemptView { among, tier, share_percent: share, .. } = attempt;
+    let mut why = match (&*attempt.chosen_by, among) {
+        ("session", _) => "its session is bound to it".to_owned(),
+        (_, 1) => "the only one that took traffic".to_owned(),
+        _ => format!("chosen by {balancer} among {among} that took traffic"),
+    };
+    if *tier > 0 {
+        let _ = write!(why, "; a backup, of tier {tier}");
+    }
+    if *share < 100 {
+        let _ = write!(why, "; it gets {share}% of its share");
+    }
+    why
 }
 
 /// Why it was sent again, or why not.
@@ -110,14 +147,41 @@ fn after(word: &str) -> &str {
 fn write_candidates(text: &mut String, candidates: &[CandidateView]) {
     for (index, candidate) in candidates.iter().enumerate() {
         let title = if index == 0 { "endpoints" } else { "" };
-        let state = match candidate.out.as_deref() {
-            None => "took traffic".to_owned(),
-            Some(out) => {
-                let cause = candidate.cause.as_ref().map(|cause| format!(", and still is: {cause}"));
-                format!("was out: {out}{}", cause.unwrap_or_default())
-            }
-        };
-        let _ = writeln!(text, "{title:<9} {} {state}", candidate.endpoint);
+        let _ = writeln!(text, "{title:<9} {} {}", candidate.endpoint, standing(candidate));
+    }
+}
+
+/// How an endpoint stood.
+fn standing(candidate: &CandidateView) -> String {
+    let cause = candidate.cause.as_ref().map(|cause| format!(", and still is: {cause}")).unwrap_or_default();
+    match (candidate.out.as_deref(), candidate.despite.as_deref()) {
+        (Some("reserve"), _) => {
+            format!("was in reserve: tier {}, and those before it suffice", candidate.tier)
+        }
+        (Some("subset"), _) => "was not among those that this node uses (`subset`)".to_owned(),
+        (Some(out), _) => format!("was out: {out}{cause}"),
+        (None, Some(despite)) => format!("took traffic though {despite}: too little else was fit{cause}"),
+        (None, None) if candidate.share_percent < 100 => {
+            let why = candidate.cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default();
+            format!("took traffic, {}% of its share{why}", candidate.share_percent)
+        }
+        (None, None) => "took traffic".to_owned(),
+    }
+}
+
+/// How the endpoints are by now, which says nothing of then.
+fn write_now(text: &mut String, endpoints: &[EndpointNow]) {
+    for (index, now) in endpoints.iter().enumerate() {
+        let title = if index == 0 { "now" } else { "" };
+        let cause = now.cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default();
+        let mut parts = vec![format!("{}{cause}", now.condition), format!("{} in flight", now.in_flight)];
+        parts.extend(now.latency_ms.map(|latency| format!("answers in {latency} ms")));
+        parts.extend(now.in_use_percent.map(|share| format!("{share}% in use")));
+        parts.extend((now.share_percent < 100).then(|| format!("{}% of its share", now.share_percent)));
+        parts.extend((now.weight != 1).then(|| format!("weight {}", now.weight)));
+        parts.extend((now.tier > 0).then(|| format!("tier {}", now.tier)));
+        parts.extend(now.zone.as_ref().map(|zone| format!("zone {zone}")));
+        let _ = writeln!(text, "{title:<9} {} {}", now.endpoint, parts.join(", "));
     }
 }
 

@@ -1,4 +1,5 @@
-//! The picture in the guide: the screen as the tests draw it, with its colours, as SVG.
+//! The picture in the guide: the screen as the tests draw it, with its colours, as SVG. Its figures are those of a running Aya with
+//! an endpoint that is slower than its peers, one that fails, requests that wait, and a pool of which most is down.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -6,7 +7,7 @@ use std::path::Path;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier};
 
-use super::{at, board, drawn};
+use super::{at, board_of, drawn};
 
 /// A cell of the usual monospaced fonts at 14 pixels.
 const CELL: (f64, f64) = (8.4, 18.0);
@@ -31,9 +32,32 @@ pub(super) fn settle(path: &str, expected: &str) {
 
 #[test]
 fn the_picture_in_the_guide_is_the_screen() {
-    let buffer = drawn(&mut board(), 100, 24, at(1));
+    let buffer = drawn(&mut troubled(), 100, 30, at(1));
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/guide/pictures/top.svg");
     settle(path, &svg(&buffer));
+}
+
+fn troubled() -> super::Board {
+    board_of([include_str!("picture-before.json"), include_str!("picture-after.json")])
+}
+
+#[test]
+fn what_waits_what_is_degraded_and_panic_are_to_be_seen() {
+    let screen = super::screen(&mut troubled(), 100, 30);
+    for part in [
+        "+7 waiting",
+        "2+7",
+        "degraded ",
+        "1·10%",
+        "1/3 panic",
+        "tools/all",
+        "panic: 33% of the weight is fit",
+    ] {
+        assert!(screen.contains(part), "{part} is missing:\n{screen}");
+    }
+    let narrow = super::screen(&mut troubled(), 80, 24);
+    assert!(narrow.lines().all(|line| line.chars().count() <= 80));
+    assert!(narrow.contains("+7 waiting") && narrow.contains("1·10%"), "{narrow}");
 }
 
 fn svg(buffer: &Buffer) -> String {

@@ -6,7 +6,7 @@ use base_kit::{Rng, SeededRng};
 use base_model::model::{Endpoint, Pool};
 
 use super::*;
-use crate::endpoint::{AdminState, Health};
+use crate::endpoint::{AdminState, AgentWish, Health};
 use crate::fixture::{endpoint, pool};
 use crate::pool::PoolState;
 use crate::transition::CauseKind;
@@ -140,6 +140,21 @@ fn who_was_taken_out_on_purpose_is_missing_too() {
     let pool = pool_at(TWO_ZONES, |_| {});
     pool.set_admin_state("10.0.0.0:80", AdminState::Drain, "test").unwrap();
     assert_eq!(shares(&pool), [(0, 952), (1, 48)]);
+}
+
+#[test]
+fn what_agents_leave_counts() {
+    let pool = pool_at(TWO_ZONES, |_| {});
+    let ask = |index: usize, percent: u32| {
+        let wish = AgentWish { percent, ..AgentWish::READY };
+        pool.endpoints()[index].set_agent(Some(wish), CauseKind::AgentCheck, "test");
+    };
+    ask(0, 50);
+    assert_eq!(shares(&pool), [(0, 1_000), (1, 0)], "2.5 of the 2.1 that suffice");
+    ask(1, 5);
+    assert_eq!(shares(&pool), [(0, 738), (1, 262)], "1.55 of 2.1");
+    ask(2, 300);
+    assert_eq!(shares(&pool), [(0, 738), (1, 262)], "more than all of it is all of it");
 }
 
 #[test]
