@@ -119,7 +119,11 @@ fn slower_ones_get_less_and_then_nothing_for_a_while() {
     let (mut world, first) = World::new(4).after_calm(1, &habits);
     assert_eq!(steps(&first), [("up", "degraded")]);
     assert_eq!((first[0].kind, &*first[0].endpoint), (CauseKind::SlowerThanPeers, "10.0.0.1:80"));
-    assert!(first[0].cause.contains("its peers take 20ms (median); it gets 25% of its share"), "{}", first[0].cause);
+    assert!(
+        first[0].cause.contains("its peers take 20ms (median); it gets 25% of its share"),
+        "{}",
+        first[0].cause
+    );
     assert_eq!(world.shares(), [100, 25, 100, 100]);
     assert_eq!(steps(&world.tick(&habits)), [("degraded", "ejected")]);
     assert_eq!(world.shares(), [100, 0, 100, 100]);
