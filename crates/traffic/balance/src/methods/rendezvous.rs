@@ -23,8 +23,9 @@ struct Entry {
 
 /// As many as Maglev's table has places, in half of the memory: 128 KiB. Always the same number, as another one would move nearly all keys.
 const BUCKET_BITS: u32 = 16;
-/// Of a bucket that no key has come for yet. No pool has so many members; of one that had, the last would be looked for each time.
+/// Of a bucket that no key has come for yet.
 const UNKNOWN: u16 = u16::MAX;
+const _: () = assert!(MAX_ENDPOINTS_PER_POOL < UNKNOWN as usize);
 
 /// Members to be scored.
 #[derive(Debug, Default)]
