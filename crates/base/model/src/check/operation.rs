@@ -50,7 +50,7 @@ fn decisions(document: &Document) -> Option<Decisions> {
     let number = |count| usize::try_from(count).unwrap_or(usize::MAX);
     let (keep, failures) = (number(decisions.keep), number(decisions.failures));
     let slow = decisions.slow.duration();
-    (keep + failures > 0).then_some(Decisions { keep, sample: decisions.sample, failures, slow })
+    (keep + failures > 0).then_some(Decisions { keep, rate: decisions.rate, failures, slow })
 }
 
 fn admin_port(checker: &mut Checker<'_>, admin: &document::Admin) -> Option<Admin> {

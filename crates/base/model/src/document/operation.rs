@@ -184,11 +184,11 @@ pub struct Decisions {
     /// So many of the latest, on each worker; 0 keeps only failures.
     #[schemars(range(min = 0, max = 65_536))]
     pub keep: u32,
-    /// Share of the requests that are remembered there, drawn at random.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub sample: f64,
+    /// At most so many of them in a second, so that what is remembered reaches back for some seconds however much there is to do.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub rate: u32,
     /// So many of the latest that failed, were tried more than once or took long, on each worker: kept apart, so that those
-    /// that went well do not push them out. All of them, whatever `sample` says. 0 treats them like the others.
+    /// that went well do not push them out. All of them, whatever `rate` says. 0 treats them like the others.
     #[schemars(range(min = 0, max = 65_536))]
     pub failures: u32,
     /// What takes long, from the request's first byte to the last of its answer.
@@ -197,7 +197,7 @@ pub struct Decisions {
 
 impl Default for Decisions {
     fn default() -> Self {
-        Self { keep: 1_024, sample: 1.0, failures: 1_024, slow: TimeSpan::from_secs(1) }
+        Self { keep: 1_024, rate: 100, failures: 1_024, slow: TimeSpan::from_secs(1) }
     }
 }
 

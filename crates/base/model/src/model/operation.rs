@@ -104,8 +104,8 @@ pub enum LogTarget {
 pub struct Decisions {
     /// How many of the latest.
     pub keep: usize,
-    /// Share of the requests that are remembered there, from 0 to 1.
-    pub sample: f64,
+    /// How many of them in a second; at least 1.
+    pub rate: u32,
     /// How many of the latest that failed, were tried more than once or were slow; 0 treats them like the others.
     pub failures: usize,
     /// From how long on a request is slow.

@@ -146,7 +146,7 @@ families! {
     DECISIONS_KEPT = Counter "aya_decisions_kept_total" ["as"], FIXED,
         "Requests remembered for those who ask what became of them, by why (latest; failure for what failed, was tried more than once or was slow).";
     DECISIONS_SKIPPED = Counter "aya_decisions_skipped_total" [], FIXED,
-        "Requests not remembered because `decisions.sample` left them out.";
+        "Requests not remembered because there were more in a second than `decisions.rate`, or `decisions.keep` is 0.";
     METRICS_OVERFLOW = Counter "aya_metrics_overflow_total" ["family"], FIXED,
         "Look-ups of a series that found its family full and were counted under other.";
 

@@ -1,6 +1,6 @@
 //! The requests that a worker remembers.
 
-use base_kit::Rng;
+use base_kit::Moment;
 use base_model::model::Decisions as Settings;
 use base_signal::{Counter, Shard, families};
 
@@ -15,9 +15,20 @@ pub(crate) struct Decisions {
     settings: Option<Settings>,
     latest: Ring,
     failures: Ring,
+    allowance: Allowance,
     kept_latest: Counter,
     kept_failures: Counter,
     skipped: Counter,
+}
+
+/// How many ordinary requests may still be remembered now: a second's worth at most.
+///
+/// Without it a busy worker would write through all of its ring's memory every few hundredths of a second, for nothing: nobody can
+/// ask so fast.
+#[derive(Default)]
+struct Allowance {
+    left: f64,
+    seen: Moment,
 }
 
 /// The last so many. Memory grows with what comes, then stays.
@@ -37,6 +48,7 @@ impl Decisions {
             settings: None,
             latest: Ring::default(),
             failures: Ring::default(),
+            allowance: Allowance::default(),
             kept_latest: kept("latest"),
             kept_failures: kept("failure"),
             skipped: shard.counter(&families::DECISIONS_SKIPPED, &[]),
@@ -59,12 +71,7 @@ impl Decisions {
 
     /// Remembers a request, if it is one to be remembered. In its place `decision` then holds an older one, as memory for the
     /// next request. Whether it was something out of the ordinary is handed to `finish`, which fills in what is missing.
-    pub(crate) fn offer(
-        &mut self,
-        decision: &mut Box<Decision>,
-        rng: &mut dyn Rng,
-        finish: impl FnOnce(&mut Decision, bool),
-    ) {
+    pub(crate) fn offer(&mut self, decision: &mut Box<Decision>, finish: impl FnOnce(&mut Decision, bool)) {
         let Some(settings) = self.settings.filter(|_| decision.is_on) else { return };
         let is_slow = decision.total >= settings.slow && decision.status != SWITCHING;
         let stands_out = is_slow || decision.has_failed() || decision.was_hard();
@@ -73,7 +80,8 @@ impl Decisions {
             self.kept_failures.increment();
             return self.failures.put(decision);
         }
-        if self.latest.capacity == 0 || settings.sample < 1.0 && rng.unit() >= settings.sample {
+        let now = decision.started + decision.total;
+        if self.latest.capacity == 0 || !self.allowance.takes_one(settings.rate, now) {
             return self.skipped.increment();
         }
         finish(decision, stands_out);
@@ -84,6 +92,19 @@ impl Decisions {
     /// All that is remembered, those that went wrong first, each sort from new to old.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Decision> {
         self.failures.iter().chain(self.latest.iter())
+    }
+}
+
+impl Allowance {
+    fn takes_one(&mut self, rate: u32, now: Moment) -> bool {
+        let rate = f64::from(rate);
+        self.left = (self.left + now.since(self.seen).as_secs_f64() * rate).min(rate);
+        self.seen = now;
+        let takes = self.left >= 1.0;
+        if takes {
+            self.left -= 1.0;
+        }
+        takes
     }
 }
 
@@ -122,6 +143,7 @@ pub(super) fn example(path: &str, status: u16) -> Box<Decision> {
     let mut decision = Box::<Decision>::default();
     decision.begin(true);
     decision.status = status;
+    decision.started = Moment::ZERO + std::time::Duration::from_secs(100);
     let names = crate::decisions::Names {
         method: b"GET",
         host: b"a.test",
@@ -138,19 +160,18 @@ pub(super) fn example(path: &str, status: u16) -> Box<Decision> {
 mod tests {
     use std::time::Duration;
 
-    use base_kit::SeededRng;
     use base_signal::Registry;
 
     use super::*;
 
-    fn decisions(keep: usize, failures: usize, sample: f64) -> Decisions {
-        let settings = Settings { keep, sample, failures, slow: Duration::from_secs(1) };
+    fn decisions(keep: usize, failures: usize, rate: u32) -> Decisions {
+        let settings = Settings { keep, rate, failures, slow: Duration::from_secs(1) };
         Decisions::new(Some(settings), &Registry::new().shard())
     }
 
     fn offer(decisions: &mut Decisions, path: &str, status: u16) -> Box<Decision> {
         let mut decision = example(path, status);
-        decisions.offer(&mut decision, &mut SeededRng::new(1), |_, _| {});
+        decisions.offer(&mut decision, |_, _| {});
         decision
     }
 
@@ -160,20 +181,20 @@ mod tests {
 
     #[test]
     fn a_flood_of_good_ones_leaves_the_bad_ones() {
-        let mut decisions = decisions(2, 2, 1.0);
+        let mut decisions = decisions(2, 2, 100);
         for (path, status) in [("/bad", 503), ("/1", 200), ("/2", 200), ("/3", 404)] {
             offer(&mut decisions, path, status);
         }
         assert_eq!(paths(&decisions), ["/bad", "/3", "/2"]);
         let mut slow = example("/slow", 200);
         slow.total = Duration::from_secs(1);
-        decisions.offer(&mut slow, &mut SeededRng::new(1), |_, stands_out| assert!(stands_out));
+        decisions.offer(&mut slow, |_, stands_out| assert!(stands_out));
         assert_eq!(paths(&decisions), ["/slow", "/bad", "/3", "/2"]);
     }
 
     #[test]
     fn a_full_ring_gives_the_oldest_back_as_memory() {
-        let mut decisions = decisions(1, 0, 1.0);
+        let mut decisions = decisions(1, 0, 100);
         offer(&mut decisions, "/1", 200);
         assert_eq!(offer(&mut decisions, "/2", 503).path(), b"/1", "failures: 0 treats them like the others");
         assert_eq!(paths(&decisions), ["/2"]);
@@ -181,9 +202,9 @@ mod tests {
 
     #[test]
     fn a_smaller_ring_keeps_the_latest_and_a_larger_one_all() {
-        let mut decisions = decisions(4, 0, 1.0);
+        let mut decisions = decisions(4, 0, 100);
         let paths_after = |decisions: &mut Decisions, keep| {
-            decisions.configure(Some(Settings { keep, sample: 1.0, failures: 0, slow: Duration::MAX }));
+            decisions.configure(Some(Settings { keep, rate: 100, failures: 0, slow: Duration::MAX }));
             paths(decisions)
         };
         for number in 0..6 {
@@ -199,16 +220,19 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_leaves_out_its_share_but_no_failure() {
-        let mut decisions = decisions(1_000, 1_000, 0.25);
-        let mut rng = SeededRng::new(7);
-        for number in 0..800 {
-            let mut decision = example("/", if number % 2 == 0 { 200 } else { 502 });
-            decisions.offer(&mut decision, &mut rng, |_, _| {});
-        }
-        let failed = decisions.iter().filter(|decision| decision.has_failed()).count();
-        let good = decisions.iter().count() - failed;
-        assert_eq!(failed, 400);
-        assert!((60..140).contains(&good), "{good} of 400 at a quarter");
+    fn what_is_over_the_rate_is_left_out_but_no_failure() {
+        let mut decisions = decisions(1_000, 1_000, 20);
+        let mut kept_in = |second: u64, requests: usize| {
+            let before = decisions.iter().filter(|decision| !decision.has_failed()).count();
+            for number in 0..requests {
+                let mut decision = example("/", if number % 2 == 0 { 200 } else { 502 });
+                decision.started = Moment::ZERO + Duration::from_secs(second);
+                decisions.offer(&mut decision, |_, _| {});
+            }
+            decisions.iter().filter(|decision| !decision.has_failed()).count() - before
+        };
+        assert_eq!([kept_in(100, 80), kept_in(100, 80), kept_in(101, 10), kept_in(102, 80)], [20, 0, 5, 20]);
+        assert_eq!(kept_in(1_000, 80), 20, "what was not used is not saved up");
+        assert_eq!(decisions.iter().filter(|decision| decision.has_failed()).count(), 165);
     }
 }

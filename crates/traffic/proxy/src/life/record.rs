@@ -60,8 +60,7 @@ impl Life<'_> {
                 decision.candidates = self.view.standings.of(index, &pool.state, now);
             }
         };
-        let rng = &mut *self.worker.rng.borrow_mut();
-        self.worker.decisions.borrow_mut().offer(decision, rng, finish);
+        self.worker.decisions.borrow_mut().offer(decision, finish);
     }
 
     fn log(&self, duration: Duration) {

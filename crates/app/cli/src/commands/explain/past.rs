@@ -21,7 +21,7 @@ pub(super) fn explain(id: &str, admin: &str, token: Option<&Path>, json: bool) -
     if found.is_empty() {
         output::say(&format!(
             "aya: request `{id}` is not remembered: too many came after it (`decisions.keep`, `decisions.failures`), \
-             `decisions.sample` left it out, it is still under way, or it did not come here; the access log may have it\n"
+             more came in its second than `decisions.rate`, it is still under way, or it did not come here; the access log may have it\n"
         ));
         return Ok(ExitCode::FAILURE);
     }
