@@ -248,3 +248,32 @@ fn an_endpoint_that_falls_silent_is_left_alone() {
     held.iter_mut()
         .for_each(|client| assert_eq!(client.response().status, 200, "nothing that waited is lost"));
 }
+
+/// Whoever sends slowly is slow itself: its endpoint, which a cookie lets it choose, waits for it and not the other way round.
+#[test]
+fn slow_uploads_are_not_held_against_an_endpoint() {
+    let servers = ["a", "b", "c"].map(Backend::echo);
+    let pool = format!("sticky: {{cookie: node}}, {OFTEN}");
+    let aya = front_with("", "", &pool, &[&servers[0], &servers[1], &servers[2]]);
+    let mut client = aya.client();
+    let first = client.get("/");
+    let cookie = first.header("set-cookie").and_then(|line| line.split(';').next()).expect("a session");
+    let mut slow: Vec<Client> = (0..60)
+        .map(|_| {
+            let mut client = aya.client();
+            client.send(format!(
+                "POST / HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\nContent-Length: 2\r\n\r\n1"
+            ));
+            client
+        })
+        .collect();
+    for _ in 0..10 {
+        (0..30).for_each(|_| assert_eq!(client.get("/").status, 200));
+        std::thread::sleep(EVERY);
+    }
+    assert!(shown(&aya).iter().all(|(share, cause)| (*share, &**cause) == (100, "")), "{:?}", shown(&aya));
+    for client in &mut slow {
+        client.send("2");
+        assert_eq!(client.response().status, 200);
+    }
+}

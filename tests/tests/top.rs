@@ -138,6 +138,28 @@ fn what_cannot_be_asked_is_refused() {
     }
 }
 
+/// Whoever answers on the port may be somebody else: what it says does not steer the terminal.
+#[test]
+fn what_would_steer_the_terminal_is_not_printed() {
+    const EVIL: &str = "\\u001b]0;evil\\u0007\\r\\nline\\u009b1m\\u202e";
+    let evil = Backend::script(|session| {
+        let Some(request) = session.request()? else { return Ok(()) };
+        let stats = format!(r#"{{"clock_us": 1, "version": "{EVIL}", "pools": [{{"name": "{EVIL}"}}]}}"#);
+        let problem = format!(r#"{{"detail": "{EVIL}", "how": "{EVIL}"}}"#);
+        let is_top = request.target.contains("stats");
+        session.send(answer(if is_top { 200 } else { 500 }, &[], if is_top { stats } else { problem }))
+    });
+    let admin = evil.to_string();
+    for arguments in [["top", &admin, "--once", "--interval=100ms"], ["explain", "--id=1", "--admin", &admin]]
+    {
+        let Ended { stdout, stderr, .. } = Aya::run(&arguments);
+        let printed = stdout + &stderr;
+        assert!(printed.contains("evil"), "{printed}");
+        let steers = |letter: char| letter != '\n' && letter.is_control() || letter == '\u{202e}';
+        assert!(!printed.contains(steers) && !printed.contains("\nline"), "{printed:?}");
+    }
+}
+
 /// Runs `aya top` on a terminal of 80 × 24: a key, another size, the loss of the Aya it watches, the end by the means named.
 /// The terminal is then to be as before.
 const ON_A_TERMINAL: &str = r#"

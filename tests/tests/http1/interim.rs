@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base_testkit::{Aya, Backend, Gate, Signal, answer, wait_until};
+use base_testkit::{Aya, Backend, Gate, Signal, answer, wait_for, wait_until};
 
 use crate::{config, front, front_with, noise};
 
@@ -153,6 +153,30 @@ fn early_hints_pass() {
     let mut old = aya.client();
     old.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
     assert_eq!(old.response().text(), "page");
+}
+
+/// A final answer that comes in one piece with an interim one is timed like any other.
+#[test]
+fn answers_right_behind_early_hints_are_timed() {
+    let backend = Backend::script(|session| {
+        while session.request()?.is_some() {
+            let both =
+                [&b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"[..], &answer(200, &[], "page")];
+            session.send(both.concat())?;
+        }
+        Ok(())
+    });
+    let aya = front(&[&backend]);
+    let mut client = aya.client();
+    assert_eq!(client.get("/").status, 103);
+    assert_eq!(client.response().text(), "page");
+    let times = wait_for("the request to be remembered", || {
+        let found = aya.admin("GET", "/api/v1/decisions", "").json();
+        let time = |value: &serde_json::Value| value.as_f64().expect("a number");
+        let found = found.get(0)?;
+        Some((time(&found["attempts"][0]["first_byte_ms"]), time(&found["total_ms"])))
+    });
+    assert!(times.0 <= times.1, "{times:?}");
 }
 
 /// An endless row of interim answers is not an answer: it ends with an error instead of holding the client for ever.

@@ -10,5 +10,8 @@ pub(crate) const MAX_RUNNING: usize = 1_000_000;
 /// Lines of a file of service times.
 pub(crate) const MAX_REPLAYED: usize = 10_000_000;
 
+/// Bytes of such a line, its end included: a number with room around it.
+pub(crate) const MAX_REPLAYED_LINE_BYTES: u64 = 64;
+
 /// Points of a line of the chart: about one for every ten pixels.
 pub(crate) const POINTS: u64 = 100;

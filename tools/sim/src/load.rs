@@ -1,5 +1,7 @@
 //! From a file to a [`Simulation`]: the shape is checked by the schema, the meaning here.
 
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use serde_json::{Map, Value as Json};
 use traffic_balance::kinds;
 
 use crate::law::Law;
-use crate::limits::{MAX_REPLAYED, MAX_VIEWS};
+use crate::limits::{MAX_REPLAYED, MAX_REPLAYED_LINE_BYTES, MAX_VIEWS};
 use crate::plan::{ArrivalPlan, ChecksPlan, Effect, FaultPlan, PhasePlan, Plan, PoolPlan, ServerPlan};
 use crate::scenario::{Arrivals, Fault, Phase, PoolVariant, Scenario, ServerModel, Service};
 use crate::simulation::{Policy, Simulation};
@@ -326,25 +328,33 @@ fn law_of(service: &Service, folder: &Path, findings: &mut Findings<'_>) -> Opti
 /// The times of a file, in nanoseconds; else what is wrong and how to mend it.
 fn replayed(path: &Path) -> Result<Vec<f64>, (String, String)> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| (format!("`{shown}` cannot be read: {error}"), "check the path".to_owned()))?;
-    let mut times = Vec::new();
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+    let unreadable =
+        |error: io::Error| (format!("`{shown}` cannot be read: {error}"), "check the path".to_owned());
+    let mut reader = BufReader::new(File::open(path).map_err(unreadable)?);
+    let (mut times, mut line) = (Vec::new(), String::new());
+    for number in 1.. {
+        line.clear();
+        // Not all at once: the path may lead to something that has no end.
+        let length =
+            reader.by_ref().take(MAX_REPLAYED_LINE_BYTES).read_line(&mut line).map_err(unreadable)?;
+        if length == 0 {
+            break;
+        }
+        if number > MAX_REPLAYED {
+            let message = format!("`{shown}` has more than {MAX_REPLAYED} lines");
+            return Err((message, "keep the first ones".to_owned()));
+        }
+        let is_whole = line.ends_with('\n') || (length as u64) < MAX_REPLAYED_LINE_BYTES;
         match line.trim().parse::<f64>() {
-            Ok(milliseconds) if milliseconds.is_finite() && milliseconds >= 0.0 => {
+            _ if is_whole && line.trim().is_empty() => {}
+            Ok(milliseconds) if is_whole && milliseconds.is_finite() && milliseconds >= 0.0 => {
                 times.push(milliseconds * 1e6);
             }
             _ => {
-                let message = format!("line {} of `{shown}` is no time", index + 1);
+                let message = format!("line {number} of `{shown}` is no time");
                 return Err((message, "write one number a line, in milliseconds: `12.5`".to_owned()));
             }
         }
-    }
-    if times.len() > MAX_REPLAYED {
-        return Err((
-            format!("`{shown}` holds {} times", times.len()),
-            format!("keep at most {MAX_REPLAYED}"),
-        ));
     }
     if times.iter().all(|time| *time <= 0.0) {
         let help = "write one number a line, in milliseconds: `12.5`".to_owned();

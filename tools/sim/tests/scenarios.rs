@@ -51,6 +51,11 @@ fn what_is_wrong_is_said_with_line_and_way_out() {
             "kind: replay, file: none.txt",
             &["none.txt` cannot be read", ":4:"],
         ),
+        (
+            "kind: exponential, mean: 10ms",
+            "kind: replay, file: /dev/zero",
+            &["line 1 of `/dev/zero` is no time", ":4:"],
+        ),
         ("servers: 4", "servers: {slots: 1.5}", &["not a whole number", ":5:", "processor-sharing"]),
         ("servers: 4", "servers: {model: lifo}", &["`lifo`", ":5:", "`fifo`"]),
         ("servers: 4", "servers: 10001", &["out of range", ":5:"]),

@@ -9,6 +9,8 @@ use anyhow::{Context as _, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::answer;
+
 /// Where the admin port is if nothing is said: as in the guide's configurations.
 pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:9900";
 
@@ -55,12 +57,12 @@ impl Admin {
         })?;
         let (status, body) = parts(&answer).context("what is there does not answer like an admin port")?;
         if status != 200 {
-            let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+            let problem: Value = answer::read(body).unwrap_or_default();
             let text = |name: &str| problem.get(name).and_then(Value::as_str).map(str::to_owned);
             let how = text("how").map(|how| format!("; {how}")).unwrap_or_default();
             bail!("{} ({status}){how}", text("detail").unwrap_or_else(|| "it refuses".to_owned()));
         }
-        serde_json::from_slice(body).context("the answer is not understood: is it another version of Aya?")
+        answer::read(body).context("the answer is not understood: is it another version of Aya?")
     }
 
     /// HTTP/1.0, so that the answer ends with the connection.

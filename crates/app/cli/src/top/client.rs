@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::reading::Reading;
 use super::target::{TOKEN_VARIABLE, Target};
+use crate::answer;
 use crate::wire::Wire;
 
 /// What is asked for.
@@ -63,7 +64,7 @@ impl Client {
         }
         let no_stats =
             |why: String| NoAnswer(format!("what it says at {PATH} is no answer of an Aya: {why}"));
-        let reading: Reading = serde_json::from_slice(&body).map_err(|error| no_stats(error.to_string()))?;
+        let reading: Reading = answer::read(&body).map_err(|error| no_stats(error.to_string()))?;
         // Any JSON would do: what is missing is left out.
         if reading.clock_us == 0 { Err(no_stats("it has no time".to_owned())) } else { Ok(reading) }
     }
@@ -94,12 +95,12 @@ impl Client {
         if !head.closes() && head.field("content-length").is_some() {
             self.wire = Some(wire);
         }
-        Ok(Answer { status: head.word(1).to_owned(), body })
+        Ok(Answer { status: answer::plain(head.word(1)), body })
     }
 
     /// What an answer other than 200 means here.
     fn refusal(&self, status: &str, body: &[u8]) -> NoAnswer {
-        let problem: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let problem: serde_json::Value = answer::read(body).unwrap_or_default();
         let said = problem.get("detail").and_then(serde_json::Value::as_str).unwrap_or_default();
         NoAnswer(match (status, &self.token) {
             ("401", None) => format!("it wants a token: give --token-file FILE, or set {TOKEN_VARIABLE}"),

@@ -200,16 +200,15 @@ impl Life<'_> {
         turn: &Turn,
         local: &LocalPool,
     ) -> Result<(), Broken> {
+        let mut sent = None;
         for _ in 0..MAX_INTERIM {
-            let (sent, result) = {
-                let mut transfer = self.transfer(connection, local);
-                let result = poll_fn(|cx| transfer.poll_head(cx)).await;
-                (transfer.sent, result)
-            };
-            result?;
-            let status = self.exchange.reply.head.status();
+            let mut transfer = self.transfer(connection, turn, local);
+            transfer.sent = sent;
+            poll_fn(|cx| transfer.poll_head(cx)).await?;
+            sent = transfer.sent;
+            let (now, status) = (self.worker.now(), self.exchange.reply.head.status());
             if !self.exchange.reply.head.is_interim() {
-                let now = self.worker.now();
+                let sent = sent.map_or(now, |sent| sent.at);
                 let latency = now.since(sent);
                 self.exchange.record.first_byte = Some(latency);
                 let sent = sent - self.exchange.record.started;
@@ -225,15 +224,25 @@ impl Life<'_> {
                 local.feedback(&turn.state, event, now);
                 return Ok(());
             }
+            turn.waits(false);
             self.relay_interim(status).await?;
+            if let Some(sent) = &mut sent {
+                // What the client takes to read it is not the endpoint's time.
+                sent.at = sent.at + self.worker.now().since(now);
+            }
         }
         let failure = Failure::with(Reason::BadResponse, "too many interim answers");
         Err(Broken { fault: Fault::Endpoint, failure })
     }
 
-    fn transfer<'t>(&'t mut self, connection: &'t mut Connection, local: &'t LocalPool) -> Transfer<'t> {
-        let mut transfer =
-            Transfer::new(self.client, connection, self.exchange, &local.settings, self.worker.clock);
+    fn transfer<'t>(
+        &'t mut self,
+        connection: &'t mut Connection,
+        turn: &'t Turn,
+        local: &'t LocalPool,
+    ) -> Transfer<'t> {
+        let side = (turn, &*local.settings);
+        let mut transfer = Transfer::new(self.client, connection, self.exchange, side, self.worker.clock);
         transfer.request_deadline = self.deadline;
         transfer.awaits_continue = self.awaits_continue;
         transfer
@@ -284,7 +293,7 @@ impl Life<'_> {
         self.prepare_response(persists, framing, (turn, local), route);
         let head_bytes = self.exchange.reply.out.len() as u64;
         let result = {
-            let mut transfer = self.transfer(&mut connection, local);
+            let mut transfer = self.transfer(&mut connection, turn, local);
             poll_fn(|cx| transfer.poll_answer(cx)).await
         };
         self.exchange.record.bytes_sent += head_bytes + self.exchange.reply.body.body_bytes;

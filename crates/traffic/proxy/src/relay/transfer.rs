@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::failure::{Failure, Fault};
 use crate::relay::exchange::Exchange;
 use crate::relay::pump::{Ends, PumpError, Side};
-use crate::upstream::Connection;
+use crate::upstream::{Connection, Turn};
 
 /// Most header fields of an answer: far more than honest servers send, few enough to bound the work.
 const MAX_RESPONSE_FIELDS: usize = 500;
@@ -53,6 +53,15 @@ struct Progress {
     client_ended: bool,
 }
 
+/// When a request was last seen to make progress upwards: the first byte is timed from there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    pub(crate) at: Moment,
+    /// How far it was.
+    up: u64,
+    up_finished: bool,
+}
+
 /// Who owes the next progress, what it is called if it does not come, and how long it may take.
 struct Owed {
     span: Duration,
@@ -74,6 +83,7 @@ pub(crate) struct Transfer<'a> {
     pub(crate) client: &'a mut Client,
     pub(crate) connection: &'a mut Connection,
     pub(crate) exchange: &'a mut Exchange,
+    pub(crate) turn: &'a Turn,
     pub(crate) pool: &'a Pool,
     pub(crate) clock: MonotonicClock,
     /// For the whole request.
@@ -89,8 +99,8 @@ pub(crate) struct Transfer<'a> {
     armed: Option<Progress>,
     reason: Reason,
     fault: Fault,
-    /// When the request was last seen to make progress upwards: the first byte is timed from there.
-    pub(crate) sent: Moment,
+    /// `None` while nothing was waited for: an answer may be there at once.
+    pub(crate) sent: Option<Sent>,
 }
 
 impl<'a> Transfer<'a> {
@@ -98,13 +108,14 @@ impl<'a> Transfer<'a> {
         client: &'a mut Client,
         connection: &'a mut Connection,
         exchange: &'a mut Exchange,
-        pool: &'a Pool,
+        (turn, pool): (&'a Turn, &'a Pool),
         clock: MonotonicClock,
     ) -> Self {
         Self {
             client,
             connection,
             exchange,
+            turn,
             pool,
             clock,
             request_deadline: Moment::NEVER,
@@ -115,7 +126,7 @@ impl<'a> Transfer<'a> {
             armed: None,
             reason: Reason::FirstByteTimeout,
             fault: Fault::Neither,
-            sent: Moment::ZERO,
+            sent: None,
         }
     }
 
@@ -256,10 +267,14 @@ impl<'a> Transfer<'a> {
     /// Sets the deadline for the next progress, whoever owes it.
     fn arm(&mut self, progress: Progress, phase: Phase) {
         let now = self.clock.now();
-        if phase == Phase::Head {
-            self.sent = now;
-        }
         let mut owed = self.owed(progress, phase);
+        if phase == Phase::Head {
+            self.turn.waits(owed.by == Fault::Endpoint);
+            let Progress { up, up_finished, .. } = progress;
+            if self.sent.is_none_or(|sent| (sent.up, sent.up_finished) != (up, up_finished)) {
+                self.sent = Some(Sent { at: now, up, up_finished });
+            }
+        }
         let half_close = self.client.listener.settings.timeouts.half_close;
         if self.client_ended && half_close < owed.span {
             owed = Owed { span: half_close, reason: Reason::ClientClosed, by: Fault::Client };

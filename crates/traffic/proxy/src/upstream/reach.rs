@@ -107,21 +107,33 @@ pub(crate) struct Turn {
     pub(crate) others: u32,
     pub(crate) picked: Picked,
     is_answered: Cell<bool>,
+    /// Whether it counts as waiting for the endpoint.
+    is_waiting: Cell<bool>,
 }
 
 impl Turn {
     /// Takes a turn, unless `max` requests are in flight there over all workers.
     pub(crate) fn begin(reach: &Rc<Reach>, max: u32, picked: Picked) -> Option<Self> {
         let others = reach.state.begin(max)?;
-        reach.state.begin_waiting();
-        Some(Self { reach: Rc::clone(reach), others, picked, is_answered: Cell::new(false) })
+        let (is_answered, is_waiting) = (Cell::new(false), Cell::new(false));
+        let turn = Self { reach: Rc::clone(reach), others, picked, is_answered, is_waiting };
+        turn.waits(true);
+        Some(turn)
+    }
+
+    /// Whether it is the endpoint that the request waits for now, or the client: a slow upload is not held against an endpoint.
+    pub(crate) fn waits(&self, is_waiting: bool) {
+        match (self.is_waiting.replace(is_waiting), is_waiting) {
+            (false, true) => self.reach.state.begin_waiting(),
+            (true, false) => self.reach.state.end_waiting(),
+            _ => {}
+        }
     }
 
     /// The head of the final answer has come.
     pub(crate) fn answered(&self, latency: Duration, status: u16) {
-        if !self.is_answered.replace(true) {
-            self.reach.state.end_waiting();
-        }
+        self.is_answered.set(true);
+        self.waits(false);
         self.reach.state.observe_answer(latency, status);
     }
 
@@ -146,9 +158,7 @@ impl Deref for Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if !self.is_answered.get() {
-            self.reach.state.end_waiting();
-        }
+        self.waits(false);
         self.reach.state.end();
     }
 }
