@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use base_kit::{Moment, Rng, SeededRng};
-use traffic_balance::{ByLoad, RequestFacts, Selector, SettingsError, hash_key};
+use traffic_balance::{ByLoad, Outcome, RequestFacts, Selector, SettingsError, hash_key};
 
 mod events;
 mod probing;
@@ -263,7 +263,7 @@ impl<'p> Engine<'p> {
         while let Some(Placed { number, others }) = instance.place(facts, &mut request.tried, now) {
             let Some(site) = self.sites.get_mut(number) else { break };
             if site.down {
-                instance.failed(number, "connect-failed", now);
+                instance.failed(number, Outcome::Unreachable("connect-failed"), now);
                 continue;
             }
             request.attempts += 1;
@@ -326,7 +326,7 @@ impl<'p> Engine<'p> {
         let Some(request) = self.requests.find(ticket) else { return };
         let number = request.server;
         if let Some(instance) = self.instances.get_mut(request.instance) {
-            instance.failed(number, "deadline", now);
+            instance.failed(number, Outcome::Failure("deadline"), now);
         }
         if let Some(site) = self.sites.get_mut(number) {
             site.server.cancel(ticket, self.now);
@@ -356,7 +356,7 @@ impl<'p> Engine<'p> {
         let now = self.moment();
         let Some(request) = self.requests.find(ticket) else { return };
         if let Some(instance) = self.instances.get_mut(request.instance) {
-            instance.failed(request.server, "connection-closed", now);
+            instance.failed(request.server, Outcome::Failure("connection-closed"), now);
         }
         self.attempt(ticket);
     }

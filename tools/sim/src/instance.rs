@@ -103,9 +103,9 @@ impl Instance {
     }
 
     /// No answer came.
-    pub(crate) fn failed(&mut self, number: usize, cause: &'static str, now: Moment) {
+    pub(crate) fn failed(&mut self, number: usize, outcome: Outcome, now: Moment) {
         let Some(endpoint) = self.endpoints.get(number) else { return };
-        endpoint.record(Outcome::Failure(cause), &self.passive, now);
+        endpoint.record(outcome, &self.passive, now);
         self.selector.feedback(endpoint, Feedback::Failed, now);
         endpoint.end_waiting();
         endpoint.end();

@@ -123,8 +123,15 @@ pub(crate) trait Owner: Send + Sync {
     /// Tells the workers that something changed. To be called after the change is written.
     fn bump_epoch(&self);
 
-    /// Ejects the endpoint unless it is ejected or nobody else could take its traffic; for how long, if it did.
-    fn eject(&self, endpoint: &EndpointState, policy: &PassiveCheck, now: Moment) -> Option<Duration>;
+    /// Ejects the endpoint, of which this was the last outcome, unless it is ejected, nobody else could take its traffic, or too many are out
+    /// already; for how long, if it did.
+    fn eject(
+        &self,
+        endpoint: &EndpointState,
+        last: Outcome,
+        policy: &PassiveCheck,
+        now: Moment,
+    ) -> Option<Duration>;
 }
 
 /// A request that failed at an endpoint.
@@ -514,19 +521,25 @@ impl EndpointState {
                 }
                 None
             }
-            Outcome::Failure(cause) => {
+            Outcome::Unreachable(cause) | Outcome::Failure(cause) => {
                 self.traffic.0.observe_no_answer();
-                self.record_failure(cause, policy, now)
+                self.record_failure(outcome, cause, policy, now)
             }
             Outcome::Broken(cause) => {
                 self.traffic.0.observe_failure();
-                self.record_failure(cause, policy, now)
+                self.record_failure(outcome, cause, policy, now)
             }
         }
     }
 
     #[cold]
-    fn record_failure(&self, cause: &'static str, policy: &PassiveCheck, now: Moment) -> Option<Transition> {
+    fn record_failure(
+        &self,
+        outcome: Outcome,
+        cause: &'static str,
+        policy: &PassiveCheck,
+        now: Moment,
+    ) -> Option<Transition> {
         self.last_failure.store(Some(Arc::new(LastFailure { cause, at: now })));
         // Requests that were under way when it was taken out say nothing new.
         let is_out = self.is_ejected(now) || self.health() != Health::Up;
@@ -538,7 +551,7 @@ impl EndpointState {
             return None;
         }
         self.failures_in_a_row.store(0, Ordering::Relaxed);
-        let span = self.owner.upgrade()?.eject(self, policy, now)?;
+        let span = self.owner.upgrade()?.eject(self, outcome, policy, now)?;
         let why = format!("{failures} failures in a row, the last: {cause}");
         Some(self.told_ejected(CauseKind::ConsecutiveFailures, &why, span))
     }

@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use base_kit::Moment;
-use base_model::model::{Endpoint, Host, PassiveCheck, PeerCheck, Pool, Preference};
+use base_model::model::{Endpoint, Host, PassiveCheck, Pool, Preference};
 
 pub use self::levels::Level;
 use self::peers::{Finding, PeerWatch, Verdict};
 use crate::balancer::{MAX_ENDPOINTS_PER_POOL, Member};
 use crate::endpoint::{AdminState, EndpointState, FULL, Health, Owner, TRICKLE, WaitingLine};
 use crate::sticky::SessionTable;
-use crate::transition::{CauseKind, Transition};
+use crate::transition::{CauseKind, Outcome, Transition};
 
 /// The largest weight, as in the configuration.
 pub const MAX_WEIGHT: u32 = 65_535;
@@ -213,14 +213,13 @@ impl PoolState {
         membership.next_judgement = now + policy.interval;
         let findings = membership.watch.judge(&membership.endpoints, &policy, now);
         for finding in findings {
-            told.extend(self.carry_out(membership, &policy, &finding, now));
+            told.extend(self.carry_out(membership, &finding, now));
         }
     }
 
     fn carry_out(
         &self,
         membership: &Membership,
-        policy: &PeerCheck,
         Finding { endpoint, verdict }: &Finding,
         now: Moment,
     ) -> Option<Transition> {
@@ -232,10 +231,7 @@ impl PoolState {
             // The steps in between are no news.
             return told.filter(|_| next == FULL);
         };
-        let suffers = |other: &&Arc<EndpointState>| other.is_degraded() || other.is_ejected(now);
-        let others = membership.endpoints.iter().filter(|other| other.id() != endpoint.id());
-        let limit = (membership.endpoints.len() as f64 * policy.max_share).max(1.0);
-        if share == FULL && others.filter(suffers).count() as f64 + 1.0 > limit {
+        if share == FULL && !may_suffer(membership, endpoint, membership.passive.max_share, now) {
             return None;
         }
         if next > 0 || !others_can_serve(membership, endpoint, now) {
@@ -421,15 +417,35 @@ impl Owner for PoolState {
     }
 
     /// The lock makes two endpoints that fail at once not eject each other.
-    fn eject(&self, endpoint: &EndpointState, policy: &PassiveCheck, now: Moment) -> Option<Duration> {
+    fn eject(
+        &self,
+        endpoint: &EndpointState,
+        last: Outcome,
+        policy: &PassiveCheck,
+        now: Moment,
+    ) -> Option<Duration> {
         let membership = self.lock();
         if endpoint.is_ejected(now) || !others_can_serve(&membership, endpoint, now) {
+            return None;
+        }
+        // Other failures may be the doing of a request that fails wherever it is sent.
+        let is_unreachable = matches!(last, Outcome::Unreachable(_));
+        if !is_unreachable && !may_suffer(&membership, endpoint, policy.max_share, now) {
             return None;
         }
         let span = endpoint.mark_ejected(policy, now);
         self.find_next_expiry(&membership);
         Some(span)
     }
+}
+
+/// Whether one more endpoint may get less, or nothing, for what was seen of its requests.
+fn may_suffer(membership: &Membership, endpoint: &EndpointState, max_share: f64, now: Moment) -> bool {
+    let suffers = |other: &&Arc<EndpointState>| {
+        other.id() != endpoint.id() && (other.is_degraded() || other.is_ejected(now))
+    };
+    let limit = (membership.endpoints.len() as f64 * max_share).max(1.0);
+    endpoint.is_degraded() || membership.endpoints.iter().filter(suffers).count() as f64 + 1.0 <= limit
 }
 
 fn others_can_serve(membership: &Membership, endpoint: &EndpointState, now: Moment) -> bool {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 pub enum Outcome {
     /// The endpoint answered.
     Success,
-    /// It did not. The word says how, for instance `connect-failed`.
+    /// It could not be reached, whatever the request was. The word says how, for instance `connect-failed`.
+    Unreachable(&'static str),
+    /// It did not. The word says how, for instance `upstream-closed`.
     Failure(&'static str),
     /// Its answer began and came to no good end.
     Broken(&'static str),

@@ -328,6 +328,8 @@ pub struct Ejection {
     pub span: TimeSpan,
     /// At most for so long.
     pub max_for: TimeSpan,
+    /// At most this share of the endpoints, and at least one, is out or gets less at a time. Those that cannot be reached go whatever it says.
+    pub max_share: Percent,
     /// Compares endpoints of a pool with each other.
     pub peers: OrOff<Peers>,
 }
@@ -349,8 +351,6 @@ pub struct Peers {
     pub slower: OrOff<f64>,
     /// And slower by at least this.
     pub slower_by: TimeSpan,
-    /// At most this share of the endpoints is out or gets less for doing worse than its peers.
-    pub max_share: Percent,
 }
 
 #[derive(JsonSchema)]
@@ -379,7 +379,6 @@ impl Default for Peers {
             errors: OrOff::On(Percent::new(10)),
             slower: OrOff::On(3.0),
             slower_by: TimeSpan::from_millis(10),
-            max_share: Percent::new(50),
         }
     }
 }
@@ -390,6 +389,7 @@ impl Default for Ejection {
             consecutive_failures: OrOff::On(5),
             span: TimeSpan::from_secs(10),
             max_for: TimeSpan::from_secs(300),
+            max_share: Percent::new(50),
             peers: OrOff::On(Peers::default()),
         }
     }

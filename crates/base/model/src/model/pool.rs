@@ -179,6 +179,9 @@ pub struct PassiveCheck {
     pub max_eject_for: Duration,
     /// How endpoints are compared with each other; `None` switches it off.
     pub peers: Option<PeerCheck>,
+    /// At most this share of the endpoints (0 to 1), and at least one, is out or gets less for what was seen of their requests. Those that
+    /// cannot be reached are not counted in.
+    pub max_share: f64,
 }
 
 /// How the endpoints of a pool are compared with each other.
@@ -195,8 +198,6 @@ pub struct PeerCheck {
     pub slower: Option<f64>,
     /// And slower by at least this.
     pub slower_by: Duration,
-    /// At most this share of the endpoints (0 to 1) is out or gets less for doing worse than its peers.
-    pub max_share: f64,
 }
 
 /// Which endpoints are preferred, and when others take over.

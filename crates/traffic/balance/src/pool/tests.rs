@@ -12,9 +12,10 @@ const POLICY: PassiveCheck = PassiveCheck {
     consecutive_failures: 3,
     eject_for: Duration::from_secs(10),
     max_eject_for: Duration::from_secs(60),
+    max_share: 0.5,
     peers: None,
 };
-const BROKEN: Outcome = Outcome::Failure("connect-failed");
+const BROKEN: Outcome = Outcome::Unreachable("connect-failed");
 
 fn at(seconds: u64) -> Moment {
     Moment::ZERO + Duration::from_secs(seconds)
@@ -189,6 +190,25 @@ fn the_last_eligible_endpoint_is_not_ejected() {
     // Once the other is back, it can be ejected.
     assert_eq!(pool.tend(at(11)).len(), 1);
     assert_eq!(fail(&endpoints[1], 3, at(11)).len(), 1);
+}
+
+#[test]
+fn requests_that_fail_everywhere_take_out_a_share_at_most() {
+    let pool = pool_of(6);
+    let poison = |endpoint: &EndpointState, times| {
+        let outcomes = [Outcome::Failure("upstream-closed"), Outcome::Broken("response-broken")];
+        outcomes
+            .into_iter()
+            .cycle()
+            .take(times)
+            .filter_map(|outcome| endpoint.record(outcome, &POLICY, at(1)))
+            .count()
+    };
+    let ejected: usize = pool.endpoints().iter().map(|endpoint| poison(endpoint, 100)).sum();
+    assert_eq!((ejected, pool.eligible(at(1)).len()), (3, 3));
+    // Those that cannot be reached go nevertheless.
+    let ejected: usize = pool.endpoints().iter().map(|endpoint| fail(endpoint, 100, at(1)).len()).sum();
+    assert_eq!((ejected, pool.eligible(at(1)).len()), (2, 1));
 }
 
 #[test]

@@ -393,7 +393,11 @@ impl Life<'_> {
         }
         let now = self.worker.now();
         let word = broken.failure.reason.word();
-        let outcome = if turn.is_answered() { Outcome::Broken(word) } else { Outcome::Failure(word) };
+        let outcome = match broken.failure.reason {
+            Reason::ConnectFailed | Reason::ConnectTimeout => Outcome::Unreachable(word),
+            _ if turn.is_answered() => Outcome::Broken(word),
+            _ => Outcome::Failure(word),
+        };
         let transition = turn.state.record(outcome, &local.settings.passive, now);
         if let Some(transition) = transition {
             (self.worker.transitions)(&transition);

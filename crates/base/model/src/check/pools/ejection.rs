@@ -28,12 +28,14 @@ impl From<&OrOff<document::Ejection>> for PassiveCheck {
                 consecutive_failures: on.consecutive_failures.on().copied().unwrap_or(0),
                 eject_for: on.span.duration(),
                 max_eject_for: on.max_for.duration(),
+                max_share: on.max_share.share(),
                 peers: on.peers.on().map(PeerCheck::from),
             },
             OrOff::Off => Self {
                 consecutive_failures: 0,
                 eject_for: Duration::ZERO,
                 max_eject_for: Duration::ZERO,
+                max_share: 0.0,
                 peers: None,
             },
         }
@@ -55,7 +57,6 @@ impl From<&document::Peers> for PeerCheck {
             errors: peers.errors.on().map(|percent| percent.share()),
             slower: peers.slower.on().copied(),
             slower_by: peers.slower_by.duration(),
-            max_share: peers.max_share.share(),
         }
     }
 }

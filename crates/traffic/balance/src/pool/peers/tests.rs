@@ -213,11 +213,12 @@ fn not_more_than_a_share_is_treated_so() {
     world.ticks(30, &[SLOW, FINE, FINE, Habit { millis: 400.0, ..FINE }]);
     let out = |world: &World| world.shares().iter().filter(|share| **share < FULL).count();
     assert_eq!(out(&world), 2, "{:?}", world.shares());
-    let one = World::with(4, peers(|peers| peers.max_share = 0.25));
+    let one = World::with(4, PassiveCheck { max_share: 0.25, ..PassiveCheck::default() });
     let (world, _) = one.after_calm(1, &[SLOW, FINE, FINE, Habit { millis: 400.0, ..FINE }]);
     assert_eq!(world.shares(), [100, 100, 100, 25], "the worst first");
     // One may always be: else a pool of two would never be helped.
-    let (world, _) = World::with(2, peers(|peers| peers.max_share = 0.1)).after_calm(2, &[SLOW, FINE]);
+    let (world, _) = World::with(2, PassiveCheck { max_share: 0.1, ..PassiveCheck::default() })
+        .after_calm(2, &[SLOW, FINE]);
     assert_eq!(world.shares(), [0, 100]);
 }
 
