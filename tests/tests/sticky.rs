@@ -208,6 +208,8 @@ fn sessions_wait_for_their_endpoint() {
         (200, false),
         "it need not wait"
     );
+    let in_flight = || aya.metrics().sum("aya_endpoint_requests_in_flight", &[("pool", "main")]);
+    wait_until("the newcomer's turn to be over", || in_flight() <= 1.0);
     let pushed = aya.client().get_with("/", &cookie);
     assert_ne!(place(&pushed), home);
     assert!(cookie_in(&pushed, "node").is_some(), "it is bound anew");

@@ -144,6 +144,7 @@ impl<'p> Engine<'p> {
     pub(crate) fn run(&mut self) -> bool {
         self.schedule_surroundings();
         self.schedule_ticks();
+        self.schedule_checks();
         self.schedule_first_requests();
         let end = self.plan.end();
         while let Some((at, event)) = self.events.pop_before(end) {
@@ -199,6 +200,7 @@ impl<'p> Engine<'p> {
             Event::ErrorAnswer(ticket) => self.answer(ticket, 500, Ended::Refused),
             Event::Probe { instance, server } => self.probe(instance, server),
             Event::Tick { instance } => self.tick(instance),
+            Event::Check { instance } => self.check(instance),
             Event::Antagonist { server, comes } => self.antagonise(server, comes),
             Event::Fault { index } => self.fault(index),
             Event::Load => self.change_load(),

@@ -10,10 +10,11 @@ use std::time::Duration;
 use base_kit::{Moment, SeededRng};
 use base_model::model::{Endpoint, Host, PassiveCheck, Pool};
 use traffic_balance::{
-    EndpointId, EndpointState, Feedback, Outcome, PoolState, ProbeAnswer, RequestFacts, Selector,
+    CauseKind, EndpointId, EndpointState, Feedback, Health, Outcome, PoolState, ProbeAnswer, RequestFacts,
+    Selector,
 };
 
-use crate::plan::{Plan, PoolPlan};
+use crate::plan::{ChecksPlan, Plan, PoolPlan};
 
 /// Where a request was placed.
 pub(crate) struct Placed {
@@ -32,6 +33,9 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
 }
 
+/// All of its share, in percent.
+const FULL: u32 = 100;
+
 /// One balancer instance.
 pub(crate) struct Instance {
     pool: Arc<PoolState>,
@@ -45,6 +49,8 @@ pub(crate) struct Instance {
     asks: bool,
     /// Numbers of the servers that are the selector's members.
     members: Vec<usize>,
+    /// Of each server, how many checks in a row said other than what it counts for.
+    contrary: Vec<u32>,
     rng: SeededRng,
     passive: PassiveCheck,
 }
@@ -59,7 +65,8 @@ impl Instance {
         let wants_key = selector.needs().key.is_some();
         let asks = selector.probing().is_some();
         let passive = settings.passive;
-        Self { pool, endpoints, numbers, selector, wants_key, asks, members: Vec::new(), rng, passive }
+        let (members, contrary) = (Vec::new(), vec![0; endpoints.len()]);
+        Self { pool, endpoints, numbers, selector, wants_key, asks, members, contrary, rng, passive }
     }
 
     /// The server that takes a request, which counts as in flight from now on. `tried` gets it.
@@ -108,8 +115,24 @@ impl Instance {
     pub(crate) fn tick(&mut self, now: Moment) -> usize {
         // Tells of its transitions in the epoch, too.
         let _ = self.pool.tend(now);
-        let suffers = |endpoint: &&Arc<EndpointState>| endpoint.is_degraded() || endpoint.is_ejected(now);
+        let suffers =
+            |endpoint: &&Arc<EndpointState>| !endpoint.is_eligible(now) || endpoint.share_percent(now) < FULL;
         self.endpoints.iter().filter(suffers).count()
+    }
+
+    /// A server was checked.
+    pub(crate) fn checked(&mut self, number: usize, passed: bool, checks: &ChecksPlan) {
+        let (Some(endpoint), Some(row)) = (self.endpoints.get(number), self.contrary.get_mut(number)) else {
+            return;
+        };
+        let is_up = endpoint.health() == Health::Up;
+        *row = if passed == is_up { 0 } else { *row + 1 };
+        if *row >= if is_up { checks.fall } else { checks.rise } {
+            *row = 0;
+            let health = if is_up { Health::Down } else { Health::Up };
+            // Tells of its transition in the epoch, too.
+            let _ = endpoint.set_health(health, CauseKind::HttpCheck, "simulated");
+        }
     }
 
     /// Whether it asks servers what they have to do.
@@ -158,6 +181,7 @@ fn pool(plan: &Plan, settings: &PoolPlan) -> Pool {
         plan.servers.iter().map(|server| server.weight).enumerate().map(endpoint).collect(),
     );
     pool.passive = settings.passive;
+    pool.slow_start = settings.slow_start;
     pool.preference.panic_below = settings.panic_below;
     pool.connections.max = u32::MAX;
     pool

@@ -7,7 +7,7 @@
 //! What always holds: every request that came was answered, failed or is still under way; all policies of a scenario see
 //! the same arrivals, work, antagonists and faults (in a closed loop, as far as clients ask at the same times).
 //!
-//! What is not here: the network, connections and active health checks. A request costs its server time and nothing else.
+//! What is not here: the network and connections. A request costs its server time and nothing else.
 
 mod engine;
 mod instance;

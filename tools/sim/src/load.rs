@@ -1,6 +1,7 @@
 //! From a file to a [`Simulation`]: the shape is checked by the schema, the meaning here.
 
 use std::path::Path;
+use std::time::Duration;
 
 use base_kit::{Percent, TimeSpan};
 use base_model::diagnostic::did_you_mean;
@@ -12,7 +13,7 @@ use traffic_balance::kinds;
 
 use crate::law::Law;
 use crate::limits::{MAX_REPLAYED, MAX_VIEWS};
-use crate::plan::{ArrivalPlan, Effect, FaultPlan, PhasePlan, Plan, PoolPlan, ServerPlan};
+use crate::plan::{ArrivalPlan, ChecksPlan, Effect, FaultPlan, PhasePlan, Plan, PoolPlan, ServerPlan};
 use crate::scenario::{Arrivals, Fault, Phase, PoolVariant, Scenario, ServerModel, Service};
 use crate::simulation::{Policy, Simulation};
 
@@ -78,19 +79,30 @@ struct Balancer {
 
 /// The balancer in each of the pools that the scenario has.
 fn with_pools(balancer: &Balancer, scenario: &Scenario) -> Vec<Policy> {
-    let in_pool = |label: String, ejection: &OrOff<Ejection>, panic: Percent| Policy {
-        label,
-        kind: balancer.kind.clone(),
-        settings: balancer.settings.clone(),
-        pool: PoolPlan { passive: PassiveCheck::from(ejection), panic_below: panic.share() },
-    };
+    let in_pool =
+        |label: String, ejection: &OrOff<Ejection>, panic: Percent, slow_start: OrOff<TimeSpan>| Policy {
+            label,
+            kind: balancer.kind.clone(),
+            settings: balancer.settings.clone(),
+            pool: PoolPlan {
+                passive: PassiveCheck::from(ejection),
+                panic_below: panic.share(),
+                slow_start: slow_start.on().map_or(Duration::ZERO, |span| span.duration()),
+            },
+        };
     if scenario.pools.is_empty() {
-        return vec![in_pool(balancer.label.clone(), &scenario.ejection, scenario.panic)];
+        return vec![in_pool(
+            balancer.label.clone(),
+            &scenario.ejection,
+            scenario.panic,
+            scenario.slow_start,
+        )];
     }
     let of_variant = |variant: &PoolVariant| {
         let label = format!("{}, {}", balancer.label, variant.name);
         let ejection = variant.ejection.as_ref().unwrap_or(&scenario.ejection);
-        in_pool(label, ejection, variant.panic.unwrap_or(scenario.panic))
+        let slow_start = variant.slow_start.unwrap_or(scenario.slow_start);
+        in_pool(label, ejection, variant.panic.unwrap_or(scenario.panic), slow_start)
     };
     scenario.pools.iter().map(of_variant).collect()
 }
@@ -167,6 +179,7 @@ fn check(scenario: &Scenario, findings: &mut Findings<'_>) {
     }
     positive(scenario.duration, &["duration"], findings);
     positive(Some(scenario.deadline), &["deadline"], findings);
+    positive(scenario.health.on().map(|checks| checks.interval), &["health", "interval"], findings);
     for (index, phase) in scenario.phases.iter().enumerate() {
         positive(Some(phase.duration), &["phases", &index.to_string(), "duration"], findings);
     }
@@ -385,6 +398,11 @@ fn plan(scenario: &Scenario, law: Law, overrides: &Overrides) -> Result<Plan, Lo
         servers: servers(scenario),
         deadline: scenario.deadline.duration().as_nanos() as u64,
         attempts: scenario.attempts,
+        checks: scenario.health.on().map(|checks| ChecksPlan {
+            interval: nanos(checks.interval) as u64,
+            rise: checks.rise,
+            fall: checks.fall,
+        }),
         sources: u64::from(scenario.sources),
         faults: faults.collect(),
     })

@@ -1,5 +1,7 @@
 //! A scenario worked out: what the engine runs. Times are nanoseconds from the beginning of the warm-up.
 
+use std::time::Duration;
+
 use base_model::model::PassiveCheck;
 
 use crate::law::Law;
@@ -19,8 +21,17 @@ pub(crate) struct Plan {
     pub(crate) servers: Vec<ServerPlan>,
     pub(crate) deadline: u64,
     pub(crate) attempts: u32,
+    pub(crate) checks: Option<ChecksPlan>,
     pub(crate) sources: u64,
     pub(crate) faults: Vec<FaultPlan>,
+}
+
+/// Active checks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChecksPlan {
+    pub(crate) interval: u64,
+    pub(crate) rise: u32,
+    pub(crate) fall: u32,
 }
 
 /// What an instance makes of servers that fail or are slow.
@@ -29,6 +40,7 @@ pub(crate) struct PoolPlan {
     pub(crate) passive: PassiveCheck,
     /// Below this share of the weight that is fit, all servers get traffic.
     pub(crate) panic_below: f64,
+    pub(crate) slow_start: Duration,
 }
 
 /// A level of load.
@@ -80,6 +92,18 @@ pub(crate) enum Effect {
     Silent,
     /// It answers this share of the requests with an error.
     Errors(f64),
+}
+
+impl Effect {
+    /// The word in scenarios.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Slow(_) => "slow",
+            Self::Silent => "silent",
+            Self::Errors(_) => "errors",
+        }
+    }
 }
 
 impl Plan {

@@ -53,6 +53,12 @@ pub(crate) struct Scenario {
     /// When less than this share of the servers' weight is fit, all of them get traffic, as in a pool.
     #[serde(default)]
     pub(crate) panic: Percent,
+    /// How long a server that comes back takes to get all of its share, as in a pool. It comes back when `health` says so.
+    #[serde(default = "switched_off")]
+    pub(crate) slow_start: OrOff<TimeSpan>,
+    /// Active checks, as in a pool: who is down or silent does not pass.
+    #[serde(default = "unchecked")]
+    pub(crate) health: OrOff<Checks>,
     /// Every policy runs with each of these, which differ in what they say from what is said above.
     #[serde(default)]
     pub(crate) pools: Vec<PoolVariant>,
@@ -91,6 +97,14 @@ fn default_ejection() -> OrOff<Ejection> {
     OrOff::On(Ejection::default())
 }
 
+const fn switched_off() -> OrOff<TimeSpan> {
+    OrOff::Off
+}
+
+const fn unchecked() -> OrOff<Checks> {
+    OrOff::Off
+}
+
 /// Many more than servers, so that hashing spreads them well.
 const fn default_sources() -> u32 {
     10_000
@@ -114,6 +128,30 @@ pub(crate) struct PoolVariant {
     /// In place of the scenario's.
     #[serde(default)]
     pub(crate) panic: Option<Percent>,
+    /// In place of the scenario's.
+    #[serde(default)]
+    pub(crate) slow_start: Option<OrOff<TimeSpan>>,
+}
+
+/// Active checks.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct Checks {
+    /// From one check to the next.
+    pub(crate) interval: TimeSpan,
+    /// Successes in a row that bring a sick server back.
+    #[schemars(range(min = 1, max = 1_000))]
+    pub(crate) rise: u32,
+    /// Failures in a row that take a healthy one out.
+    #[schemars(range(min = 1, max = 1_000))]
+    pub(crate) fall: u32,
+}
+
+impl Default for Checks {
+    /// As in a pool.
+    fn default() -> Self {
+        Self { interval: TimeSpan::from_secs(2), rise: 2, fall: 3 }
+    }
 }
 
 /// A level of load.

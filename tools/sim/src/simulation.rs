@@ -118,6 +118,13 @@ impl Simulation {
         self.plan.phases.iter().map(|phase| (since(phase.begins), phase.load)).collect()
     }
 
+    /// When each fault begins and ends, in seconds from the end of the warm-up, and the word for it.
+    pub(crate) fn fault_marks(&self) -> Vec<(f64, f64, &'static str)> {
+        let since = |at: u64| (at as f64 - self.plan.warm_up as f64) / 1e9;
+        let faults = self.plan.faults.iter();
+        faults.map(|fault| (since(fault.from), since(fault.to), fault.effect.word())).collect()
+    }
+
     /// How long is measured, in seconds.
     pub(crate) fn measured_seconds(&self) -> f64 {
         (self.plan.end() - self.plan.warm_up) as f64 / 1e9

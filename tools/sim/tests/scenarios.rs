@@ -162,6 +162,27 @@ fn every_policy_runs_in_every_pool() {
 }
 
 #[test]
+fn checks_take_servers_out_and_back_in_slowly() {
+    let folder = TempFolder::new();
+    let text = "name: checks\nduration: 60s\narrivals: {kind: poisson, load: 0.5}\nservice: {kind: constant, time: 10ms}\n\
+        servers: 4\nejection: off\nfaults: [{kind: down, servers: 1, from: 10s, to: 20s}]\npolicies: [round-robin]\n\
+        pools: [{name: at once}, {name: slowly, slow-start: 20s}]\n";
+    let shares = |health: &str| -> Vec<f64> {
+        let file = folder.write("checks.yaml", format!("{text}{health}"));
+        let results = load(&file, &Overrides::default()).unwrap().run().unwrap();
+        assert!(results.iter().all(|result| result.figures.errors == 0), "a refused one goes elsewhere");
+        results.iter().map(|result| result.figures.degraded_share * 4.0 * 60.0).collect()
+    };
+    assert_eq!(shares(""), [0.0, 0.0], "nobody finds out");
+    let [at_once, slowly] = shares("health: {interval: 1s, rise: 2, fall: 3}\n")[..] else {
+        panic!("two pools")
+    };
+    // Found after three checks, back after two, and then 20 s more.
+    assert!((8.0..10.0).contains(&at_once), "{at_once} s");
+    assert!((27.0..31.0).contains(&slowly), "{slowly} s");
+}
+
+#[test]
 fn service_times_come_from_a_file() {
     let folder = TempFolder::new();
     folder.write("times.txt", "10\n\n20.5\n");

@@ -75,7 +75,7 @@ fn bad_input_ends_with_2_and_a_way_out() {
     let file = folder.write("bad.yaml", text);
     let misspelt = aya(&[file.to_str().unwrap()]);
     assert_eq!(misspelt.status.code(), Some(2));
-    for part in ["unknown key `polices`", "bad.yaml:20:1", "did you mean `policies`?"] {
+    for part in ["unknown key `polices`", "bad.yaml:23:1", "did you mean `policies`?"] {
         assert!(stderr(&misspelt).contains(part), "{}", stderr(&misspelt));
     }
     assert_eq!(aya(&["/nowhere.yaml"]).status.code(), Some(2));

@@ -22,6 +22,8 @@ pub(crate) enum Event {
     Probe { instance: usize, server: usize },
     /// An instance does what is due without a request.
     Tick { instance: usize },
+    /// An instance checks all servers.
+    Check { instance: usize },
     /// An antagonist comes or goes.
     Antagonist { server: usize, comes: bool },
     /// A fault begins or ends.

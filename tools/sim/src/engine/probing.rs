@@ -1,4 +1,4 @@
-//! What instances do without a request: their ticks, and asking servers what they have to do.
+//! What instances do without a request: their ticks, checking servers, and asking them what they have to do.
 
 use std::time::Duration;
 
@@ -23,6 +23,25 @@ impl Engine<'_> {
             let after = TICK * instance as u64 / self.instances.len() as u64;
             self.events.push(after, Event::Tick { instance });
         }
+    }
+
+    pub(super) fn schedule_checks(&mut self) {
+        let Some(checks) = self.plan.checks else { return };
+        for instance in 0..self.instances.len() {
+            let after = checks.interval * instance as u64 / self.instances.len() as u64;
+            self.events.push(after, Event::Check { instance });
+        }
+    }
+
+    /// An instance checks all servers; answers take no time.
+    pub(super) fn check(&mut self, instance: usize) {
+        let (Some(checks), Some(known)) = (self.plan.checks, self.instances.get_mut(instance)) else {
+            return;
+        };
+        for (number, site) in self.sites.iter().enumerate() {
+            known.checked(number, !site.down && !site.silent, &checks);
+        }
+        self.events.push(self.now + checks.interval, Event::Check { instance });
     }
 
     pub(super) fn tick(&mut self, instance: usize) {

@@ -1,4 +1,4 @@
-//! Latency over time, one line for each policy, as an SVG document that needs nothing else.
+//! Latency over time, one line for each policy, as an SVG document that needs nothing else, for light and dark pages.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,14 @@ const ROWS: f64 = 5.0;
 /// Most numbers of the horizontal axis, besides 0.
 const COLUMNS: f64 = 8.0;
 /// Colours that the colour-blind can tell apart (Okabe and Ito, 2008).
-const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
+const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK];
+/// What words and axes are drawn in.
+const INK: &str = "currentColor";
+/// Words and axes are as dark or as light as the page wants them; what is behind them is the page.
+const STYLE: &str = "<style>\
+    svg{color:#222;background:#fff}.faint{stroke:#ddd}.mark{stroke:#999}.quiet{fill:#555}.fault{fill:#000;opacity:.06}text{fill:currentColor}\
+    @media(prefers-color-scheme:dark){svg{color:#e6e6e6;background:#161b22}.faint{stroke:#30363d}.mark{stroke:#777}.quiet{fill:#aaa}\
+    .fault{fill:#fff;opacity:.09}}</style>";
 /// Beyond the colours, lines are dashed as well.
 const DASHES: [&str; 3] = ["none", "7 4", "2 3"];
 /// When the largest value is so many times the smallest, a linear axis would hide the small ones.
@@ -46,11 +53,12 @@ pub fn chart(simulation: &Simulation, results: &[PolicyResult], quantile: Quanti
     let mut out = String::new();
     let longest = lines.iter().map(|line| line.policy.chars().count()).max().unwrap_or_default();
     begin(&mut out, RIGHT + LEGEND + CHARACTER * longest as f64, simulation, quantile);
+    draw_faults(&mut out, &frame, &simulation.fault_marks());
     frame.draw_axes(&mut out);
     draw_phases(&mut out, &frame, &simulation.phase_marks());
+    let mut looks = Looks::default();
     for (index, line) in lines.iter().enumerate() {
-        let colour = COLOURS.get(index % COLOURS.len()).copied().unwrap_or("#000000");
-        let dash = DASHES.get(index / COLOURS.len() % DASHES.len()).copied().unwrap_or("none");
+        let (colour, dash) = looks.of(line.policy);
         // Upper lines are thinner, so that one that is covered all along can still be seen.
         let stroke = 1.5 + 0.4 * (lines.len() - 1 - index) as f64;
         let style =
@@ -65,19 +73,59 @@ pub fn chart(simulation: &Simulation, results: &[PolicyResult], quantile: Quanti
     out
 }
 
+/// Colours and dashes: a balancer in several pools has one colour.
+#[derive(Default)]
+struct Looks<'a> {
+    /// Each with how often it was there.
+    balancers: Vec<(&'a str, usize)>,
+}
+
+impl<'a> Looks<'a> {
+    fn of(&mut self, policy: &'a str) -> (&'static str, &'static str) {
+        let balancer = policy.split(", ").next().unwrap_or(policy);
+        let index = self.balancers.iter().position(|(known, _)| *known == balancer).unwrap_or_else(|| {
+            self.balancers.push((balancer, 0));
+            self.balancers.len() - 1
+        });
+        let seen = self.balancers.get_mut(index).map_or(0, |(_, seen)| {
+            *seen += 1;
+            *seen - 1
+        });
+        let dash = (index / COLOURS.len() + seen) % DASHES.len();
+        let colour = COLOURS.get(index % COLOURS.len()).copied().unwrap_or(INK);
+        (colour, DASHES.get(dash).copied().unwrap_or("none"))
+    }
+}
+
+/// A shade while something is wrong, and what it is.
+fn draw_faults(out: &mut String, frame: &Frame, faults: &[(f64, f64, &'static str)]) {
+    let mut free = LEFT;
+    for (from, to, word) in faults {
+        let (x, end) = (frame.x(from.max(0.0)), frame.x(to.min(frame.seconds)));
+        let (width, height) = ((end - x).max(0.0), HEIGHT - BOTTOM - TOP);
+        write(
+            out,
+            format_args!(
+                r#"<rect x="{x:.1}" y="{TOP}" width="{width:.1}" height="{height}" class="fault"/>"#
+            ),
+        );
+        // Of faults at the same time the words stand side by side, above those of phases.
+        let (x, y) = (free.max(x + 4.0), TOP - 24.0);
+        free = x + CHARACTER * (word.len() + 1) as f64;
+        write(out, format_args!(r#"<text x="{x:.1}" y="{y}" font-size="12" class="quiet">{word}</text>"#));
+    }
+}
+
 /// A dashed line where each phase begins, and its load above.
 fn draw_phases(out: &mut String, frame: &Frame, marks: &[(f64, f64)]) {
     for (index, (seconds, load)) in marks.iter().enumerate() {
         let x = frame.x(*seconds);
         let (top, bottom) = (TOP - 6.0, HEIGHT - BOTTOM);
-        write(
-            out,
-            format_args!(r##"<path d="M{x:.1} {top}V{bottom}" stroke="#999" stroke-dasharray="4 4"/>"##),
-        );
+        write(out, format_args!(r#"<path d="M{x:.1} {top}V{bottom}" class="mark" stroke-dasharray="4 4"/>"#));
         let (x, y, word) = (x + 4.0, TOP - 8.0, if index == 0 { "load " } else { "" });
         write(
             out,
-            format_args!(r##"<text x="{x:.1}" y="{y}" font-size="11" fill="#555">{word}{load}</text>"##),
+            format_args!(r#"<text x="{x:.1}" y="{y}" font-size="11" class="quiet">{word}{load}</text>"#),
         );
     }
 }
@@ -95,7 +143,7 @@ fn begin(out: &mut String, width: f64, simulation: &Simulation, quantile: Quanti
             r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}" width="{width}" height="{HEIGHT}" font-family="sans-serif">"#
         ),
     );
-    write(out, format_args!(r#"<rect width="{width}" height="{HEIGHT}" fill="white"/>"#));
+    write(out, format_args!("{STYLE}"));
     let title = escaped(&simulation.describe());
     write(out, format_args!(r#"<text x="{LEFT}" y="26" font-size="15">{title}</text>"#));
     let (middle, word) = ((TOP + HEIGHT - BOTTOM) / 2.0, quantile.word());
@@ -168,7 +216,7 @@ impl Frame {
         let bottom = HEIGHT - BOTTOM;
         for value in self.values() {
             let y = self.y(value);
-            write(out, format_args!(r##"<path d="M{LEFT} {y:.1}H{RIGHT}" stroke="#ddd"/>"##));
+            write(out, format_args!(r#"<path d="M{LEFT} {y:.1}H{RIGHT}" class="faint"/>"#));
             let (x, y, value) = (LEFT - 8.0, y + 4.0, number(value));
             write(
                 out,
@@ -177,7 +225,7 @@ impl Frame {
         }
         for seconds in multiples(step_of(self.seconds, COLUMNS), self.seconds) {
             let (x, end, y) = (self.x(seconds), bottom + 5.0, bottom + 20.0);
-            write(out, format_args!(r##"<path d="M{x:.1} {bottom}V{end}" stroke="#333"/>"##));
+            write(out, format_args!(r#"<path d="M{x:.1} {bottom}V{end}" stroke="{INK}"/>"#));
             let seconds = number(seconds);
             write(
                 out,
@@ -186,7 +234,7 @@ impl Frame {
                 ),
             );
         }
-        write(out, format_args!(r##"<path d="M{LEFT} {TOP}V{bottom}H{RIGHT}" fill="none" stroke="#333"/>"##));
+        write(out, format_args!(r#"<path d="M{LEFT} {TOP}V{bottom}H{RIGHT}" fill="none" stroke="{INK}"/>"#));
     }
 
     /// Values that get a number on the vertical axis.

@@ -51,8 +51,16 @@ impl Urn {
     /// One that was not tried, and another one where there is another.
     pub(crate) fn draw_two(&self, tried: &[EndpointId], rng: &mut dyn Rng) -> Option<(usize, Option<usize>)> {
         let first = self.draw(tried, rng)?;
-        let second = self.draw_where(rng, |index, column| index != first && !tried.contains(&column.id));
-        Some((first, second))
+        let wanted = |index, column: &Column| index != first && !tried.contains(&column.id);
+        // Of two, the other one: every other draw would be in vain.
+        if self.columns.len() == 2 {
+            let other = 1 - first.min(1);
+            return Some((
+                first,
+                self.columns.get(other).filter(|column| wanted(other, column)).map(|_| other),
+            ));
+        }
+        Some((first, self.draw_where(rng, wanted)))
     }
 
     fn draw_where(&self, rng: &mut dyn Rng, wanted: impl Fn(usize, &Column) -> bool) -> Option<usize> {

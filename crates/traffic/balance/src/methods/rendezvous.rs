@@ -9,7 +9,7 @@
 
 use std::cell::Cell;
 
-use crate::balancer::{MAX_ENDPOINTS_PER_POOL, Member};
+use crate::balancer::Member;
 use crate::endpoint::EndpointId;
 use crate::methods::hash::{hash_key, mix};
 
@@ -23,9 +23,10 @@ struct Entry {
 
 /// As many as Maglev's table has places, in half of the memory: 128 KiB. Always the same number, as another one would move nearly all keys.
 const BUCKET_BITS: u32 = 16;
+/// So many are looked at for each key, and nothing is kept: most pools are small, and with them are many.
+const FEW: usize = 16;
 /// Of a bucket that no key has come for yet.
 const UNKNOWN: u16 = u16::MAX;
-const _: () = assert!(MAX_ENDPOINTS_PER_POOL < UNKNOWN as usize);
 
 /// Members to be scored.
 #[derive(Debug, Default)]
@@ -43,8 +44,7 @@ impl Rendezvous {
             name_hash: hash_key(member.state.name().bytes()),
             weight: f64::from(member.weight),
         };
-        // With one there is nothing to keep.
-        let buckets = if members.len() > 1 { 1 << BUCKET_BITS } else { 0 };
+        let buckets = if members.len() > FEW { 1 << BUCKET_BITS } else { 0 };
         Self { entries: members.iter().map(entry).collect(), firsts: vec![Cell::new(UNKNOWN); buckets] }
     }
 

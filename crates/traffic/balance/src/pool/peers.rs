@@ -5,7 +5,7 @@
 //! Less traffic comes first (a half, or a quarter where it is grave); what is still bad with little is taken out. After that it
 //! begins with a trickle and is judged anew.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -148,17 +148,24 @@ impl PeerWatch {
         policy: &PeerCheck,
         now: Moment,
     ) -> Vec<Finding> {
-        self.seen.retain(|id, _| endpoints.iter().any(|endpoint| endpoint.id() == *id));
+        if self.seen.len() > endpoints.len() {
+            let there: HashSet<EndpointId> = endpoints.iter().map(|endpoint| endpoint.id()).collect();
+            self.seen.retain(|id, _| there.contains(id));
+        }
         // All are looked at before any is judged.
         let looks: Vec<(&Arc<EndpointState>, Look)> = endpoints
             .iter()
             .filter_map(|endpoint| Some((endpoint, self.look(endpoint, policy, now)?)))
             .collect();
+        let groups = self.groups(endpoints, policy, now);
         let mut findings: Vec<Finding> = looks
             .into_iter()
             .filter_map(|(endpoint, look)| {
-                let against =
-                    look.conduct().and_then(|own| self.compare(endpoint, own, endpoints, policy, now));
+                let group = groups.get(&endpoint.level());
+                let against = look
+                    .conduct()
+                    .zip(group)
+                    .and_then(|(own, group)| compare(own, &group.without(endpoint.id())?, policy));
                 let verdict = match (against, look) {
                     (Some(verdict), Look::Little(_)) => {
                         // The next judgement is of what comes from now on.
@@ -204,35 +211,96 @@ impl PeerWatch {
             return Some(Look::Enough(conduct));
         }
         let age = now.since(seen.since);
-        if age >= policy.interval * if did_worse { PATIENCE } else { MEMORY } {
+        if age >= policy.interval.saturating_mul(if did_worse { PATIENCE } else { MEMORY }) {
             *seen = Seen { worst: seen.worst, ..anew };
             return Some(Look::Idle);
         }
         (did_worse && conduct.requests >= f64::from(STILL_WORSE)).then_some(Look::Little(conduct))
     }
 
-    /// Compares with what was seen of the others lately; `None` if there is nothing against it, or nothing to compare with.
-    fn compare(
+    /// What was seen lately of the endpoints of each level.
+    fn groups(
         &self,
-        endpoint: &EndpointState,
-        own: &Conduct,
         endpoints: &[Arc<EndpointState>],
         policy: &PeerCheck,
         now: Moment,
-    ) -> Option<Verdict> {
-        let peers =
-            endpoints.iter().filter(|peer| peer.id() != endpoint.id() && peer.level() == endpoint.level());
-        let peers: Vec<&Conduct> = peers
-            .filter_map(|peer| self.seen.get(&peer.id())?.last.as_ref())
-            .filter(|conduct| !conduct.is_silent && now.since(conduct.at) <= policy.interval * MEMORY)
-            .collect();
-        let errors = policy.errors.and_then(|limit| more_errors(own, &peers, limit));
-        let slower =
-            policy.slower.and_then(|limit| slower(own, &peers, limit, policy.slower_by.as_secs_f64()));
-        match (errors, slower) {
-            (Some(errors), Some(slower)) if slower.severity() > errors.severity() => Some(slower),
-            (errors, slower) => errors.or(slower),
+    ) -> HashMap<u8, Group> {
+        let mut groups: HashMap<u8, Group> = HashMap::new();
+        for endpoint in endpoints {
+            let last = self.seen.get(&endpoint.id()).and_then(|seen| seen.last);
+            let is_good = |conduct: &Conduct| {
+                !conduct.is_silent && now.since(conduct.at) <= policy.interval.saturating_mul(MEMORY)
+            };
+            if let Some(conduct) = last.filter(is_good) {
+                groups.entry(endpoint.level()).or_default().add(endpoint.id(), conduct);
+            }
         }
+        groups.values_mut().for_each(Group::sort);
+        groups
+    }
+}
+
+/// What is known of those that are compared with each other.
+#[derive(Debug, Default)]
+struct Group {
+    conducts: HashMap<EndpointId, Conduct>,
+    requests: f64,
+    failed: f64,
+    /// Mean times now, from the shortest, and the longest of late.
+    means: Vec<f64>,
+    worsts: Vec<f64>,
+}
+
+/// What is known of an endpoint's peers.
+struct Peers {
+    requests: f64,
+    failed: f64,
+    /// Medians of the mean times now, and of the longest of late.
+    mean: f64,
+    worst: f64,
+}
+
+impl Group {
+    fn add(&mut self, endpoint: EndpointId, conduct: Conduct) {
+        self.requests += conduct.requests;
+        self.failed += conduct.failed;
+        self.means.push(conduct.mean);
+        self.worsts.push(conduct.worst);
+        self.conducts.insert(endpoint, conduct);
+    }
+
+    fn sort(&mut self) {
+        for times in [&mut self.means, &mut self.worsts] {
+            times.sort_by(f64::total_cmp);
+        }
+    }
+
+    /// All but one; `None` if nobody is left.
+    fn without(&self, endpoint: EndpointId) -> Option<Peers> {
+        let own = self.conducts.get(&endpoint);
+        Some(Peers {
+            requests: self.requests - own.map_or(0.0, |own| own.requests),
+            failed: self.failed - own.map_or(0.0, |own| own.failed),
+            mean: median_without(&self.means, own.map(|own| own.mean))?,
+            worst: median_without(&self.worsts, own.map(|own| own.worst))?,
+        })
+    }
+}
+
+/// The median of what is sorted, but for one of them.
+fn median_without(times: &[f64], own: Option<f64>) -> Option<f64> {
+    let middle = times.len().checked_sub(usize::from(own.is_some()))? / 2;
+    let is_before = own.is_some_and(|own| times.get(middle).is_some_and(|time| own <= *time));
+    times.get(middle + usize::from(is_before)).copied()
+}
+
+/// Compares an endpoint with its peers; `None` if there is nothing against it.
+fn compare(own: &Conduct, peers: &Peers, policy: &PeerCheck) -> Option<Verdict> {
+    let errors = policy.errors.and_then(|limit| more_errors(own, peers, limit));
+    let slower = policy.slower.and_then(|limit| slower(own, peers, limit, policy.slower_by.as_secs_f64()));
+    match (errors, slower) {
+        (Some(errors), Some(slower)) if slower.severity() > errors.severity() => Some(slower),
+        (errors, slower) => errors.or(slower),
     }
 }
 
@@ -273,10 +341,8 @@ impl Conduct {
 }
 
 /// The test of two proportions: is its share of failures larger by more than the limit, and not by chance?
-fn more_errors(own: &Conduct, peers: &[&Conduct], limit: f64) -> Option<Verdict> {
-    let requests: f64 = peers.iter().map(|peer| peer.requests).sum();
-    let failed: f64 = peers.iter().map(|peer| peer.failed).sum();
-    if requests == 0.0 || own.requests == 0.0 {
+fn more_errors(own: &Conduct, &Peers { requests, failed, .. }: &Peers, limit: f64) -> Option<Verdict> {
+    if requests <= 0.0 || own.requests <= 0.0 {
         return None;
     }
     let (own_share, share) = (own.failed_share(), (failed / requests).min(1.0));
@@ -299,13 +365,7 @@ fn more_errors(own: &Conduct, peers: &[&Conduct], limit: f64) -> Option<Verdict>
 
 /// Is it slower than the others by more than the limits, and not by chance? What counts of the others is the median, of their times
 /// now and of the longest of late.
-fn slower(own: &Conduct, peers: &[&Conduct], times: f64, by: f64) -> Option<Verdict> {
-    let mut means: Vec<f64> = peers.iter().map(|peer| peer.mean).collect();
-    means.sort_by(f64::total_cmp);
-    let median = *means.get(means.len() / 2)?;
-    let mut worst: Vec<f64> = peers.iter().map(|peer| peer.worst).collect();
-    worst.sort_by(f64::total_cmp);
-    let worst = *worst.get(worst.len() / 2)?;
+fn slower(own: &Conduct, &Peers { mean: median, worst, .. }: &Peers, times: f64, by: f64) -> Option<Verdict> {
     let limit = (worst * times).max(median + by);
     let surely = own.mean - median > CERTAINTY * own.error;
     let silence = if own.is_silent { "has been silent for" } else { "takes" };

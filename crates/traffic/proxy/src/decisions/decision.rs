@@ -243,6 +243,9 @@ impl Decision {
         is_reused: bool,
         began: Duration,
     ) {
+        if !self.is_on {
+            return;
+        }
         if self.attempts.len() == MAX_ATTEMPTS {
             // Of a long row the first ones and the last tell most.
             self.attempts.pop();

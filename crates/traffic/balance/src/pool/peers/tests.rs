@@ -119,7 +119,11 @@ fn slower_ones_get_less_and_then_nothing_for_a_while() {
     let (mut world, first) = World::new(4).after_calm(1, &habits);
     assert_eq!(steps(&first), [("up", "degraded")]);
     assert_eq!((first[0].kind, &*first[0].endpoint), (CauseKind::SlowerThanPeers, "10.0.0.1:80"));
-    assert!(first[0].cause.contains("its peers take 20ms (median): 25% of its share"), "{}", first[0].cause);
+    assert!(
+        first[0].cause.contains("its peers take 20ms (median); it gets 25% of its share"),
+        "{}",
+        first[0].cause
+    );
     assert_eq!(world.shares(), [100, 25, 100, 100]);
     assert_eq!(steps(&world.tick(&habits)), [("degraded", "ejected")]);
     assert_eq!(world.shares(), [100, 0, 100, 100]);
@@ -171,7 +175,7 @@ fn those_that_fail_more_often_get_less() {
     assert_eq!(told[0].kind, CauseKind::MoreErrorsThanPeers);
     let cause = &told[0].cause;
     assert!(
-        cause.contains("% of its 100 requests fail, 1% of those of its peers: 25% of its share"),
+        cause.contains("% of its 100 requests fail, 1% of those of its peers; it gets 25% of its share"),
         "{cause}"
     );
     // Failing in vain is quick. Beyond the limit by little is no reason to take it out at once.
@@ -292,4 +296,23 @@ fn queues_that_come_and_go_are_no_reason() {
     assert!(!first.is_empty(), "at first nobody knows that it is usual");
     (0..3).for_each(|_| drop(round()));
     assert_eq!(round(), []);
+}
+
+#[test]
+fn the_median_of_the_others_is_that_of_the_others() {
+    let mut rng = SeededRng::new(3);
+    for _ in 0..2_000 {
+        let mut times: Vec<f64> = (0..1 + rng.below(6)).map(|_| rng.below(4) as f64).collect();
+        times.sort_by(f64::total_cmp);
+        let own = rng.below(times.len() as u64) as usize;
+        let others: Vec<f64> =
+            times.iter().enumerate().filter(|(index, _)| *index != own).map(|(_, time)| *time).collect();
+        assert_eq!(
+            median_without(&times, Some(times[own])),
+            others.get(others.len() / 2).copied(),
+            "{times:?}"
+        );
+        assert_eq!(median_without(&times, None), times.get(times.len() / 2).copied());
+    }
+    assert_eq!(median_without(&[], None), None);
 }
