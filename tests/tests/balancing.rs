@@ -325,13 +325,29 @@ fn prequal_asks_endpoints_and_goes_by_what_they_say() {
     *report_a.lock().unwrap() = idle.to_owned();
     *report_b.lock().unwrap() = busy.to_owned();
     wait_until("the other one to get all", || all_come_to(&aya, "a", 40));
-    let answered =
-        aya.metrics().sum("aya_upstream_probes_total", &[("pool", "main"), ("result", "answered")]);
+    // Of one moment: there are probes between requests, too.
+    let metrics = aya.metrics();
+    let answered = metrics.sum("aya_upstream_probes_total", &[("pool", "main"), ("result", "answered")]);
     assert!(answered >= 100.0, "{answered} probes");
-    let probes = aya.metrics().sum("aya_upstream_probes_total", &[("pool", "main")]);
+    let probes = metrics.sum("aya_upstream_probes_total", &[("pool", "main")]);
     assert!((probes - answered).abs() < 0.1, "all were understood");
     let connections: usize = backends.iter().map(Backend::connection_count).sum();
     assert!(connections <= 10, "{connections} connections for {probes} probes");
+}
+
+/// An endpoint that cannot tell what it has to do, as an older version of a service, gets its part beside those that can.
+#[test]
+fn who_cannot_tell_gets_requests_beside_those_that_can() {
+    let busy = report("TEXT named_metrics.rif=5, named_metrics.latency_ms=50");
+    let backends = [reporting("a", &busy), reporting("b", &busy), Backend::echo("c")];
+    let aya = one_worker("balance: {kind: prequal, probe: /load, probe-timeout: 5s}", &backends);
+    wait_until("reports", || {
+        order(&aya, 10);
+        let answered = [("pool", "main"), ("result", "answered")];
+        aya.metrics().sum("aya_upstream_probes_total", &answered) > 20.0
+    });
+    // The one that is idle by all that is known; without a report of it, `a` and `b` would get all.
+    wait_until("its part", || counts(&order(&aya, 40)).get(&'c').is_some_and(|count| *count > 10));
 }
 
 /// An endpoint that does not answer probes in time, or not with a report, is used all the same; what it is asked is never in the way.

@@ -398,14 +398,27 @@ fn it_is_new_and_gets_less() {
 fn it_does_worse_than_its_peers() {
     let sick = Backend::answering(|_| answer(500, &[], ""));
     let (well, other) = (Backend::echo("a"), Backend::echo("b"));
-    let peers = "ejection: {consecutive-failures: 1000, peers: {interval: 1s, requests: 5, slower: off}}";
-    let aya = front_with("", "", peers, &[&sick, &well, &other]);
-    let text = wait_for("it to get less", || {
+    let peers =
+        "ejection: {consecutive-failures: 1000, for: 1s, peers: {interval: 1s, requests: 5, slower: off}}";
+    let mut aya = front_with("", "", peers, &[&sick, &well, &other]);
+    let (response, text) = wait_for("it to get less", || {
         let response = aya.get("/");
         let text = (response.status == 500).then(|| explained(&aya, &response))?;
-        text.contains("% of its share (").then_some(text)
+        text.contains("% of its share (").then_some((response, text))
     });
-    has(&text, &[&format!("{sick} took traffic, "), "% of its ", "requests fail", "degraded ("]);
+    let took = format!("{sick} took traffic, ");
+    has(&text, &[&took, "% of its ", "requests fail", "degraded ("]);
+    // What has happened to it since is told as how it is now, not as why it was so then.
+    let since = "the time of its ejection is over";
+    wait_for("it to be ejected", || {
+        aya.get("/");
+        aya.stderr().contains("endpoint is ejected").then_some(())
+    });
+    aya.wait_for_line(since);
+    let text = explained(&aya, &response);
+    has(&text, &[&took, since]);
+    let then = text.lines().find(|line| line.contains(&took));
+    assert!(then.is_some_and(|line| !line.contains(since)), "{text}");
 }
 
 fn so_little_is_fit_that_all_get_traffic() {

@@ -284,10 +284,10 @@ impl Board {
         let (pool, endpoint) = (self.endpoint.pool(), self.endpoint.name());
         match (before, now) {
             (false, true) => {
-                tracing::warn!(target: "aya::health", pool, endpoint, cause, "agent is silent; what it said last holds");
+                tracing::warn!(target: "aya::health", %pool, %endpoint, %cause, "agent is silent; what it said last holds");
             }
             (true, false) => {
-                tracing::info!(target: "aya::health", pool, endpoint, cause, "agent speaks again");
+                tracing::info!(target: "aya::health", %pool, %endpoint, %cause, "agent speaks again");
             }
             _ => {}
         }
@@ -297,7 +297,7 @@ impl Board {
     fn log_loss(&self, before: &Name, in_use: SocketAddr, error: &str) {
         if !matches!(before, Name::Found { stale: true }) {
             let (pool, endpoint) = (self.endpoint.pool(), self.endpoint.name());
-            tracing::warn!(target: "aya::health", pool, endpoint, error, "name not found, {in_use} stays in use");
+            tracing::warn!(target: "aya::health", %pool, %endpoint, %error, "name not found, {in_use} stays in use");
         }
     }
 
@@ -305,7 +305,7 @@ impl Board {
         let (pool, endpoint) = (self.endpoint.pool(), self.endpoint.name());
         match before {
             Some(before) if before != after => {
-                tracing::info!(target: "aya::health", pool, endpoint, "moved from {before} to {after}");
+                tracing::info!(target: "aya::health", %pool, %endpoint, "moved from {before} to {after}");
             }
             _ => {}
         }

@@ -14,6 +14,7 @@ use traffic_proxy::{Attempt, Candidate, Decision, DecisionQuery};
 use super::condition;
 use crate::control::lock;
 use crate::node::Node;
+use crate::transitions::Cause;
 
 /// Endpoints of a pool shown as they are now: as many as are kept of how they were.
 const MAX_NOW: usize = 16;
@@ -53,7 +54,7 @@ impl Node {
         let pool = decision.pool().map(text);
         let candidates = decision.candidates.iter().flat_map(|candidates| candidates.iter());
         let candidates =
-            candidates.map(|candidate| self.candidate_view(pool.as_deref(), candidate)).collect();
+            candidates.map(|candidate| self.candidate_view(pool.as_deref(), candidate, decision)).collect();
         let now = pool.as_deref().filter(|_| is_single).map(|pool| self.now(pool)).unwrap_or_default();
         DecisionView {
             request_id: decision.request_id().to_owned(),
@@ -89,20 +90,28 @@ impl Node {
         }
     }
 
-    fn candidate_view(&self, pool: Option<&str>, candidate: &Candidate) -> CandidateView {
+    fn candidate_view(
+        &self,
+        pool: Option<&str>,
+        candidate: &Candidate,
+        decision: &Decision,
+    ) -> CandidateView {
         let Candidate { endpoint, out, despite, share, tier } = candidate;
         let now = MonotonicClock.now();
         let suffers = out.is_some() || despite.is_some() || *share < 100;
         let state = self.0.endpoints.pool(pool.unwrap_or_default()).and_then(|pool| pool.endpoint(endpoint));
         // Why it is as it is is known of the present only.
         let state = state.filter(|state| suffers && (!state.is_eligible(now) || state.is_degraded()));
+        let cause = state.and_then(|state| self.0.causes.of(&state));
+        // What was found since is not why it got less then.
+        let is_of_then = |cause: &Cause| out.is_some() || cause.at <= decision.time + decision.total;
         CandidateView {
             endpoint: endpoint.clone(),
             out: out.map(str::to_owned),
             despite: despite.map(str::to_owned),
             share_percent: *share,
             tier: *tier,
-            cause: state.and_then(|state| self.0.causes.of(&state)).map(|cause| cause.what),
+            cause: cause.filter(is_of_then).map(|cause| cause.what),
         }
     }
 }

@@ -24,13 +24,14 @@ pub(super) fn syntax_diagnostic(source: &str, error: &ScanError) -> Diagnostic {
     if let Some(diagnostic) = unquoted {
         return diagnostic;
     }
-    Diagnostic::error("syntax", format!("this is not valid YAML: {}", error.info()))
-        .at(span)
-        .help(if line.contains(['{', '[']) {
-            "look at brackets and quotes here and just above; inside of `{…}` and `[…]`, quote what holds a bracket, a comma or a colon"
+    Diagnostic::error("syntax", format!("this is not valid YAML: {}", error.info())).at(span).help(
+        if line.contains(['{', '[']) {
+            "look at brackets and quotes here and just above; inside of `{…}` and `[…]`, \
+             quote what holds a bracket, a brace as in `${NAME}`, a comma or a colon"
         } else {
             "look at the indentation, colons, quotes and brackets here and just above"
-        })
+        },
+    )
 }
 
 /// `*.example.com` without quotes: to YAML, a star in front is an alias.

@@ -120,7 +120,7 @@ families! {
     ENDPOINT_STATE = Gauge "aya_endpoint_state" ["pool", "endpoint", "state"], ENDPOINTS,
         "1 for the state that an endpoint is in, 0 for the others.";
     ENDPOINT_SHARE = Gauge "aya_endpoint_share_percent" ["pool", "endpoint"], ENDPOINTS,
-        "Which part of its share of traffic an endpoint gets: less than 100 while it is new, or does worse than its peers.";
+        "Which part of its share of traffic an endpoint gets while it is up and not ejected: less than 100 while it is new, or does worse than its peers.";
     POOL_PANIC = Gauge "aya_pool_panic" ["pool"], NAMED,
         "1 while so little of a pool is fit that all endpoints get traffic.";
     ENDPOINT_AGENT_WEIGHT = Gauge "aya_endpoint_agent_weight_percent" ["pool", "endpoint"], ENDPOINTS,

@@ -55,7 +55,7 @@ pub struct EndpointView {
     pub resolved: Option<String>,
     /// Share of traffic relative to the others; 0 takes no new traffic.
     pub weight: u32,
-    /// Which part of that it gets, in percent: less than 100 while it is new, or does worse than its peers.
+    /// Which part of that it gets while it takes traffic, in percent: less than 100 while it is new, or does worse than its peers.
     #[serde(default = "all")]
     pub share_percent: u32,
     /// 0 takes traffic first; the next ones are its backup.

@@ -6,9 +6,8 @@
 
 use std::rc::Rc;
 
-use base_kit::Moment;
 use tokio::task::spawn_local;
-use traffic_balance::LoadReport;
+use traffic_balance::ProbeAnswer;
 
 use crate::plan::View;
 use crate::upstream::{LocalPool, ProbeLine, Reach};
@@ -65,9 +64,13 @@ async fn probe(worker: &Worker, local: &LocalPool, reach: &Reach, mut line: Box<
     match answer {
         Some(Some(report)) => {
             prober.answered.increment();
-            heed(report, local, reach, now);
+            local.probed(&reach.state, report.requests, now);
         }
-        Some(None) => prober.silent.increment(),
+        Some(None) => {
+            prober.silent.increment();
+            // One that cannot tell counts as Aya sees it: else it would get nothing beside those that can.
+            local.probed(&reach.state, ProbeAnswer::default(), now);
+        }
         None => {
             prober.failed.increment();
             // A late answer must not be taken for the next one's.
@@ -75,8 +78,4 @@ async fn probe(worker: &Worker, local: &LocalPool, reach: &Reach, mut line: Box<
         }
     }
     reach.put_line(line, now);
-}
-
-fn heed(report: LoadReport, local: &LocalPool, reach: &Reach, now: Moment) {
-    local.probed(&reach.state, report.requests, now);
 }

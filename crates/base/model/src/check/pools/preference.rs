@@ -16,6 +16,7 @@ pub(super) fn check(
 ) -> Preference {
     zones(checker, pool, node, &place.key("endpoints"));
     subset(checker, pool, node, place);
+    spill_over(checker, pool, &place.key("spill-over"));
     if pool.panic == Percent::ALL && checker.clean {
         let message = "with one endpoint out, all get traffic again: no check takes one out".to_owned();
         checker.warning("always-panic", message, &place.key("panic"), "write a share such as `40%`");
@@ -39,7 +40,7 @@ fn zones(checker: &mut Checker<'_>, pool: &document::Pool, node: &document::Node
     match &node.zone {
         None => {
             let message = "zones make no difference: it is not said which one this node is in".to_owned();
-            let help = "write it at the top: `node: {zone: ${ZONE}}`";
+            let help = "write it at the top: `node: {zone: \"${ZONE}\"}`";
             checker.warning("no-node-zone", message, &place.index(index), help);
         }
         Some(own) if zones.all(|(_, zone)| zone != own) => {
@@ -55,7 +56,7 @@ fn subset(checker: &mut Checker<'_>, pool: &document::Pool, node: &document::Nod
     let Some(size) = pool.subset else { return };
     if node.name.is_none() {
         let message = format!("`{place}` uses a subset, but this node has no name to choose it by");
-        let help = "give each node its own: `node: {name: ${HOSTNAME}}`";
+        let help = "give each node its own: `node: {name: \"${HOSTNAME}\"}`";
         checker.key_error("no-node-name", message, &place.key("subset"), help);
         return;
     }
@@ -64,6 +65,18 @@ fn subset(checker: &mut Checker<'_>, pool: &document::Pool, node: &document::Nod
         let message = format!("a subset of {size} makes no difference: the pool has {count} endpoints");
         let help = "make it smaller, or leave it if endpoints are added at run time";
         checker.warning("large-subset", message, &place.key("subset"), help);
+    }
+}
+
+/// Warns where there is nothing that traffic could go on to.
+fn spill_over(checker: &mut Checker<'_>, pool: &document::Pool, place: &Place<'_>) {
+    let tier = |endpoint: &document::Endpoint| endpoint.tier.unwrap_or_default();
+    let first = pool.endpoints.first().map(tier);
+    let is_one = pool.endpoints.iter().all(|endpoint| Some(tier(endpoint)) == first);
+    if checker.clean && is_one && pool.spill_over.tiers != document::SpillOver::default().tiers {
+        let message = "it makes no difference: all endpoints are of the same tier".to_owned();
+        let help = "give the backup `tier: 1`, or leave it if endpoints are added at run time";
+        checker.warning("one-tier", message, &place.key("tiers"), help);
     }
 }
 
