@@ -78,11 +78,15 @@ impl WaitingLine {
         self.is_empty() || !self.lock().is_wanted(only, usize::MAX)
     }
 
-    /// Takes a place at the end of the line, unless `max` wait already: for room at one endpoint, or at any. Whoever is first there
-    /// looks for room once more before it waits: only room that is made from now on leads to a call.
+    /// Takes a place at the end of the line, unless `max` wait already: for room at one endpoint, or at any. Those that wait for one endpoint take
+    /// half of the places at most: a single session must not keep all others from waiting. Whoever is first there looks for room once
+    /// more before it waits: only room that is made from now on leads to a call.
     pub fn enter(self: &Arc<Self>, max: u32, only: Option<EndpointId>) -> Option<Place> {
         let number = self.with_line(|line| {
-            if line.places.len() >= max as usize {
+            let max = max as usize;
+            let wants_the_same = |waiting: &&Waiting| waiting.only == only;
+            let is_crowded = || line.places.iter().filter(wants_the_same).count() >= max.div_ceil(2);
+            if line.places.len() >= max || only.is_some() && is_crowded() {
                 return None;
             }
             line.next_number += 1;

@@ -48,7 +48,13 @@ fn zones(checker: &mut Checker<'_>, pool: &document::Pool, node: &document::Node
             let help = "compare the words of `node.zone` and of the endpoints, or leave it if that is meant";
             checker.warning("no-near-endpoint", message, &place.index(index), help);
         }
-        Some(_) => {}
+        Some(_) => {
+            if let Some(index) = pool.endpoints.iter().position(|endpoint| endpoint.zone.is_none()) {
+                let message = "it has no zone where others have one: it counts as far".to_owned();
+                let help = "give it its `zone`";
+                checker.warning("no-zone", message, &place.index(index), help);
+            }
+        }
     }
 }
 

@@ -77,6 +77,15 @@ fn sessions_wait_for_their_endpoint_and_hold_up_nobody_else() {
 }
 
 #[test]
+fn one_session_leaves_places_to_others() {
+    let line = Arc::new(WaitingLine::default());
+    let bound: Vec<Place> = std::iter::from_fn(|| line.enter(5, Some(THERE))).collect();
+    assert_eq!(bound.len(), 3);
+    let others: Vec<Place> = std::iter::from_fn(|| line.enter(5, None)).collect();
+    assert_eq!((others.len(), line.len()), (2, 5));
+}
+
+#[test]
 fn whoever_leaves_calls_the_next_one_if_there_is_more_room() {
     let line = Arc::new(WaitingLine::default());
     let first = line.enter(9, None).unwrap();
