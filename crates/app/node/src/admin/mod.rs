@@ -211,6 +211,10 @@ impl Node {
 
     fn pool_view(&self, pool: &Pool) -> Option<PoolView> {
         let state = self.0.endpoints.pool(&pool.name)?;
+        // What is shown goes by the clock: the end of an ejection is then told, too, and is the last cause.
+        for transition in state.tend(MonotonicClock.now()) {
+            (self.0.transitions)(&transition);
+        }
         let endpoints = state.endpoints().iter().map(|endpoint| self.endpoint_view(endpoint)).collect();
         let sessions = state.sessions();
         let sticky = pool.sticky.as_ref().map(|sticky| StickyView {
