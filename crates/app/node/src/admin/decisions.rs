@@ -99,7 +99,7 @@ impl Node {
         let Candidate { endpoint, out, despite, share, tier } = candidate;
         let now = MonotonicClock.now();
         let suffers = out.is_some() || despite.is_some() || *share < 100;
-        let state = self.0.endpoints.pool(pool.unwrap_or_default()).and_then(|pool| pool.endpoint(endpoint));
+        let state = self.pool_now(pool.unwrap_or_default()).and_then(|pool| pool.endpoint(endpoint));
         // Why it is as it is is known of the present only.
         let state = state.filter(|state| suffers && (!state.is_eligible(now) || state.is_degraded()));
         let cause = state.and_then(|state| self.0.causes.of(&state));
@@ -119,7 +119,7 @@ impl Node {
 impl Node {
     /// The endpoints of a pool as they are, those of the first tier first.
     fn now(&self, pool: &str) -> Vec<EndpointNow> {
-        let Some(pool) = self.0.endpoints.pool(pool) else { return Vec::new() };
+        let Some(pool) = self.pool_now(pool) else { return Vec::new() };
         let now = MonotonicClock.now();
         let all = pool.endpoints();
         let mut endpoints: Vec<_> = all.iter().map(|endpoint| self.as_now(endpoint, now)).collect();

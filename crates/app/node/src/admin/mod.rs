@@ -202,19 +202,22 @@ impl Node {
         }
     }
 
+    /// A pool as it is now: what is shown goes by the clock, so what the clock has ended is told before, and is the last cause.
+    fn pool_now(&self, name: &str) -> Option<Arc<PoolState>> {
+        let pool = self.0.endpoints.pool(name)?;
+        pool.tend(MonotonicClock.now()).iter().for_each(|transition| (self.0.transitions)(transition));
+        Some(pool)
+    }
+
     fn pool_state(&self, pool: &str) -> Result<Arc<PoolState>, NodeError> {
-        self.0.endpoints.pool(pool).ok_or_else(|| NodeError::NotFound {
+        self.pool_now(pool).ok_or_else(|| NodeError::NotFound {
             what: format!("there is no pool `{pool}`"),
             how: "GET /api/v1/pools lists those there are".to_owned(),
         })
     }
 
     fn pool_view(&self, pool: &Pool) -> Option<PoolView> {
-        let state = self.0.endpoints.pool(&pool.name)?;
-        // What is shown goes by the clock: the end of an ejection is then told, too, and is the last cause.
-        for transition in state.tend(MonotonicClock.now()) {
-            (self.0.transitions)(&transition);
-        }
+        let state = self.pool_now(&pool.name)?;
         let endpoints = state.endpoints().iter().map(|endpoint| self.endpoint_view(endpoint)).collect();
         let sessions = state.sessions();
         let sticky = pool.sticky.as_ref().map(|sticky| StickyView {

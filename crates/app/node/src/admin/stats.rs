@@ -71,7 +71,7 @@ impl Node {
     }
 
     fn pool_stats(&self, name: &str, balance: &str, counted: &Counted) -> Option<PoolStats> {
-        let state = self.0.endpoints.pool(name)?;
+        let state = self.pool_now(name)?;
         let key = key(&[name]);
         let panic = self.0.causes.of_panic(&state);
         let number = |of: &HashMap<Labels, i64>| level(of.get(&key).copied().unwrap_or_default());
