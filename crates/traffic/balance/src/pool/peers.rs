@@ -161,11 +161,10 @@ impl PeerWatch {
         let mut findings: Vec<Finding> = looks
             .into_iter()
             .filter_map(|(endpoint, look)| {
-                let group = groups.get(&endpoint.level());
-                let against = look
-                    .conduct()
-                    .zip(group)
-                    .and_then(|(own, group)| compare(own, &group.without(endpoint.id())?, policy));
+                let peers = groups
+                    .get(&endpoint.level())
+                    .and_then(|group| group.without(self.counted(endpoint, policy, now)));
+                let against = look.conduct().zip(peers).and_then(|(own, peers)| compare(own, &peers, policy));
                 let verdict = match (against, look) {
                     (Some(verdict), Look::Little(_)) => {
                         // The next judgement is of what comes from now on.
@@ -227,23 +226,25 @@ impl PeerWatch {
     ) -> HashMap<u8, Group> {
         let mut groups: HashMap<u8, Group> = HashMap::new();
         for endpoint in endpoints {
-            let last = self.seen.get(&endpoint.id()).and_then(|seen| seen.last);
-            let is_good = |conduct: &Conduct| {
-                !conduct.is_silent && now.since(conduct.at) <= policy.interval.saturating_mul(MEMORY)
-            };
-            if let Some(conduct) = last.filter(is_good) {
-                groups.entry(endpoint.level()).or_default().add(endpoint.id(), conduct);
+            if let Some(conduct) = self.counted(endpoint, policy, now) {
+                groups.entry(endpoint.level()).or_default().add(conduct);
             }
         }
         groups.values_mut().for_each(Group::sort);
         groups
+    }
+
+    /// What counts of an endpoint where others are compared with it.
+    fn counted(&self, endpoint: &EndpointState, policy: &PeerCheck, now: Moment) -> Option<&Conduct> {
+        let last = self.seen.get(&endpoint.id())?.last.as_ref()?;
+        let is_recent = now.since(last.at) <= policy.interval.saturating_mul(MEMORY);
+        (is_recent && !last.is_silent).then_some(last)
     }
 }
 
 /// What is known of those that are compared with each other.
 #[derive(Debug, Default)]
 struct Group {
-    conducts: HashMap<EndpointId, Conduct>,
     requests: f64,
     failed: f64,
     /// Mean times now, from the shortest, and the longest of late.
@@ -261,12 +262,11 @@ struct Peers {
 }
 
 impl Group {
-    fn add(&mut self, endpoint: EndpointId, conduct: Conduct) {
+    fn add(&mut self, conduct: &Conduct) {
         self.requests += conduct.requests;
         self.failed += conduct.failed;
         self.means.push(conduct.mean);
         self.worsts.push(conduct.worst);
-        self.conducts.insert(endpoint, conduct);
     }
 
     fn sort(&mut self) {
@@ -275,9 +275,8 @@ impl Group {
         }
     }
 
-    /// All but one; `None` if nobody is left.
-    fn without(&self, endpoint: EndpointId) -> Option<Peers> {
-        let own = self.conducts.get(&endpoint);
+    /// All but what counts of one of them; `None` if nobody is left.
+    fn without(&self, own: Option<&Conduct>) -> Option<Peers> {
         Some(Peers {
             requests: self.requests - own.map_or(0.0, |own| own.requests),
             failed: self.failed - own.map_or(0.0, |own| own.failed),
