@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base_kit::{Moment, SeededRng};
-use base_model::model::{Endpoint, Host, PassiveCheck, Pool};
+use base_model::model::{Endpoint, Host, PassiveCheck, Pool, SameSite, Secret, StickyCookie};
 
 use crate::balancer::{Balancer, Member, RequestFacts};
 use crate::pool::PoolState;
@@ -29,6 +29,25 @@ pub(crate) fn pool(name: &str, endpoints: Vec<Endpoint>) -> Pool {
             ..PassiveCheck::default()
         },
         ..Pool::new(name, endpoints)
+    }
+}
+
+/// The state of a pool of so many endpoints of weight 1.
+pub(crate) fn pool_of(name: &str, count: usize) -> Arc<PoolState> {
+    PoolState::new(&pool(name, (0..count).map(|number| endpoint(number, 1)).collect()))
+}
+
+/// A cookie named `node`, signed with the first of these keys.
+pub(crate) fn sticky_cookie(keys: &[&str]) -> StickyCookie {
+    StickyCookie {
+        name: "node".into(),
+        keys: keys.iter().map(|key| Secret::new(key)).collect(),
+        max_age: None,
+        path: "/".into(),
+        domain: None,
+        secure: false,
+        http_only: true,
+        same_site: SameSite::Lax,
     }
 }
 

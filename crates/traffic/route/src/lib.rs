@@ -37,4 +37,4 @@ pub use normal::{AmbiguousPath, normalise};
 pub use request::{FieldLookup, RequestView};
 pub use router::Router;
 pub use split::Split;
-pub use values::{any_cookie_value, any_query_value};
+pub use values::{any_cookie_value, any_query_value, without_quotes};

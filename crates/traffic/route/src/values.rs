@@ -29,7 +29,8 @@ fn split_pair(pair: &[u8]) -> (&[u8], &[u8]) {
     (pair.get(..equals).unwrap_or_default(), pair.get(equals + 1..).unwrap_or_default())
 }
 
-fn without_quotes(value: &[u8]) -> &[u8] {
+/// A cookie's value without the quotes that it may stand in (RFC 6265 §4.1.1).
+pub fn without_quotes(value: &[u8]) -> &[u8] {
     value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value)
 }
 

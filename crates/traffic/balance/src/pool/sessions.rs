@@ -50,12 +50,8 @@ mod tests {
 
     use super::*;
     use crate::endpoint::AgentWish;
-    use crate::fixture::{endpoint, pool};
+    use crate::fixture::{endpoint, pool, pool_of};
     use crate::transition::{CauseKind, Outcome};
-
-    fn pool_of(count: usize) -> Arc<PoolState> {
-        PoolState::new(&pool("p", (0..count).map(|number| endpoint(number, 1)).collect()))
-    }
 
     fn eject(endpoint: &EndpointState) {
         let policy = PassiveCheck {
@@ -68,7 +64,7 @@ mod tests {
 
     #[test]
     fn drained_endpoints_serve_the_sessions_they_have() {
-        let pool = pool_of(9);
+        let pool = pool_of("p", 9);
         let all = pool.endpoints();
         let agent = |index: usize, percent, state| {
             all[index].set_agent(Some(AgentWish { percent, state }), CauseKind::AgentCheck, "test")
@@ -89,7 +85,7 @@ mod tests {
 
     #[test]
     fn when_all_are_suspect_sessions_stay_where_they_are() {
-        let pool = pool_of(2);
+        let pool = pool_of("p", 2);
         let all = pool.endpoints();
         eject(&all[0]);
         assert_eq!(pool.serving_sessions(Moment::ZERO).len(), 1);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base_model::model::{ActiveCheck, CheckKind, PassiveCheck};
 
 use super::*;
-use crate::fixture::{endpoint, pool};
+use crate::fixture::{endpoint, pool, pool_of};
 use crate::transition::Outcome;
 
 const POLICY: PassiveCheck = PassiveCheck {
@@ -21,10 +21,6 @@ fn at(seconds: u64) -> Moment {
     Moment::ZERO + Duration::from_secs(seconds)
 }
 
-fn pool_of(count: usize) -> Arc<PoolState> {
-    PoolState::new(&pool("p", (0..count).map(|number| endpoint(number, 1)).collect()))
-}
-
 fn fail(endpoint: &EndpointState, times: u32, now: Moment) -> Vec<Transition> {
     (0..times).filter_map(|_| endpoint.record(BROKEN, &POLICY, now)).collect()
 }
@@ -35,7 +31,7 @@ fn names(members: &[Member]) -> Vec<&str> {
 
 #[test]
 fn failures_in_a_row_eject_and_time_brings_back() {
-    let pool = pool_of(2);
+    let pool = pool_of("p", 2);
     let sick = Arc::clone(&pool.endpoints()[0]);
     assert_eq!(fail(&sick, 2, at(1)), []);
     let epoch = pool.epoch();
@@ -145,7 +141,7 @@ fn what_was_never_checked_is_no_reason_to_panic() {
 
 #[test]
 fn a_success_ends_the_row_of_failures() {
-    let pool = pool_of(2);
+    let pool = pool_of("p", 2);
     let endpoint = &pool.endpoints()[0];
     for _ in 0..10 {
         assert_eq!(fail(endpoint, 2, at(1)), []);
@@ -156,7 +152,7 @@ fn a_success_ends_the_row_of_failures() {
 
 #[test]
 fn the_last_failure_is_kept_whatever_became_of_it() {
-    let pool = pool_of(2);
+    let pool = pool_of("p", 2);
     let endpoint = &pool.endpoints()[0];
     assert_eq!(endpoint.last_failure(), None);
     let off = PassiveCheck { consecutive_failures: 0, ..POLICY };
@@ -169,7 +165,7 @@ fn the_last_failure_is_kept_whatever_became_of_it() {
 
 #[test]
 fn zero_failures_switch_ejection_off() {
-    let pool = pool_of(2);
+    let pool = pool_of("p", 2);
     let off = PassiveCheck { consecutive_failures: 0, ..POLICY };
     assert!((0..100).all(|_| pool.endpoints()[0].record(BROKEN, &off, at(1)).is_none()));
     assert_eq!(pool.eligible(at(1)).len(), 2);
@@ -177,11 +173,11 @@ fn zero_failures_switch_ejection_off() {
 
 #[test]
 fn the_last_eligible_endpoint_is_not_ejected() {
-    let alone = pool_of(1);
+    let alone = pool_of("p", 1);
     assert_eq!(fail(&alone.endpoints()[0], 100, at(1)), []);
     assert_eq!(alone.eligible(at(1)).len(), 1);
 
-    let pool = pool_of(3);
+    let pool = pool_of("p", 3);
     let endpoints = pool.endpoints();
     endpoints[2].set_health(Health::Down, CauseKind::HttpCheck, "test");
     assert_eq!(fail(&endpoints[0], 3, at(1)).len(), 1);
@@ -194,7 +190,7 @@ fn the_last_eligible_endpoint_is_not_ejected() {
 
 #[test]
 fn requests_that_fail_everywhere_take_out_a_share_at_most() {
-    let pool = pool_of(6);
+    let pool = pool_of("p", 6);
     let poison = |endpoint: &EndpointState, times| {
         let outcomes = [Outcome::Failure("upstream-closed"), Outcome::Broken("response-broken")];
         outcomes
@@ -213,7 +209,7 @@ fn requests_that_fail_everywhere_take_out_a_share_at_most() {
 
 #[test]
 fn ejected_endpoints_serve_when_all_others_are_gone() {
-    let pool = pool_of(2);
+    let pool = pool_of("p", 2);
     let endpoints = pool.endpoints();
     fail(&endpoints[0], 3, at(1));
     endpoints[1].set_health(Health::Down, CauseKind::HttpCheck, "test");
@@ -226,7 +222,7 @@ fn ejected_endpoints_serve_when_all_others_are_gone() {
 #[test]
 fn endpoints_that_fail_at_the_same_time_do_not_all_go() {
     for _ in 0..50 {
-        let pool = pool_of(4);
+        let pool = pool_of("p", 4);
         std::thread::scope(|scope| {
             for endpoint in pool.endpoints().iter() {
                 let endpoint = Arc::clone(endpoint);
@@ -242,7 +238,7 @@ fn endpoints_that_fail_at_the_same_time_do_not_all_go() {
 #[test]
 fn whoever_sees_the_last_epoch_sees_the_last_change() {
     for last in [Health::Up, Health::Down] {
-        let pool = pool_of(1);
+        let pool = pool_of("p", 1);
         let endpoint = Arc::clone(&pool.endpoints()[0]);
         let done = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -279,7 +275,7 @@ fn whoever_sees_the_last_epoch_sees_the_last_change() {
 
 #[test]
 fn health_and_admin_state_decide_and_are_told_once() {
-    let pool = pool_of(2);
+    let pool = pool_of("p", 2);
     let endpoint = Arc::clone(&pool.endpoints()[0]);
     let epoch = pool.epoch();
     let down = endpoint.set_health(Health::Down, CauseKind::HttpCheck, "timed out").unwrap();
@@ -298,7 +294,7 @@ fn health_and_admin_state_decide_and_are_told_once() {
 
 #[test]
 fn the_api_adds_removes_and_weighs() {
-    let pool = pool_of(1);
+    let pool = pool_of("p", 1);
     let epoch = pool.epoch();
     let added = pool.add_endpoint(&endpoint(7, 5)).unwrap();
     assert_eq!((added.name(), added.weight(), added.health()), ("10.0.0.7:80", 5, Health::Up));
@@ -344,7 +340,7 @@ fn a_name_takes_no_traffic_before_it_is_found() {
 
 #[test]
 fn in_flight_is_limited_and_ends_with_its_guard() {
-    let pool = pool_of(1);
+    let pool = pool_of("p", 1);
     let endpoint = Arc::clone(&pool.endpoints()[0]);
     let running: Vec<_> = (0..5).filter_map(|_| crate::InFlight::begin(&endpoint, 3)).collect();
     assert_eq!((running.len(), endpoint.in_flight()), (3, 3));
@@ -354,7 +350,7 @@ fn in_flight_is_limited_and_ends_with_its_guard() {
 
 #[test]
 fn an_endpoint_configured_by_its_address_stays_there() {
-    let pool = pool_of(1);
+    let pool = pool_of("p", 1);
     let endpoint = &pool.endpoints()[0];
     let epoch = pool.epoch();
     endpoint.set_address(None);
@@ -365,7 +361,7 @@ fn an_endpoint_configured_by_its_address_stays_there() {
 
 #[test]
 fn an_endpoint_outlives_its_pool() {
-    let pool = pool_of(2);
+    let pool = pool_of("p", 2);
     let endpoint = Arc::clone(&pool.endpoints()[0]);
     drop(pool);
     assert_eq!(fail(&endpoint, 10, at(1)), []);

@@ -140,28 +140,14 @@ fn line(settings: &StickyCookie, value: &Value) -> Box<[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{endpoint, pool};
-    use crate::pool::PoolState;
-
-    fn settings(keys: &[&str]) -> StickyCookie {
-        StickyCookie {
-            name: "node".into(),
-            keys: keys.iter().map(|key| Secret::new(key)).collect(),
-            max_age: None,
-            path: "/".into(),
-            domain: None,
-            secure: false,
-            http_only: true,
-            same_site: SameSite::Lax,
-        }
-    }
+    use crate::fixture::{pool_of, sticky_cookie};
 
     fn endpoints(pool_name: &str, count: usize) -> Arc<[Arc<EndpointState>]> {
-        PoolState::new(&pool(pool_name, (0..count).map(|number| endpoint(number, 1)).collect())).endpoints()
+        pool_of(pool_name, count).endpoints()
     }
 
     fn book(keys: &[&str], endpoints: &[Arc<EndpointState>]) -> CookieBook {
-        let mut book = CookieBook::new(&settings(keys));
+        let mut book = CookieBook::new(&sticky_cookie(keys));
         book.update(endpoints);
         book
     }
@@ -241,7 +227,7 @@ mod tests {
             secure: true,
             http_only: false,
             same_site: SameSite::None,
-            ..settings(&[])
+            ..sticky_cookie(&[])
         };
         let text = |settings| String::from_utf8(line(&settings, &[b'0'; 32]).into()).unwrap();
         let value = "0".repeat(32);
@@ -249,6 +235,6 @@ mod tests {
             text(all),
             format!("node={value}; Path=/app; Max-Age=60; Domain=example.com; Secure; SameSite=None")
         );
-        assert_eq!(text(settings(&[])), format!("node={value}; Path=/; HttpOnly; SameSite=Lax"));
+        assert_eq!(text(sticky_cookie(&[])), format!("node={value}; Path=/; HttpOnly; SameSite=Lax"));
     }
 }

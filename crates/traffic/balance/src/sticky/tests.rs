@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use base_model::model::{SameSite, Secret, SessionLimits, StickyCookie, StickyLearn};
+use base_model::model::{SessionLimits, StickyLearn};
 
 use super::*;
-use crate::fixture::{endpoint, pool};
+use crate::fixture::{endpoint, pool, sticky_cookie};
 use crate::pool::PoolState;
 
 const LIMITS: SessionLimits = SessionLimits { ttl: Duration::from_secs(60), max: 1_000 };
@@ -47,16 +47,7 @@ impl Stage {
 }
 
 fn cookie(keys: &[&str]) -> Sticky {
-    Sticky::Cookie(StickyCookie {
-        name: "node".into(),
-        keys: keys.iter().map(|key| Secret::new(key)).collect(),
-        max_age: None,
-        path: "/".into(),
-        domain: None,
-        secure: false,
-        http_only: true,
-        same_site: SameSite::Lax,
-    })
+    Sticky::Cookie(sticky_cookie(keys))
 }
 
 fn learn(from: SessionName) -> Sticky {

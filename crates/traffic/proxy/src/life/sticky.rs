@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base_kit::Moment;
 use traffic_balance::{EndpointState, NamedBy, Session, Stickiness};
 use traffic_http::{Fields, KnownField, RequestHead};
-use traffic_route::any_cookie_value;
+use traffic_route::{any_cookie_value, without_quotes};
 
 use crate::life::Life;
 use crate::plan::PoolPlan;
@@ -138,8 +138,7 @@ fn cookie_set<'a>(fields: &'a Fields, name: &str) -> Option<&'a [u8]> {
         let pair = line.split(|&byte| byte == b';').next()?;
         let equals = pair.iter().position(|&byte| byte == b'=')?;
         let (own, value) = (pair.get(..equals)?, pair.get(equals + 1..)?.trim_ascii());
-        let bare = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
-        (own.trim_ascii() == name.as_bytes()).then(|| bare.unwrap_or(value))
+        (own.trim_ascii() == name.as_bytes()).then(|| without_quotes(value))
     })
 }
 

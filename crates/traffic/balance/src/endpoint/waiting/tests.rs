@@ -7,8 +7,7 @@ use base_kit::{Moment, Rng, SeededRng};
 
 use super::*;
 use crate::endpoint::EndpointState;
-use crate::fixture::{endpoint, pool};
-use crate::pool::PoolState;
+use crate::fixture::pool_of;
 
 fn is_called(place: &mut Place) -> bool {
     Pin::new(place).poll(&mut Context::from_waker(Waker::noop())).is_ready()
@@ -267,7 +266,7 @@ fn nobody_waits_beside_room_whatever_comes_in_between() {
     for seed in 0..400 {
         let mut rng = SeededRng::new(seed);
         let count = 1 + rng.below(3) as usize;
-        let pool = PoolState::new(&pool("p", (0..count).map(|number| endpoint(number, 1)).collect()));
+        let pool = pool_of("p", count);
         let (room, longest) = (1 + rng.below(3) as u32, 1 + rng.below(8) as u32);
         let (endpoints, line) = (pool.endpoints().to_vec(), Arc::clone(pool.waiting()));
         let mut play = Play { endpoints, line, room, longest, requests: Vec::new(), rng };
