@@ -3,7 +3,6 @@
 //! Exit codes: 0 fine, 1 failed at run time, 2 bad input.
 
 mod admin;
-mod answer;
 mod commands;
 mod demo;
 mod logging;

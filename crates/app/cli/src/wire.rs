@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 as `aya top` needs, and the demo's own clients and backends.
+//! As much of HTTP/1.1 as `aya top` and `aya explain` need, and the demo's own clients and backends.
 
 use std::io::{self, ErrorKind};
 

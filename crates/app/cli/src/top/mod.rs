@@ -9,7 +9,6 @@ mod columns;
 mod figures;
 mod reading;
 mod table;
-mod target;
 mod view;
 
 use std::io::IsTerminal as _;
@@ -26,7 +25,7 @@ use tokio::time::MissedTickBehavior;
 use self::board::Board;
 use self::client::{Client, NoAnswer};
 use self::reading::Reading;
-use self::target::Target;
+use crate::admin::{self, DEFAULT_URL, Target};
 use crate::output;
 use crate::terminal::{Input, Interrupts, Screen, Wish};
 
@@ -43,7 +42,7 @@ const PRINTED_WIDTH: usize = 120;
 #[derive(Debug, Args)]
 pub(crate) struct TopOptions {
     /// The admin port of the Aya to watch
-    #[arg(default_value = "http://127.0.0.1:9900")]
+    #[arg(default_value = DEFAULT_URL)]
     url: Target,
     /// The file with the admin token; default: the environment variable AYA_TOKEN, if the port wants one
     #[arg(long, value_name = "FILE")]
@@ -65,8 +64,8 @@ pub(crate) fn run(options: TopOptions) -> Result<ExitCode> {
     if !(SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(&interval) {
         return Ok(refuse(&format!("the interval {} is not between 100ms and 1h", options.interval)));
     }
-    let variable = std::env::var(target::TOKEN_VARIABLE).ok();
-    let token = match target::token(options.token_file.as_deref(), variable) {
+    let variable = std::env::var(admin::TOKEN_VARIABLE).ok();
+    let token = match admin::token(options.token_file.as_deref(), variable) {
         Ok(token) => token,
         Err(why) => return Ok(refuse(&why)),
     };

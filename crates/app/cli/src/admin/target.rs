@@ -9,16 +9,16 @@ use std::str::FromStr;
 use base_model::model::Secret;
 
 /// Where the token is looked for when no file is named.
-pub(super) const TOKEN_VARIABLE: &str = "AYA_TOKEN";
+pub(crate) const TOKEN_VARIABLE: &str = "AYA_TOKEN";
 /// A longer token is none: this is more than a head of HTTP may hold.
 const MAX_TOKEN_BYTES: u64 = 16 * 1024;
 
 /// The admin port of an Aya.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// A name or an address, without brackets.
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(crate) host: String,
+    pub(crate) port: u16,
 }
 
 impl FromStr for Target {
@@ -77,7 +77,7 @@ impl fmt::Display for Target {
 ///
 /// # Errors
 /// If there is one that cannot be used; says why.
-pub(super) fn token(file: Option<&Path>, variable: Option<String>) -> Result<Option<Secret>, String> {
+pub(crate) fn token(file: Option<&Path>, variable: Option<String>) -> Result<Option<Secret>, String> {
     let (text, place) = match (file, variable) {
         (Some(file), _) => (read(file)?, format!("the token in {}", file.display())),
         // An empty variable is the usual way to say that there is none.
@@ -165,5 +165,13 @@ mod tests {
             assert!(error.contains(part) && !error.contains("x: y"), "{error}");
         }
         std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_admin_port_is_refused() {
+        for url in ["https://a:1", "http://a", "a:1/b", "http://a b:1", ""] {
+            assert!(url.parse::<Target>().is_err(), "{url}");
+        }
+        assert!("http://localhost:9900/".parse::<Target>().is_ok());
     }
 }
