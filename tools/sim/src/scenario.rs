@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use base_kit::{Percent, TimeSpan};
-use base_model::document::{Ejection, OrOff};
+use base_model::document::{Check, Ejection, OrOff};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -54,10 +54,10 @@ pub(crate) struct Scenario {
     #[serde(default)]
     pub(crate) panic: Percent,
     /// How long a server that comes back takes to get all of its share, as in a pool. It comes back when `health` says so.
-    #[serde(default = "switched_off")]
+    #[serde(default = "OrOff::<TimeSpan>::off")]
     pub(crate) slow_start: OrOff<TimeSpan>,
     /// Active checks, as in a pool: who is down or silent does not pass.
-    #[serde(default = "unchecked")]
+    #[serde(default = "OrOff::<Checks>::off")]
     pub(crate) health: OrOff<Checks>,
     /// Every policy runs with each of these, which differ in what they say from what is said above.
     #[serde(default)]
@@ -95,14 +95,6 @@ const fn default_attempts() -> u32 {
 
 fn default_ejection() -> OrOff<Ejection> {
     OrOff::On(Ejection::default())
-}
-
-const fn switched_off() -> OrOff<TimeSpan> {
-    OrOff::Off
-}
-
-const fn unchecked() -> OrOff<Checks> {
-    OrOff::Off
 }
 
 /// Many more than servers, so that hashing spreads them well.
@@ -150,7 +142,8 @@ pub(crate) struct Checks {
 impl Default for Checks {
     /// As in a pool.
     fn default() -> Self {
-        Self { interval: TimeSpan::from_secs(2), rise: 2, fall: 3 }
+        let Check { interval, rise, fall, .. } = Check::default();
+        Self { interval, rise, fall }
     }
 }
 

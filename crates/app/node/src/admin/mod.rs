@@ -20,6 +20,7 @@ use traffic_balance::{EndpointState, PoolChangeError, PoolState, Resources};
 use crate::apply::{ApplyOutcome, RejectReason};
 use crate::control::lock;
 use crate::node::Node;
+use crate::transitions::Cause;
 
 impl control_api::Node for Node {
     fn status(&self) -> Status {
@@ -227,9 +228,7 @@ impl Node {
         });
         let (name, balance) = (pool.name.to_string(), pool.balance.name.to_string());
         let (waiting, panic) = (state.waiting().len(), state.is_in_panic());
-        let cause = self.0.causes.of_panic(&state);
-        let panic_since_ms = cause.as_ref().map(|cause| millis(cause.at));
-        let panic_cause = cause.map(|cause| cause.what);
+        let (panic_cause, panic_since_ms) = told(self.0.causes.of_panic(&state));
         Some(PoolView { name, balance, sticky, waiting, panic, panic_cause, panic_since_ms, endpoints })
     }
 
@@ -249,7 +248,7 @@ impl Node {
             reason: last.cause.to_owned(),
             at_ms: millis(wall.saturating_sub(now.since(last.at))),
         });
-        let cause = self.0.causes.of(endpoint);
+        let (cause, cause_ms) = told(self.0.causes.of(endpoint));
         EndpointView {
             address: name.to_owned(),
             resolved: endpoint.address().map(|address| address.to_string()).filter(|address| address != name),
@@ -268,8 +267,8 @@ impl Node {
                 .map(|wish| AgentView { weight_percent: wish.percent, state: shown(wish.state) }),
             condition: condition(endpoint, now).to_owned(),
             eligible: endpoint.is_eligible(now),
-            cause_ms: cause.as_ref().map(|cause| millis(cause.at)),
-            cause: cause.map(|cause| cause.what),
+            cause,
+            cause_ms,
             ejected_until_ms,
             in_flight: endpoint.in_flight(),
             requests: answered + failures,
@@ -431,6 +430,11 @@ fn change_view(change: &base_model::Change) -> control_api::Change {
         before: change.before.as_ref().map(ToString::to_string),
         after: change.after.as_ref().map(ToString::to_string),
     }
+}
+
+/// What it was, and when, in milliseconds since 1970-01-01 UTC.
+fn told(cause: Option<Cause>) -> (Option<String>, Option<u64>) {
+    cause.map(|cause| (cause.what, millis(cause.at))).unzip()
 }
 
 pub(crate) fn millis(time: std::time::Duration) -> u64 {

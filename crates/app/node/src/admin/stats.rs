@@ -9,7 +9,7 @@ use base_signal::{DURATION_BOUNDS_NANOS, Distribution, Labels, families};
 use control_api::{Answers, Durations, EndpointStats, FailureCount, PoolStats, Stats};
 use traffic_balance::EndpointState;
 
-use crate::admin::millis;
+use crate::admin::{millis, told};
 use crate::control::lock;
 use crate::node::Node;
 
@@ -73,7 +73,7 @@ impl Node {
     fn pool_stats(&self, name: &str, balance: &str, counted: &Counted) -> Option<PoolStats> {
         let state = self.pool_now(name)?;
         let key = key(&[name]);
-        let panic = self.0.causes.of_panic(&state);
+        let (panic_cause, panic_since_ms) = told(self.0.causes.of_panic(&state));
         let number = |of: &HashMap<Labels, i64>| level(of.get(&key).copied().unwrap_or_default());
         Some(PoolStats {
             name: name.to_owned(),
@@ -82,8 +82,8 @@ impl Node {
             connections: number(&counted.connections),
             waiting: state.waiting().len(),
             panic: state.is_in_panic(),
-            panic_since_ms: panic.as_ref().map(|cause| millis(cause.at)),
-            panic_cause: panic.map(|cause| cause.what),
+            panic_cause,
+            panic_since_ms,
             first_byte: counted.pools.get(&key).map(durations).unwrap_or_default(),
             endpoints: state
                 .endpoints()

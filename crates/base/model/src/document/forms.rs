@@ -52,6 +52,11 @@ pub enum OrOff<T> {
 }
 
 impl<T> OrOff<T> {
+    /// Switched off: the default of what is not there unless it is asked for.
+    pub const fn off() -> Self {
+        Self::Off
+    }
+
     /// What it is when it is on.
     pub const fn on(&self) -> Option<&T> {
         match self {

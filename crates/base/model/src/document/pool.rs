@@ -11,10 +11,6 @@ use serde_json::Value;
 use super::forms::{OneOrMany, OneOrSome, OrOff, one_or_many};
 use super::sticky::Sticky;
 
-const fn switched_off() -> OrOff<TimeSpan> {
-    OrOff::Off
-}
-
 /// Endpoints that serve the same thing, and how traffic is spread over them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -37,7 +33,7 @@ pub struct Pool {
     #[serde(default = "Ejection::switched_on")]
     pub ejection: OrOff<Ejection>,
     /// How long an endpoint that comes (back) takes to get all of its share; it begins with a tenth.
-    #[serde(default = "switched_off")]
+    #[serde(default = "OrOff::<TimeSpan>::off")]
     pub slow_start: OrOff<TimeSpan>,
     /// When traffic goes on to the next tier, or to other zones.
     #[serde(default)]
