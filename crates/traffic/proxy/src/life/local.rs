@@ -76,7 +76,7 @@ impl Life<'_> {
         // A body that is here already is read over. One that is still to come may be long, so it ends the connection.
         let unread = !self.exchange.up.discard(&mut self.client.input);
         self.closes |= unread || self.worker.is_draining();
-        self.worker.date.put(&mut answer.head);
+        self.worker.date.put(&mut answer.head, &*self.worker.clock);
         self.put_request_id(&mut answer.head);
         self.exchange.reply.out.clear();
         answer::encode(&mut answer, self.method, self.version, self.closes, &mut self.exchange.reply.out);

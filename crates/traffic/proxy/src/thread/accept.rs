@@ -1,5 +1,6 @@
 //! Accepting connections on one socket.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -9,10 +10,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use base_signal::Gauge;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_local};
-use traffic_net::TcpSocket;
+use traffic_net::{Incoming, Stream};
 
 use crate::client::Client;
 use crate::connection::serve_connection;
@@ -32,14 +32,17 @@ pub(super) struct Acceptor {
 impl Acceptor {
     pub(super) fn start(worker: &Rc<Worker>, socket: ListenSocket) -> io::Result<Self> {
         let stop = Rc::new(Notify::new());
-        let listener = traffic_net::adopt(socket.socket)?;
+        let mut incoming = worker.network.listen(socket.address, socket.socket)?;
         let door = Door { worker: Rc::clone(worker), listener: socket.listener, open: socket.open };
         let stopped = Rc::clone(&stop);
         let task = spawn_local(async move {
+            // In this order, so that a simulation repeats.
             tokio::select! {
-                () = door.accept_forever(&listener) => {}
-                () = stopped.notified() => door.accept_waiting(&listener),
+                biased;
+                () = stopped.notified() => {}
+                () = door.accept_forever(&mut *incoming) => {}
             }
+            door.accept_waiting(&mut *incoming);
         });
         Ok(Self { stop, task })
     }
@@ -60,10 +63,10 @@ struct Door {
 }
 
 impl Door {
-    async fn accept_forever(&self, socket: &TcpListener) {
+    async fn accept_forever(&self, incoming: &mut dyn Incoming) {
         let mut complained = false;
         loop {
-            match socket.accept().await {
+            match poll_fn(|cx| incoming.poll_accept(cx)).await {
                 Ok((stream, peer)) => {
                     complained = false;
                     self.wait_for_room().await;
@@ -101,16 +104,16 @@ impl Door {
     }
 
     /// Accepts what the kernel has queued: those clients believe that they are connected.
-    fn accept_waiting(&self, socket: &TcpListener) {
+    fn accept_waiting(&self, incoming: &mut dyn Incoming) {
         let mut cx = Context::from_waker(Waker::noop());
-        while let Poll::Ready(Ok((stream, peer))) = socket.poll_accept(&mut cx) {
+        while let Poll::Ready(Ok((stream, peer))) = incoming.poll_accept(&mut cx) {
             self.open.fetch_add(1, Ordering::Relaxed);
             self.welcome(stream, peer);
         }
     }
 
     /// Serves a connection that has its place.
-    fn welcome(&self, stream: TcpStream, peer: SocketAddr) {
+    fn welcome(&self, stream: Box<dyn Stream>, peer: SocketAddr) {
         let view = self.worker.view();
         // A listener that a reload has just taken away has no settings; the connection came too late.
         let Some(listener) = view.listener(&self.listener) else {
@@ -122,7 +125,7 @@ impl Door {
         let client = Client::new(
             &self.worker.timers,
             &self.worker.buffers,
-            Box::new(TcpSocket::new(stream)),
+            stream,
             peer,
             Rc::clone(listener),
             self.worker.now(),
