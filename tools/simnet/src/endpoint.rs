@@ -205,11 +205,13 @@ impl Session {
             }
             Some(EndpointFault::StopsReading) => std::future::pending().await,
             Some(EndpointFault::AnswersEarlyAndCloses) => {
+                self.note_early(&id);
                 let reply = Reply::new(&request, &id, endpoint, &mut self.dice, &self.world);
                 let _ = self.send(reply, None).await;
                 return false;
             }
             Some(EndpointFault::AnswersEarly) => {
+                self.note_early(&id);
                 let reply = Reply::new(&request, &id, endpoint, &mut self.dice, &self.world);
                 let stays = self.send(reply, None).await;
                 return stays && self.read_body(&id, body_framing).await;
@@ -225,6 +227,12 @@ impl Session {
         self.think().await;
         let reply = Reply::new(&request, &id, endpoint, &mut self.dice, &self.world);
         self.send(reply, fault).await
+    }
+
+    fn note_early(&self, id: &str) {
+        if let Some(asked) = self.world.ledger.borrow_mut().requests.get_mut(id) {
+            asked.is_answered_early = true;
+        }
     }
 
     async fn think(&mut self) {

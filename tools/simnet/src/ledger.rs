@@ -1,6 +1,6 @@
 //! What each party has seen of each request.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What a client does wrong, or slowly, with a request.
@@ -86,6 +86,8 @@ pub(crate) struct Asked {
     pub(crate) fault: Option<ClientFault>,
     /// Whether its client takes its time.
     pub(crate) is_slow: bool,
+    /// Its answer may come before all of it is sent.
+    pub(crate) is_answered_early: bool,
     /// When all of it was sent.
     pub(crate) sent: Option<Duration>,
     pub(crate) answers: Vec<Answer>,
@@ -100,13 +102,23 @@ pub(crate) struct Asked {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Session {
     pub(crate) requests: Vec<String>,
-    /// When the connection was made, an answer was complete or a request begun, whatever came last.
+    /// When an answer was complete or a request begun, whatever came last.
     pub(crate) last_use: Duration,
     /// The number of the link.
     pub(crate) link: Option<usize>,
     /// The last answer said that the connection is closed.
     pub(crate) was_told: bool,
     pub(crate) ended: Option<(Ended, Duration)>,
+}
+
+/// Aya's end of a client's connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Front {
+    /// When Aya accepted it, or has written last.
+    pub(crate) last_use: Duration,
+    pub(crate) closed: Option<Duration>,
+    /// Something had arrived before and was not read.
+    pub(crate) is_neglected: bool,
 }
 
 /// What was written by Aya on a connection to an endpoint, and what came back.
@@ -127,8 +139,8 @@ pub(crate) struct Ledger {
     pub(crate) sessions: BTreeMap<String, Session>,
     /// By link.
     pub(crate) upstream: BTreeMap<usize, Exchanges>,
-    /// Links of clients that Aya has closed though something had arrived that it had not read.
-    pub(crate) unread: BTreeSet<usize>,
+    /// By link.
+    pub(crate) fronts: BTreeMap<usize, Front>,
     pub(crate) violations: Vec<Violation>,
     pub(crate) tally: Tally,
     /// When nobody could connect any more.

@@ -178,6 +178,8 @@ impl Incoming for DoorKeeper {
                 let link = end.link;
                 self.world.note(|| format!("aya accepts link {link} of {peer}"));
                 let tap = ClientTap(Rc::clone(&self.world));
+                self.world.ledger.borrow_mut().fronts.entry(link).or_default().last_use =
+                    self.world.elapsed();
                 Poll::Ready(Ok((Box::new(EngineStream::new(end, Box::new(tap))), peer)))
             }
             None => {
@@ -202,15 +204,19 @@ impl Drop for DoorKeeper {
 struct ClientTap(Rc<World>);
 
 impl Tap for ClientTap {
-    fn written(&mut self, _: &End, _: &[u8]) {}
+    fn written(&mut self, end: &End, _: &[u8]) {
+        let now = self.0.elapsed();
+        self.0.ledger.borrow_mut().fronts.entry(end.link).or_default().last_use = now;
+    }
 
     fn closed(&mut self, end: &End) {
         self.0.note(|| {
             format!("aya closes link {}, leaves something unread: {}", end.link, end.is_neglected())
         });
-        if end.is_neglected() {
-            self.0.ledger.borrow_mut().unread.insert(end.link);
-        }
+        let now = self.0.elapsed();
+        let mut ledger = self.0.ledger.borrow_mut();
+        let front = ledger.fronts.entry(end.link).or_default();
+        (front.closed, front.is_neglected) = (Some(now), end.is_neglected());
     }
 }
 

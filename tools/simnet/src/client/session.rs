@@ -119,7 +119,8 @@ impl<'a> Session<'a> {
     async fn write(&self) {
         for (place, request) in self.requests.iter().enumerate() {
             self.until(|| self.answered.get() + self.depth > place).await;
-            if self.over.get() || self.send(place, request).await.is_none() {
+            // Behind one that closes nothing may follow.
+            if self.over.get() || self.send(place, request).await.is_none() || request.closes {
                 return;
             }
         }

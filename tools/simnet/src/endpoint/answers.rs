@@ -20,6 +20,8 @@ pub(super) struct Reply {
     head_bytes: usize,
     has_body: bool,
     stays: bool,
+    /// Its end is told by nothing but the connection's: what is cut off or added cannot be told.
+    is_until_close: bool,
 }
 
 impl Reply {
@@ -52,6 +54,7 @@ impl Reply {
             head.push_str("connection: close\r\n");
         }
         let how = if closes { dice.below(3) } else { dice.below(2) };
+        let is_until_close = how == 2 && !matches!(status, 204 | 304);
         let framed = match (how, version) {
             _ if matches!(status, 204 | 304) => Vec::new(),
             (1, "1.1") => {
@@ -71,7 +74,7 @@ impl Reply {
             bytes.extend_from_slice(&framed);
         }
         let has_body = bytes.len() > head_bytes;
-        Self { id: id.to_owned(), bytes, head_bytes, has_body, stays: !closes }
+        Self { id: id.to_owned(), bytes, head_bytes, has_body, stays: !closes, is_until_close }
     }
 }
 
@@ -85,7 +88,13 @@ pub(super) struct Answering<'a> {
 impl Answering<'_> {
     /// Sends an answer, as far as the fault lets it. Whether the connection stays.
     pub(super) async fn send(&self, reply: Reply, fault: Option<EndpointFault>, dice: &mut Dice) -> bool {
-        let Reply { id, bytes, head_bytes, has_body, stays } = &reply;
+        let Reply { id, bytes, head_bytes, has_body, stays, is_until_close } = &reply;
+        let fault = match fault {
+            Some(EndpointFault::ClosesInBody | EndpointFault::SendsTooMuch) if *is_until_close => {
+                Some(EndpointFault::ResetsInBody)
+            }
+            fault => fault,
+        };
         if dice.percent(10) {
             let interim: &[u8] = dice.pick(&[
                 b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n",

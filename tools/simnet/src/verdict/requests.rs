@@ -120,16 +120,17 @@ impl Judgement<'_> {
                 Err(format!("no answer, {}", outcome(record)))
             };
         }
-        let is_unread = session.link.is_some_and(|link| self.ledger.unread.contains(&link));
+        let front = session.link.and_then(|link| self.ledger.fronts.get(&link)).copied().unwrap_or_default();
+        let closed = front.closed.unwrap_or(at);
         let is_behind = session.was_told || session.requests.iter().any(|id| self.is_broken(id));
         let patience = self.least(|listener| listener.timeouts.idle.min(listener.timeouts.request_head));
-        let was_idle = at.saturating_sub(session.last_use) >= patience;
-        let drained = self.ledger.drained.is_some_and(|drained| at >= drained);
-        if is_behind || !is_unread && (was_idle || drained) || asked.sent.is_none() {
+        let was_idle = closed.saturating_sub(front.last_use) >= patience;
+        let drained = self.ledger.drained.is_some_and(|drained| closed >= drained);
+        if is_behind || !front.is_neglected && (was_idle || drained) || asked.sent.is_none() {
             return Ok(());
         }
         Err(format!(
-            "no answer and no record, the connection ended ({ended:?}, unread: {is_unread}) at {at:?}, last used at {:?}",
+            "no answer and no record, the connection ended ({ended:?}, {front:?}) at {at:?}, last used at {:?}",
             session.last_use
         ))
     }
@@ -138,6 +139,7 @@ impl Judgement<'_> {
     fn is_broken(&self, id: &str) -> bool {
         self.ledger.requests.get(id).is_some_and(|asked| {
             asked.sent.is_none()
+                || asked.is_answered_early
                 || asked.answers.iter().any(|answer| !answer.is_whole || answer.is_until_close)
         })
     }

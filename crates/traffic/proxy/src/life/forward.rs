@@ -312,7 +312,7 @@ impl Life<'_> {
             connection.is_suspect = self.method == Method::Head;
             turn.keep(connection, local.settings.connections.max_idle, now);
         }
-        Ok(if self.closes { Ending::Close } else { Ending::KeepAlive })
+        Ok(self.ending())
     }
 
     /// Makes the endpoint's head the one that the client gets.

@@ -89,11 +89,7 @@ impl Life<'_> {
             std::io::ErrorKind::TimedOut => Reason::ClientSendTimeout.into(),
             _ => Failure::with(Reason::ClientClosed, error),
         })?;
-        Ok(match (unread, self.closes) {
-            (true, _) => Ending::Linger,
-            (false, true) => Ending::Close,
-            (false, false) => Ending::KeepAlive,
-        })
+        Ok(if unread { Ending::Linger } else { self.ending() })
     }
 
     /// Ends a request that could not be served: with an answer, if there can still be one.
