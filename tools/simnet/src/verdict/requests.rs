@@ -61,13 +61,14 @@ impl Judgement<'_> {
         let record = records.first();
         match asked.answers.as_slice() {
             [] => {
-                if let Err(what) = self.unanswered(asked, record) {
+                if let Err(what) = self.unanswered(id, asked, record) {
                     find("answered-once", what);
                 }
             }
             [answer] => {
-                // Whose a head is that never came whole, nobody can tell.
-                let is_nameless = record.is_none() && asked.fault == Some(ClientFault::StallsInHead);
+                // Whose a head is that has not come whole, nobody can tell.
+                let is_late = answer.reason.as_deref() == Some(Reason::RequestHeadTimeout.word());
+                let is_nameless = record.is_none() && is_late && (asked.is_slow || asked.sent.is_none());
                 if let (Err(what), false) = (agree(answer, record), is_nameless) {
                     find("recorded-once", what);
                 }
@@ -96,7 +97,7 @@ impl Judgement<'_> {
     }
 
     /// Why there may be no answer.
-    fn unanswered(&self, asked: &Asked, record: Option<&Decision>) -> Result<(), String> {
+    fn unanswered(&self, id: &str, asked: &Asked, record: Option<&Decision>) -> Result<(), String> {
         let session = self.ledger.sessions.get(&asked.session).cloned().unwrap_or_default();
         let Some((ended, at)) = session.ended else {
             return if self.ledger.drained.is_some() {
@@ -105,26 +106,30 @@ impl Judgement<'_> {
                 Err("its connection has not ended".to_owned())
             };
         };
-        if ended == Ended::ByClient || asked.fault == Some(ClientFault::IsCut) {
+        let is_over = record.is_none() && asked.fault == Some(ClientFault::HalfCloses);
+        if ended == Ended::ByClient || asked.fault == Some(ClientFault::IsCut) || is_over {
             return Ok(());
         }
+        let front = session.link.and_then(|link| self.ledger.fronts.get(&link)).copied().unwrap_or_default();
+        let closed = front.closed.unwrap_or(at);
+        let patience = self.least(|listener| listener.timeouts.idle.min(listener.timeouts.request_head));
+        let was_idle = closed.saturating_sub(front.last_use) >= patience;
         if let Some(record) = record {
+            // The answer had begun, and came to nothing before the client had all of its head.
+            let is_broken_off = record.reason.is_some_and(|reason| reason.status() != record.status);
             let gave_up = matches!(record.reason, Some(Reason::ClientClosed | Reason::ClientSendTimeout));
             let is_excused = gave_up && (asked.fault.is_some() || asked.is_slow || asked.sent.is_none());
             let was_cut = self.ledger.cut.is_some_and(|cut| at >= cut);
             // An answer that comes while the client still sends may be lost with the connection.
             let is_unfinished = asked.sent.is_none();
-            return if is_excused || was_cut || is_unfinished {
+            return if is_excused || is_broken_off || was_idle || was_cut || is_unfinished {
                 Ok(())
             } else {
                 Err(format!("no answer, {}", outcome(record)))
             };
         }
-        let front = session.link.and_then(|link| self.ledger.fronts.get(&link)).copied().unwrap_or_default();
-        let closed = front.closed.unwrap_or(at);
-        let is_behind = session.was_told || session.requests.iter().any(|id| self.is_broken(id));
-        let patience = self.least(|listener| listener.timeouts.idle.min(listener.timeouts.request_head));
-        let was_idle = closed.saturating_sub(front.last_use) >= patience;
+        let is_behind = session.was_told
+            || session.requests.iter().take_while(|one| *one != id).any(|before| self.is_broken(before));
         let drained = self.ledger.drained.is_some_and(|drained| closed >= drained);
         if is_behind || !front.is_neglected && (was_idle || drained) || asked.sent.is_none() {
             return Ok(());
@@ -140,6 +145,7 @@ impl Judgement<'_> {
         self.ledger.requests.get(id).is_some_and(|asked| {
             asked.sent.is_none()
                 || asked.is_answered_early
+                || asked.answers.is_empty()
                 || asked.answers.iter().any(|answer| !answer.is_whole || answer.is_until_close)
         })
     }

@@ -258,10 +258,8 @@ impl Life<'_> {
             hygiene::strip_interim(reply.head.fields_mut(), status);
             reply.head.encode(&mut reply.out);
             self.exchange.record.bytes_sent += reply.out.len() as u64;
-            let deadline = self.worker.now() + self.client.listener.settings.timeouts.send_progress;
-            let sent = self.client.send(&self.exchange.reply.out, deadline.min(self.deadline)).await;
-            let gone = |error| Failure::with(Reason::ClientClosed, error);
-            sent.map_err(|error| Broken { fault: Fault::Client, failure: gone(error) })?;
+            let sent = self.client.send(&self.exchange.reply.out, self.deadline, &*self.worker.clock).await;
+            sent.map_err(|error| Broken { fault: Fault::Client, failure: Failure::unsent(error) })?;
         }
         self.exchange.reply.give_back();
         Ok(())

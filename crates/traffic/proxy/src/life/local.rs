@@ -1,5 +1,6 @@
 //! Answers that need no endpoint: filters', handlers' and failures'.
 
+use base_kit::Moment;
 use base_model::model::Action;
 use base_signal::{Blame, Reason};
 use traffic_filter::{Answer, Flow, Handler, RequestContext};
@@ -83,12 +84,8 @@ impl Life<'_> {
         self.begun = true;
         self.exchange.record.status = answer.head.status();
         self.exchange.record.bytes_sent += self.exchange.reply.out.len() as u64;
-        let deadline = self.worker.now() + self.client.listener.settings.timeouts.send_progress;
-        let sent = self.client.send(&self.exchange.reply.out, deadline).await;
-        sent.map_err(|error| match error.kind() {
-            std::io::ErrorKind::TimedOut => Reason::ClientSendTimeout.into(),
-            _ => Failure::with(Reason::ClientClosed, error),
-        })?;
+        let sent = self.client.send(&self.exchange.reply.out, Moment::NEVER, &*self.worker.clock).await;
+        sent.map_err(Failure::unsent)?;
         Ok(if unread { Ending::Linger } else { self.ending() })
     }
 
