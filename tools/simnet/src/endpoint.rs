@@ -99,6 +99,13 @@ impl EndpointFault {
     ];
 }
 
+impl EndpointFault {
+    /// Whether it shows before there is a request.
+    const fn is_at_the_door(&self) -> bool {
+        matches!(self, Self::Refuses | Self::NeverConnects | Self::ResetsAtOnce)
+    }
+}
+
 /// Of a hundred requests to this endpoint so many meet a fault.
 fn fault_rate(world: &World, endpoint: u32) -> usize {
     if !world.scenario.has(Part::EndpointFaults) {
@@ -126,6 +133,7 @@ pub(crate) async fn accept(world: Rc<World>, address: SocketAddr) -> io::Result<
             (2, EndpointFault::ResetsAtOnce),
         ])
     });
+    let fault = world.script.get().filter(EndpointFault::is_at_the_door).or(fault);
     world.note(|| format!("aya connects to endpoint {endpoint}, link {}: {fault:?}", own.link));
     fault.into_iter().for_each(|fault| world.count_endpoint_fault(fault));
     tokio::time::sleep(world.net.handshake()).await;
@@ -188,6 +196,7 @@ impl Session {
     async fn answer(&mut self, request: Request, rate: usize) -> bool {
         let id = request.target.rsplit('/').next().unwrap_or_default().to_owned();
         let fault = self.dice.percent(rate).then(|| self.dice.pick(&EndpointFault::ALL[3..]));
+        let fault = self.world.script.get().or(fault);
         let (endpoint, link) = (self.endpoint, self.wire.link());
         self.world.note(|| format!("endpoint {endpoint} link {link} gets the head of {id}: {fault:?}"));
         fault.into_iter().for_each(|fault| self.world.count_endpoint_fault(fault));

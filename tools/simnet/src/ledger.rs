@@ -47,20 +47,10 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// The reason that Aya gives for an answer of its own.
     pub(crate) reason: Option<String>,
-    /// The endpoint that has answered.
-    pub(crate) endpoint: Option<u32>,
     /// Whether its end is told by nothing but the connection's.
     pub(crate) is_until_close: bool,
     /// Whether all of it came.
     pub(crate) is_whole: bool,
-    pub(crate) at: Duration,
-}
-
-/// That some of a request was sent to an endpoint.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sending {
-    pub(crate) endpoint: u32,
-    pub(crate) at: Duration,
 }
 
 /// How a client's connection ended, as the client saw it.
@@ -91,7 +81,8 @@ pub(crate) struct Asked {
     /// When all of it was sent.
     pub(crate) sent: Option<Duration>,
     pub(crate) answers: Vec<Answer>,
-    pub(crate) sendings: Vec<Sending>,
+    /// Times that it was begun to be sent to an endpoint.
+    pub(crate) sendings: usize,
     /// The endpoint that its cookie names.
     pub(crate) bound: Option<u32>,
     /// It was sent to another one first, though that one could have served it.

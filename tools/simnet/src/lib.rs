@@ -20,6 +20,8 @@ mod endpoint;
 mod ledger;
 mod net;
 mod operator;
+#[cfg(test)]
+mod plays;
 mod run;
 mod scenario;
 mod settings;

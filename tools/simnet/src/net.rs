@@ -42,6 +42,12 @@ pub(crate) struct Weather {
     pub(crate) resets_discard: usize,
 }
 
+impl Weather {
+    /// Nothing is delayed, cut into pieces or held up.
+    pub(crate) const CALM: Self =
+        Self { delay_ms: 0, delayed: 0, piece: 1 << 20, room: 1 << 20, spurious: 0, resets_discard: 0 };
+}
+
 /// Which way through a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {

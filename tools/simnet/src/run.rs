@@ -77,7 +77,8 @@ pub async fn play(scenario: Scenario, traced: bool) -> Outcome {
     world.note(|| format!("scenario {}: {weather:?}", world.scenario));
     let delivery = spawn_local(net.deliver());
     let metrics = Metrics::new();
-    let stage = Stage::begin(&world, &metrics);
+    let model = settings::first(&world.scenario, &mut Dice::of(seed, "settings"));
+    let stage = Stage::begin(&world, model, &metrics);
     let patience = stage.model.operation.drain;
     let clients: Vec<_> = world
         .scenario
@@ -128,19 +129,18 @@ fn finish(world: &Rc<World>) -> Outcome {
 }
 
 /// What a run plays on.
-struct Stage {
-    model: Model,
-    engine: Rc<Engine>,
-    running: JoinHandle<()>,
-    commands: UnboundedSender<Command>,
+pub(crate) struct Stage {
+    pub(crate) model: Model,
+    pub(crate) engine: Rc<Engine>,
+    pub(crate) running: JoinHandle<()>,
+    pub(crate) commands: UnboundedSender<Command>,
     /// Connections that the listener counts as open.
     open: Arc<AtomicU32>,
 }
 
 impl Stage {
-    fn begin(world: &Rc<World>, metrics: &Metrics) -> Self {
+    pub(crate) fn begin(world: &Rc<World>, model: Model, metrics: &Metrics) -> Self {
         let seed = world.scenario.seed;
-        let model = settings::first(&world.scenario, &mut Dice::of(seed, "settings"));
         world.note(|| format!("{model:#?}"));
         world.pools.reconcile(&model.pools);
         world.meet_endpoints();
@@ -188,15 +188,5 @@ fn weather(scenario: &Scenario, dice: &mut Dice) -> Weather {
         // Long bodies would take hours.
         weather.delay_ms = weather.delay_ms.min(1);
     }
-    if !scenario.has(Part::Weather) {
-        weather = Weather {
-            delay_ms: 0,
-            delayed: 0,
-            piece: 1 << 20,
-            room: 1 << 20,
-            spurious: 0,
-            resets_discard: 0,
-        };
-    }
-    weather
+    if scenario.has(Part::Weather) { weather } else { Weather::CALM }
 }

@@ -1,6 +1,6 @@
 //! What all actors of a run share.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -16,7 +16,7 @@ use base_model::Model;
 use traffic_balance::{EndpointState, Registry};
 use traffic_net::{Connecting, Incoming, Network, Stream};
 
-use crate::endpoint;
+use crate::endpoint::{self, EndpointFault};
 use crate::ledger::{ClientFault, Ledger, Violation};
 use crate::net::{End, EngineStream, Net, Tap};
 use crate::scenario::Scenario;
@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) models: RefCell<Vec<Model>>,
     /// When an endpoint's state has changed last, in nanoseconds: who was chosen just before may still be asked.
     pub(crate) changed: Arc<AtomicU64>,
+    /// What all endpoints do wrong, whatever chance says.
+    pub(crate) script: Cell<Option<EndpointFault>>,
     door: RefCell<Option<Rc<Door>>>,
     trace: RefCell<Option<Vec<String>>>,
 }
@@ -60,6 +62,7 @@ impl World {
             endpoints: RefCell::default(),
             models: RefCell::default(),
             changed: Arc::default(),
+            script: Cell::default(),
             door: RefCell::default(),
             trace: RefCell::new(traced.then(Vec::new)),
         })
