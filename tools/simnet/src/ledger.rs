@@ -41,6 +41,90 @@ impl ClientFault {
     ];
 }
 
+/// What an endpoint does wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EndpointFault {
+    /// Refuses the connection.
+    Refuses,
+    /// Lets nobody connect, and does not say so.
+    NeverConnects,
+    /// Resets before it has read anything.
+    ResetsAtOnce,
+    /// Resets once it has the head.
+    ResetsAfterHead,
+    /// Resets once it has all of the request.
+    ResetsAfterRequest,
+    /// Closes once it has all of the request.
+    ClosesUnanswered,
+    /// Resets in the middle of its head.
+    ResetsInHead,
+    /// Resets in the middle of its body.
+    ResetsInBody,
+    /// Closes in the middle of its head.
+    ClosesInHead,
+    /// Closes in the middle of its body, which is shorter than it has said.
+    ClosesInBody,
+    /// Does not take the request's body.
+    StopsReading,
+    /// Never answers.
+    Hangs,
+    /// Stops in the middle of its body.
+    HangsInBody,
+    /// Answers before it has the body, and reads on.
+    AnswersEarly,
+    /// Answers before it has the body, and closes.
+    AnswersEarlyAndCloses,
+    /// Its answer is no HTTP.
+    SendsGarbage,
+    /// Sends more than it has said.
+    SendsTooMuch,
+    /// Sends interim answers without end.
+    FloodsInterim,
+    /// Closes a connection that it has said would stay.
+    ClosesSilently,
+    /// Says so that it sends no more, and reads on.
+    HalfCloses,
+    /// Says that it has too much to do.
+    IsOverloaded,
+    /// Answers 500.
+    Errs,
+}
+
+impl EndpointFault {
+    /// All of them.
+    pub const ALL: [Self; 22] = [
+        Self::Refuses,
+        Self::NeverConnects,
+        Self::ResetsAtOnce,
+        Self::ResetsAfterHead,
+        Self::ResetsAfterRequest,
+        Self::ClosesUnanswered,
+        Self::ResetsInHead,
+        Self::ResetsInBody,
+        Self::ClosesInHead,
+        Self::ClosesInBody,
+        Self::StopsReading,
+        Self::Hangs,
+        Self::HangsInBody,
+        Self::AnswersEarly,
+        Self::AnswersEarlyAndCloses,
+        Self::SendsGarbage,
+        Self::SendsTooMuch,
+        Self::FloodsInterim,
+        Self::ClosesSilently,
+        Self::HalfCloses,
+        Self::IsOverloaded,
+        Self::Errs,
+    ];
+}
+
+impl EndpointFault {
+    /// Whether it shows before there is a request.
+    pub(crate) const fn is_at_the_door(&self) -> bool {
+        matches!(self, Self::Refuses | Self::NeverConnects | Self::ResetsAtOnce)
+    }
+}
+
 /// An answer as a client got it.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {

@@ -5,14 +5,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use base_model::Model;
-use base_signal::Registry as Metrics;
+use base_signal::{Reason, Registry as Metrics};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 use traffic_proxy::{Command, DecisionQuery};
 
 use crate::dice::Dice;
-use crate::endpoint::EndpointFault;
+use crate::ledger::EndpointFault;
 use crate::net::{Net, Weather};
 use crate::run::Stage;
 use crate::scenario::Scenario;
@@ -79,7 +79,7 @@ impl Play {
     /// The reason of the only request.
     fn reason(&self) -> Option<&'static str> {
         let records = self.stage.engine.recall(&DecisionQuery { limit: 9, ..DecisionQuery::default() });
-        records.last().and_then(|record| record.reason).map(|reason| reason.word())
+        records.last().and_then(|record| record.reason).map(Reason::word)
     }
 }
 
@@ -221,7 +221,7 @@ fn a_client_that_does_not_take_its_answer() {
         let answer = serde_json::json!({"status": 200, "body": "x".repeat(MUCH)});
         let handler = base_model::model::KindSettings { name: "respond".into(), settings: answer };
         let play = Play::begin(NARROW, None, |model| {
-            model.routes[0].action = base_model::model::Action::Handler(handler)
+            model.routes[0].action = base_model::model::Action::Handler(handler);
         });
         let wire = play.connect().await;
         wire.send(GET.as_bytes()).await.expect("it is taken");

@@ -1,5 +1,7 @@
 //! Runs of the simulated world, seed after seed. `AYA_SEED=17` plays one of them and shows all of it.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt::Write as _;

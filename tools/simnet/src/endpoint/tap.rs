@@ -115,12 +115,12 @@ impl RequestTap {
         };
     }
 
-    /// The first byte of a request: the one before must have its answer, and Aya must have read it.
+    /// The first byte of a request: the one before must have its answer, and Aya must have read that and nothing behind it.
     fn begins(&self, end: &End) {
         let (link, read) = (end.link, end.totals().1);
         let mut ledger = self.world.ledger.borrow_mut();
         let Some(exchanges) = ledger.upstream.get_mut(&link) else { return };
-        let is_free = exchanges.begun == exchanges.answered && read >= exchanges.answer_end;
+        let is_free = exchanges.begun == exchanges.answered && read == exchanges.answer_end;
         exchanges.begun += 1;
         let seen = *exchanges;
         drop(ledger);

@@ -19,8 +19,7 @@ use tokio::task::{JoinHandle, spawn_local};
 
 use crate::decisions::{Decision, DecisionQuery};
 use crate::plan::{Plan, PlanError};
-use crate::surroundings::Surroundings;
-use crate::worker::{Worker, WorkerSetup};
+use crate::worker::{Surroundings, Worker, WorkerSetup};
 
 use accept::Acceptor;
 use probing::send_probes;

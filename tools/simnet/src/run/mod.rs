@@ -1,5 +1,7 @@
 //! One run, from the first connection to the last look at what is left.
 
+mod surroundings;
+
 use std::cell::RefCell;
 use std::net::TcpListener;
 use std::panic;
@@ -12,10 +14,10 @@ use base_model::Model;
 use base_signal::Registry as Metrics;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle, spawn_local};
-use tokio::time::Instant;
 use traffic_proxy::{Command, Engine, ListenSocket, Plan, Surroundings, WorkerSetup};
 
 use crate::client;
+use crate::clock::present;
 use crate::dice::Dice;
 use crate::ledger::{Tally, Violation};
 use crate::net::{Counts, Net, Weather};
@@ -23,7 +25,8 @@ use crate::operator;
 use crate::scenario::{Part, Scenario};
 use crate::settings::{self, FRONT};
 use crate::verdict;
-use crate::world::{EngineClock, EngineNetwork, World};
+use crate::world::World;
+use surroundings::{EngineClock, EngineNetwork};
 
 /// When everybody must be done, whatever the seed.
 const LONGEST_RUN: Duration = Duration::from_secs(600);
@@ -147,13 +150,13 @@ impl Stage {
         let plan =
             Plan::compile(1, Arc::new(model.clone()), &world.pools).expect("the configuration is sound");
         world.models.borrow_mut().push(model.clone());
-        let (changed, beginning, start) = (Arc::clone(&world.changed), world.now(), Instant::now());
+        let (changed, beginning, start) = (Arc::clone(&world.changed), world.now(), present());
         let setup = WorkerSetup {
             plan: Arc::new(plan),
             shard: metrics.shard(),
             access: None,
             transitions: Arc::new(move |_| {
-                changed.store((beginning + (Instant::now() - start)).as_nanos(), Ordering::Relaxed);
+                changed.store((beginning + (present() - start)).as_nanos(), Ordering::Relaxed);
             }),
         };
         let surroundings = Surroundings {
