@@ -21,8 +21,7 @@ use traffic_net::{Driver, RingNetwork};
 
 use crate::decisions::{Decision, DecisionQuery};
 use crate::plan::{Plan, PlanError};
-use crate::surroundings::Surroundings;
-use crate::worker::{Worker, WorkerSetup};
+use crate::worker::{Surroundings, Worker, WorkerSetup};
 
 use accept::Acceptor;
 use probing::send_probes;
