@@ -1,0 +1,6 @@
+//! The codec against everything: random messages in all pieces, the cases of others, and what the standard asks.
+
+#![expect(clippy::indexing_slicing, reason = "a failure here is a failed test")]
+
+mod splits;
+mod stream;
