@@ -1,11 +1,12 @@
 //! All harnesses, a file each, in the order of the page.
 
 mod bench;
+mod corpus;
 mod fuzz;
 
 use super::harness::Harness;
 
-pub(super) static ALL: &[&Harness] = &[&fuzz::HARNESS, &bench::HARNESS];
+pub(super) static ALL: &[&Harness] = &[&corpus::HARNESS, &fuzz::HARNESS, &bench::HARNESS];
 
 #[cfg(test)]
 mod tests {

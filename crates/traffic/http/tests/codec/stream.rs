@@ -112,12 +112,17 @@ impl Stream {
     /// Where this much input has ended.
     pub(crate) fn rest(&self, input: &[u8]) -> Rest {
         match &self.body {
-            _ if self.is_over => Rest::Over(input.len() - self.taken),
+            _ if self.is_over => Rest::Over(self.unread(input)),
             None if self.taken == input.len() => Rest::Nothing,
             None => Rest::Head,
             Some(reader) if reader.clone().end_of_input().is_ok() => Rest::UntilClose,
             Some(_) => Rest::Body,
         }
+    }
+
+    /// So many bytes at the end of the input are not used up yet.
+    pub(crate) fn unread(&self, input: &[u8]) -> usize {
+        input.len() - self.taken
     }
 
     /// Reads one thing; whether there was one.
