@@ -41,6 +41,8 @@ impl Life<'_> {
         if let Some(pseudonym) = &self.client.listener.settings.via {
             via::append(response.fields_mut(), version, pseudonym);
         }
+        // RFC 9110 §6.6.1: who passes on an answer without a date adds the time at which it came.
+        self.worker.date.put(response, &*self.worker.clock);
         self.put_own_request_id();
     }
 
