@@ -3,10 +3,12 @@
 mod bench;
 mod corpus;
 mod fuzz;
+mod requirements;
 
 use super::harness::Harness;
 
-pub(super) static ALL: &[&Harness] = &[&corpus::HARNESS, &fuzz::HARNESS, &bench::HARNESS];
+pub(super) static ALL: &[&Harness] =
+    &[&corpus::HARNESS, &requirements::HARNESS, &fuzz::HARNESS, &bench::HARNESS];
 
 #[cfg(test)]
 mod tests {

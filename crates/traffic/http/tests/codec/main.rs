@@ -8,5 +8,6 @@
 )]
 
 mod corpus;
+mod requirements;
 mod splits;
 mod stream;
