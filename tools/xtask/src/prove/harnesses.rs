@@ -1,11 +1,15 @@
 //! All harnesses, a file each, in the order of the page.
 
 mod bench;
+mod corpus;
+mod fuzz;
+mod requirements;
 mod simulation;
 
 use super::harness::Harness;
 
-pub(super) static ALL: &[&Harness] = &[&bench::HARNESS, &simulation::HARNESS];
+pub(super) static ALL: &[&Harness] =
+    &[&corpus::HARNESS, &requirements::HARNESS, &fuzz::HARNESS, &simulation::HARNESS, &bench::HARNESS];
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use base_model::model::Listener;
 use traffic_http::forwarding::{self, Hop};
 use traffic_http::request_id::RequestId;
 use traffic_http::trace_context::TraceContext;
-use traffic_http::{Framing, RequestHead, ResponseHead, hygiene, via};
+use traffic_http::{Framing, KnownField, RequestHead, ResponseHead, Version, hygiene, via};
 
 use crate::life::Life;
 
@@ -41,6 +41,8 @@ impl Life<'_> {
         if let Some(pseudonym) = &self.client.listener.settings.via {
             via::append(response.fields_mut(), version, pseudonym);
         }
+        // RFC 9110 §6.6.1: who passes on an answer without a date adds the time at which it came.
+        self.worker.date.put(response, &*self.worker.clock);
         self.put_own_request_id();
     }
 
@@ -96,6 +98,10 @@ pub(crate) fn identify(request: &mut RequestHead, arrival: &Arrival<'_>, rng: &m
         hygiene::strip_keeping_upgrade(request.fields_mut());
     } else {
         hygiene::strip_hop_by_hop(request.fields_mut());
+    }
+    if request.version() == Version::Http10 {
+        // It means nothing in HTTP/1.0 (RFC 9110 §10.1.1), and the endpoint is spoken to in 1.1, where it does.
+        request.fields_mut().remove_known(KnownField::Expect);
     }
     if framing == Framing::Chunked {
         request.fields_mut().set("transfer-encoding", b"chunked");
