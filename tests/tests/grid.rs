@@ -218,10 +218,10 @@ fn strangers(groups: &[Vec<Logged>], seen: &[Seen]) -> Vec<String> {
     {
         // Some have not even a method to note.
         let nameless = matches!(request.method.as_str(), "" | "<BADREQ>");
-        let is_answer = |line: &&&Logged| {
+        let is_answer = |line: &&Logged| {
             line.status == request.status && line.status >= 400 && (nameless || line.method == request.method)
         };
-        match unnoted.iter().position(|line| request.id.is_empty() && is_answer(&line)) {
+        match unnoted.iter().position(|line| request.id.is_empty() && is_answer(line)) {
             Some(place) => drop(unnoted.remove(place)),
             None => strangers.push(format!("seen and not forwarded: {request:?}")),
         }

@@ -29,6 +29,7 @@ pub(super) fn send(address: SocketAddr, case: &Case) -> Answers {
         match step {
             Step::Send(bytes) => taken &= client.offer(bytes),
             Step::Wait => drop(client.is_silent_for(MOMENT)),
+            Step::Close => taken = false,
         }
     }
     if taken {

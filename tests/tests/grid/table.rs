@@ -9,6 +9,7 @@
 //! | `\| …` | a line that the client sends, CRLF behind it; with `\` at its end, without CRLF |
 //! | `^` | the client sends [`CANARY`] |
 //! | `~` | the client waits a moment for an answer |
+//! | `!` | it ends the connection |
 //!
 //! In a line `\r`, `\n`, `\t`, `\0`, `\xHH`, `\\`, `\{a*100}` (a hundred of them) and `\^` (the canary) stand for bytes. What Aya may do
 //! is a row of requests that it forwards, each `METHOD TARGET [@HOST] ["BODY"]`, and perhaps how it ends, with `;` between:
@@ -63,7 +64,10 @@ pub(super) struct Case {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Send(Vec<u8>),
+    /// For a moment.
     Wait,
+    /// Nothing more comes.
+    Close,
 }
 
 /// Requests that are forwarded, and what comes then.
@@ -118,25 +122,8 @@ impl Case {
     fn read(&mut self, line: &str) {
         if let Some(allowed) = line.strip_prefix("? ") {
             self.allowed.push(Outcome::read(allowed));
-        } else if line == "~" {
-            self.steps.push(Step::Wait);
-        } else if line == "^" {
-            self.send(CANARY.as_bytes());
         } else {
-            let text = line.strip_prefix('|').unwrap_or_else(|| panic!("not a line of the table: {line:?}"));
-            let text = text.strip_prefix(' ').unwrap_or(text);
-            match text.strip_suffix('\\').filter(|rest| !rest.ends_with('\\')) {
-                Some(unended) => self.send(&bytes(unended)),
-                None => self.send(&[bytes(text).as_slice(), b"\r\n"].concat()),
-            }
-        }
-    }
-
-    fn send(&mut self, more: &[u8]) {
-        if let Some(Step::Send(bytes)) = self.steps.last_mut() {
-            bytes.extend_from_slice(more);
-        } else {
-            self.steps.push(Step::Send(more.to_vec()));
+            read_step(&mut self.steps, line);
         }
     }
 
@@ -177,6 +164,28 @@ impl Wanted {
         let target = String::from_utf8_lossy(&bytes(words.next().expect("a target"))).into_owned();
         let host = words.next().map_or(HOST, |host| host.strip_prefix('@').expect("a host begins with @"));
         Self { method, target, host: host.to_owned(), body: bytes(body) }
+    }
+}
+
+/// Reads a line that says what is done.
+pub(super) fn read_step(steps: &mut Vec<Step>, line: &str) {
+    let more = match line {
+        "~" => return steps.push(Step::Wait),
+        "!" => return steps.push(Step::Close),
+        "^" => CANARY.as_bytes().to_vec(),
+        line => {
+            let text = line.strip_prefix('|').unwrap_or_else(|| panic!("not a line of the table: {line:?}"));
+            let text = text.strip_prefix(' ').unwrap_or(text);
+            match text.strip_suffix('\\').filter(|rest| !rest.ends_with('\\')) {
+                Some(unended) => bytes(unended),
+                None => [bytes(text).as_slice(), b"\r\n"].concat(),
+            }
+        }
+    };
+    if let Some(Step::Send(bytes)) = steps.last_mut() {
+        bytes.extend_from_slice(&more);
+    } else {
+        steps.push(Step::Send(more));
     }
 }
 
