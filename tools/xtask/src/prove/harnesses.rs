@@ -1,10 +1,11 @@
 //! All harnesses, a file each, in the order of the page.
 
 mod bench;
+mod smuggling;
 
 use super::harness::Harness;
 
-pub(super) static ALL: &[&Harness] = &[&bench::HARNESS];
+pub(super) static ALL: &[&Harness] = &[&smuggling::HARNESS, &bench::HARNESS];
 
 #[cfg(test)]
 mod tests {
