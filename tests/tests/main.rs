@@ -5,6 +5,7 @@
 mod balancing;
 mod chaos;
 mod command_line;
+mod differential;
 mod explain;
 mod gray;
 mod grid;

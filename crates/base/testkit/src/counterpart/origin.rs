@@ -11,6 +11,7 @@ use std::process::Command;
 
 use crate::backend::{Backend, Session};
 use crate::counterpart::python;
+use crate::counterpart::tools::is_program;
 use crate::fault::WireError;
 use crate::folder::TempFolder;
 use crate::message::{answer, checksum};
@@ -235,9 +236,4 @@ fn serve(session: &mut Session) -> Result<(), WireError> {
         session.send(answer(200, &[&format!("x-saw: {name}")], body))?;
     }
     Ok(())
-}
-
-fn is_program(name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(name).is_file())
 }
