@@ -23,6 +23,9 @@ impl Who {
 /// From here on HAProxy 2.6 now and then stalls in an answer that follows interim ones.
 const LARGE_ANSWER: usize = 10_000;
 
+/// What HAProxy holds of a message.
+const BUFFER: usize = 16_384;
+
 impl Who {
     /// Before which final answers its endpoint sends interim ones.
     pub(super) const fn takes_interim(self) -> fn(&Exchange) -> bool {
@@ -74,9 +77,9 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         who: Who::Aya,
-        what: "sends no more of a request's body when the endpoint has answered in full",
-        why: "nobody wants the rest, and the client's connection ends; as nginx does, while HAProxy goes on",
-        fits: |fact, exchange| exchange.is_early && fact.starts_with("up."),
+        what: "sends no more of a request's body when the endpoint has answered in full, and closes the client's connection",
+        why: "nobody wants the rest; nginx mostly does the same, HAProxy goes on",
+        fits: |fact, exchange| exchange.is_early && (fact.starts_with("up.") || fact == "down.stays"),
     },
     Rule {
         who: Who::Nginx,
@@ -118,6 +121,12 @@ pub(super) const RULES: &[Rule] = &[
         what: "closes behind an answer that ended with the endpoint's close",
         why: "Aya and nginx send it in chunks, and keep the client's connection",
         fits: |fact, exchange| fact == "down.stays" && exchange.answer.framing == Framing::UntilClose,
+    },
+    Rule {
+        who: Who::HaProxy,
+        what: "now and then answers 400 to trailers behind a large chunked body",
+        why: "version 2.6, when its buffer is full as they come; Aya passes them on",
+        fits: |_, exchange| !exchange.request.trailers.is_empty() && exchange.request.body.len() >= BUFFER,
     },
     Rule {
         who: Who::HaProxy,

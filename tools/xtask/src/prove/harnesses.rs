@@ -1,11 +1,12 @@
 //! All harnesses, a file each, in the order of the page.
 
 mod bench;
+mod differential;
 mod smuggling;
 
 use super::harness::Harness;
 
-pub(super) static ALL: &[&Harness] = &[&smuggling::HARNESS, &bench::HARNESS];
+pub(super) static ALL: &[&Harness] = &[&smuggling::HARNESS, &differential::HARNESS, &bench::HARNESS];
 
 #[cfg(test)]
 mod tests {
