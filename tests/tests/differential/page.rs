@@ -28,6 +28,13 @@ pub(super) fn page(seen: &str, tally: &Tally) -> String {
     for (rule, count) in RULES.iter().zip(&tally.explained) {
         let _ = writeln!(text, "| {} | {} | {} | {count} |", rule.who.name(), rule.what, rule.why);
     }
+    if !tally.others_alone.is_empty() {
+        let alone = shown(&tally.others_alone);
+        let _ = write!(
+            text,
+            "\n## Where another stood alone\n\nNo rule explains these, and the third proxy does as Aya does.\n\n```\n{alone}\n```\n"
+        );
+    }
     if !tally.unknown.is_empty() {
         let _ = write!(text, "\n## Other differences\n\n```\n{}\n```\n", shown(&tally.unknown));
     }
