@@ -169,7 +169,7 @@ impl Tally {
             match rules::explain([Who::Aya, *peer], fact, exchange) {
                 Some(rule) if own != theirs => self.explained[rule] += 1,
                 None if own != theirs => {
-                    different.push(page::difference(exchange, fact, *own, *peer, *theirs))
+                    different.push(page::difference(exchange, fact, *own, *peer, *theirs));
                 }
                 None => is_borne_out = true,
                 Some(_) => {}

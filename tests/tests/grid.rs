@@ -9,6 +9,7 @@ mod table;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use base_testkit::{Aya, Evidence, ORIGINS, Origin, OriginKind, Seen, Stopwatch};
@@ -22,8 +23,10 @@ use table::{Case, Class};
 const LEAST_PAYLOADS: usize = 200;
 /// The short form meets these, if they are there: a C server that passes on, one that is a parser of its own, one in Python.
 const SHORT: [&str; 3] = ["nginx", "Node http", "gunicorn"];
-/// How long an origin may take to write down what it has seen.
-const SETTLES: Duration = Duration::from_secs(10);
+/// How long Aya and the origins may take to write down what they have seen.
+const SETTLES: Duration = Duration::from_secs(30);
+/// The paths of the ordinary requests behind a payload begin so.
+const AFTER: &str = "/after/";
 
 /// What became of all payloads at one origin.
 struct Column {
@@ -79,21 +82,32 @@ fn no_origin_sees_a_request_that_the_client_did_not_frame() {
     assert!(faults.is_empty(), "{} differences:\n{}", faults.len(), faults.join("\n"));
 }
 
-/// One Aya of one worker, with a listener and a pool for each origin.
+/// One Aya of one worker, with a listener and a pool for each origin. All are met at once, each by one client after the other.
 fn run(kinds: &[OriginKind], cases: &[&Case]) -> Vec<Column> {
-    let origins: Vec<Origin> = kinds.iter().map(|kind| kind.start()).collect();
+    let mut origins: Vec<Origin> = kinds.iter().map(|kind| kind.start()).collect();
     let aya = Aya::start(&config(&origins));
-    std::thread::scope(|scope| {
-        let plays: Vec<_> = origins
-            .into_iter()
-            .enumerate()
-            .map(|(number, origin)| {
-                let aya = &aya;
-                scope.spawn(move || meet(aya, &format!("origin-{number}"), origin, cases))
-            })
-            .collect();
+    let plays: Vec<Vec<Played>> = std::thread::scope(|scope| {
+        let meet = |number| {
+            let address = aya.listener(&name(number));
+            scope.spawn(move || meet(address, cases))
+        };
+        let plays: Vec<_> = (0..origins.len()).map(meet).collect();
         plays.into_iter().map(|play| play.join().expect("a play does not panic")).collect()
-    })
+    });
+    let log = log(&aya, 2 * cases.len() * origins.len());
+    let dropped = aya.metrics().sum("aya_access_log_dropped_lines_total", &[]);
+    assert!(dropped < 1.0, "the machine was too slow for the access log: {dropped} lines were dropped");
+    let judged = origins.iter_mut().zip(&plays).enumerate();
+    judged
+        .map(|(number, (origin, plays))| {
+            judge(origin, &by_payload(&log, &name(number), cases.len()), plays, cases)
+        })
+        .collect()
+}
+
+/// Of an origin's listener, route and pool.
+fn name(number: usize) -> String {
+    format!("origin-{number}")
 }
 
 fn config(origins: &[Origin]) -> String {
@@ -102,7 +116,7 @@ fn config(origins: &[Origin]) -> String {
     );
     let (mut listeners, mut routes, mut pools) = (String::new(), String::new(), String::new());
     for (number, origin) in origins.iter().enumerate() {
-        let name = format!("origin-{number}");
+        let name = name(number);
         let _ = writeln!(listeners, "  {name}: {{bind: '127.0.0.1:0', timeouts: {{half-close: 10s}}}}");
         let _ = writeln!(routes, "  - {{listeners: {name}, pool: {name}, retry: {{attempts: 1}}}}");
         // One connection is kept: what a payload leaves on it, the next request meets.
@@ -116,31 +130,34 @@ fn config(origins: &[Origin]) -> String {
     text
 }
 
-/// Plays all payloads to one origin, one after the other, and judges them.
-fn meet(aya: &Aya, listener: &str, mut origin: Origin, cases: &[&Case]) -> Column {
-    let address = aya.listener(listener);
+/// Plays all payloads to one origin, one after the other.
+fn meet(address: SocketAddr, cases: &[&Case]) -> Vec<Played> {
     let mut played = Vec::new();
     for (number, case) in cases.iter().enumerate() {
         let answers = play::send(address, case);
         let after = [("POST", "hello"), ("GET", "")]
             .into_iter()
-            .filter_map(|(method, body)| in_step(address, method, &format!("/after/{number}"), body).err())
+            .filter_map(|(method, body)| in_step(address, method, &format!("{AFTER}{number}"), body).err())
             .collect();
         played.push(Played { answers, after });
     }
-    let groups = logged(aya, listener, cases.len());
-    let seen = settled(&mut origin, &groups);
+    played
+}
+
+/// Judges what was played to one origin.
+fn judge(origin: &mut Origin, groups: &[Vec<Logged>], plays: &[Played], cases: &[&Case]) -> Column {
+    let seen = settled(origin, groups);
     let mut column = Column {
         kind: origin.kind(),
         version: origin.kind().version(),
         verdicts: Vec::new(),
-        faults: strangers(&groups, &seen),
+        faults: strangers(groups, &seen),
     };
     let mut by_id: HashMap<String, Vec<Seen>> = HashMap::new();
     for request in seen {
         by_id.entry(request.id.clone()).or_default().push(request);
     }
-    for ((case, play), logged) in cases.iter().zip(&played).zip(&groups) {
+    for ((case, play), logged) in cases.iter().zip(plays).zip(groups) {
         let scene = Scene { case, logged, seen: &by_id, answers: &play.answers };
         let verdict = scene.judge().and_then(|verdict| match play.after.as_slice() {
             [] => Ok(verdict),
@@ -152,7 +169,7 @@ fn meet(aya: &Aya, listener: &str, mut origin: Origin, cases: &[&Case]) -> Colum
 }
 
 /// An ordinary request is answered by its own answer.
-fn in_step(address: std::net::SocketAddr, method: &str, target: &str, body: &str) -> Result<(), String> {
+fn in_step(address: SocketAddr, method: &str, target: &str, body: &str) -> Result<(), String> {
     let answer =
         play::ordinary(address, method, target, body).map_err(|error| format!("{method}: {error}"))?;
     let (id, saw) = (answer.header("x-request-id"), answer.header("x-saw"));
@@ -163,30 +180,34 @@ fn in_step(address: std::net::SocketAddr, method: &str, target: &str, body: &str
     }
 }
 
-/// What Aya logged for each payload: up to the two ordinary requests that followed it.
-fn logged(aya: &Aya, listener: &str, count: usize) -> Vec<Vec<Logged>> {
+/// Aya's access log, once it tells of so many ordinary requests, or is not going to.
+fn log(aya: &Aya, ordinary: usize) -> Vec<Logged> {
     let watch = Stopwatch::start();
     loop {
         let stdout = aya.stdout();
-        let lines = stdout.lines().filter_map(Logged::read).filter(|line| line.listener == listener);
-        let mut groups = vec![Vec::new()];
-        let mut afters = 0;
-        for line in lines {
-            if !line.target.starts_with("/after/") {
-                groups.last_mut().expect("there is one").push(line);
-                continue;
-            }
+        if stdout.matches(AFTER).count() >= ordinary || watch.elapsed() > SETTLES {
+            return stdout.lines().filter_map(Logged::read).collect();
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// What was logged for each payload: up to the two ordinary requests that followed it.
+fn by_payload(log: &[Logged], listener: &str, count: usize) -> Vec<Vec<Logged>> {
+    let mut groups = vec![Vec::new()];
+    let mut afters = 0;
+    for line in log.iter().filter(|line| line.listener == listener) {
+        if line.target.starts_with(AFTER) {
             afters += 1;
             if afters % 2 == 0 {
                 groups.push(Vec::new());
             }
+        } else if let Some(group) = groups.last_mut() {
+            group.push(line.clone());
         }
-        if groups.len() > count || watch.elapsed() > SETTLES {
-            groups.resize(count, Vec::new());
-            return groups;
-        }
-        std::thread::sleep(Duration::from_millis(20));
     }
+    groups.resize(count, Vec::new());
+    groups
 }
 
 /// What the origin saw, once it has noted all that Aya had an answer to, or is not going to.
@@ -214,7 +235,7 @@ fn strangers(groups: &[Vec<Logged>], seen: &[Seen]) -> Vec<String> {
     let mut unnoted: Vec<_> = forwarded.iter().filter(|line| !noted.contains(line.id.as_str())).collect();
     let mut strangers = Vec::new();
     for request in
-        seen.iter().filter(|seen| !seen.target.starts_with("/after/") && !ids.contains(seen.id.as_str()))
+        seen.iter().filter(|seen| !seen.target.starts_with(AFTER) && !ids.contains(seen.id.as_str()))
     {
         // Some have not even a method to note.
         let nameless = matches!(request.method.as_str(), "" | "<BADREQ>");

@@ -21,7 +21,7 @@ pub(crate) const HARNESS: Harness = Harness {
             caught_by: ORIGINS,
         },
         Mutant {
-            fault: "Two bytes behind the data of a chunk are skipped, whatever they are",
+            fault: "The byte behind the data of a chunk is skipped, whatever it is",
             file: "crates/traffic/http/src/body/reader.rs",
             before: "                State::ChunkCarriageReturn if first == b'\\r' => {",
             after: "                State::ChunkCarriageReturn => {",
