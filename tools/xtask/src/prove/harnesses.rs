@@ -1,6 +1,7 @@
 //! All harnesses, a file each, in the order of the page.
 
 mod bench;
+<<<<<<< HEAD
 mod corpus;
 mod fuzz;
 mod requirements;
@@ -10,6 +11,14 @@ use super::harness::Harness;
 
 pub(super) static ALL: &[&Harness] =
     &[&corpus::HARNESS, &requirements::HARNESS, &fuzz::HARNESS, &simulation::HARNESS, &bench::HARNESS];
+=======
+mod differential;
+mod smuggling;
+
+use super::harness::Harness;
+
+pub(super) static ALL: &[&Harness] = &[&smuggling::HARNESS, &differential::HARNESS, &bench::HARNESS];
+>>>>>>> c34ca9095eb65e7dfb0e88066e81bb50e1394638
 
 #[cfg(test)]
 mod tests {
