@@ -8,6 +8,7 @@ mod command_line;
 mod explain;
 mod gray;
 mod health;
+mod hostile;
 mod http1;
 mod lifecycle;
 mod observing;
@@ -20,6 +21,7 @@ mod sticky;
 mod timeouts;
 mod top;
 mod upstream;
+mod vitals;
 
 use std::time::Duration;
 

@@ -217,6 +217,26 @@ impl Aya {
         self.process().memory()
     }
 
+    /// Forgets the peak of its memory so far.
+    pub fn forget_peak(&self) {
+        self.process().forget_peak();
+    }
+
+    /// CPU time it has used so far.
+    pub fn cpu_time(&self) -> Duration {
+        self.process().cpu_time()
+    }
+
+    /// How many file descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        self.process().descriptors()
+    }
+
+    /// How many threads it has.
+    pub fn threads(&self) -> usize {
+        self.process().threads()
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.process().id()
