@@ -66,6 +66,11 @@ pub(crate) fn target_folder() -> Result<PathBuf> {
     folder.map(PathBuf::from).context("cargo metadata names no target folder")
 }
 
+/// Where the plays keep the Python packages that they need.
+pub(crate) fn python_packages() -> Result<PathBuf> {
+    Ok(target_folder()?.join("python-packages"))
+}
+
 /// Whether a program of this name is on the search path.
 pub(crate) fn is_installed(program: &str) -> bool {
     env::var_os("PATH")

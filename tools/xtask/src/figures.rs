@@ -8,17 +8,14 @@ use anyhow::{Context, Result, bail};
 use crate::command;
 
 const SCENARIOS: &str = "examples/simulations";
-const PAGE: &str = "docs/reference/balancing-figures.md";
-/// Beside the page.
-const PICTURES: &str = "figures";
-
+const PAGE: &str = "docs/reference/figures/balancing.md";
 const HEAD: &str = "\
 # Balancers on the shipped scenarios
 
 <!-- Made by `cargo xtask figures`; do not edit. -->
 
 What `aya simulate` finds on each scenario in `examples/simulations`, and the p99 latency over time. How to read it:
-[simulating](../guide/simulating.md). What follows from it: [balancing in figures](balancing.md).
+[simulating](../../guide/simulating.md). What follows from it: [balancing in figures](../balancing.md).
 ";
 
 /// Runs all scenarios and writes the page and its pictures.
@@ -28,8 +25,9 @@ pub(crate) fn run() -> Result<()> {
     let aya = command::target_folder()?.join("release").join("aya");
     let aya = aya.to_str().context("the target folder's path is not UTF-8")?;
     let page = root.join(PAGE);
-    let pictures = page.with_file_name(PICTURES);
-    fs::create_dir_all(&pictures).with_context(|| format!("cannot make {}", pictures.display()))?;
+    // Pictures lie beside the page.
+    let pictures = page.parent().context("a page without a folder")?;
+    fs::create_dir_all(pictures).with_context(|| format!("cannot make {}", pictures.display()))?;
     let mut text = HEAD.to_owned();
     for scenario in scenarios(&root)? {
         let name =
@@ -64,7 +62,7 @@ fn section(name: &str, written: &str, table: &str) -> String {
     let about =
         about.iter().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n");
     let title = name.replace('-', " ");
-    let picture = format!("![p99 latency over time: {title}]({PICTURES}/{name}.svg)");
+    let picture = format!("![p99 latency over time: {title}]({name}.svg)");
     let (about, table) = (fenced(about.trim_end()), table.trim_end());
     format!(
         "\n## {title}\n\n{about}\n\n{picture}\n\n`aya simulate {SCENARIOS}/{name}.yaml`\n\n```text\n{table}\n```\n"
@@ -88,7 +86,7 @@ mod tests {
         let written = "# One.\n#\n#   a   b\n#   1   2\n#\n# Two\n# three.\n#\n# Run it:  x\n\nname: n\n";
         let section = section("slow-servers", written, "table\n\n");
         let expected = "\n## slow servers\n\nOne.\n\n```text\n  a   b\n  1   2\n```\n\nTwo\nthree.\n\n\
-            ![p99 latency over time: slow servers](figures/slow-servers.svg)\n\n\
+            ![p99 latency over time: slow servers](slow-servers.svg)\n\n\
             `aya simulate examples/simulations/slow-servers.yaml`\n\n```text\ntable\n```\n";
         assert_eq!(section, expected);
     }
@@ -100,7 +98,7 @@ mod tests {
         let page = fs::read_to_string(root.join(PAGE)).unwrap();
         for scenario in scenarios(&root).unwrap() {
             let name = scenario.file_stem().unwrap().to_str().unwrap();
-            let is_there = page.contains(&format!("]({PICTURES}/{name}.svg)"));
+            let is_there = page.contains(&format!("]({name}.svg)"));
             assert!(is_there, "{name} is not in {PAGE}: run `cargo xtask figures`");
         }
     }

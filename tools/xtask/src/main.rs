@@ -1,10 +1,11 @@
-//! The project's chores: `cargo xtask tidy`, `test`, `schema`, `docs` and `figures`.
+//! The project's chores: `cargo xtask tidy`, `test`, `schema`, `docs`, `figures` and `prove`.
 //!
 //! What a chore needs from the machine it names before it starts; it installs nothing.
 
 mod command;
 mod figures;
 mod generate;
+mod prove;
 mod test;
 mod tidy;
 
@@ -45,8 +46,23 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
-    /// Writes docs/reference/balancing-figures.md: runs every scenario of examples/simulations, which takes some minutes.
+    /// Writes docs/reference/figures/balancing.md: runs every scenario of examples/simulations, which takes some minutes.
     Figures,
+    /// Runs the harnesses that prove the engine, for docs/reference/conformance.md: some hours for all in their long form.
+    Prove {
+        /// The short form, some minutes. What it finds goes to the target folder.
+        #[arg(long)]
+        short: bool,
+        /// Only these harnesses.
+        #[arg(long, value_delimiter = ',', value_name = "NAME")]
+        only: Vec<String>,
+        /// Also puts faults into a copy of Aya, one at a time, which the harnesses must notice.
+        #[arg(long)]
+        mutants: bool,
+        /// Runs none of the experiments: with --mutants only these, else only the page is made anew.
+        #[arg(long)]
+        page: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -56,6 +72,9 @@ fn main() -> ExitCode {
         Chore::Schema { check } => generate::schema(check),
         Chore::Docs { check } => generate::docs(check),
         Chore::Figures => figures::run(),
+        Chore::Prove { short, only, mutants, page } => {
+            prove::run(&prove::Options { is_long: !short, only, with_mutants: mutants, with_runs: !page })
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use base_kit::{Clock, MonotonicClock};
 
-use crate::{command, generate, tidy};
+use crate::{command, generate, prove, tidy};
 
 /// The end-to-end plays; they need other programs and run by themselves.
 const SCENARIOS: &str = "scenarios";
@@ -42,12 +42,14 @@ const STEPS: &[Step] = &[
     Step { heading: "documentation tests", is_quick: false, run: doc_tests },
     Step { heading: "generated references", is_quick: true, run: references },
     Step { heading: "scenarios", is_quick: false, run: scenarios },
+    Step { heading: "proofs", is_quick: false, run: proofs },
 ];
 
 /// Runs the steps until one fails.
 pub(crate) fn run(quick: bool) -> Result<()> {
     if !quick {
-        needs::check(&python_packages()?)?;
+        needs::check(&command::python_packages()?)?;
+        prove::forget()?;
     }
     let steps = STEPS.iter().filter(|step| step.is_quick || !quick);
     let count = steps.clone().count();
@@ -134,9 +136,10 @@ fn rustdoc() -> Result<Outcome> {
 
 fn unit_tests() -> Result<Outcome> {
     if has_nextest()? {
-        return pass(&mut nextest(&format!("not package({SCENARIOS})"))?);
+        return pass(proving(&mut nextest(&format!("not package({SCENARIOS})"))?)?);
     }
-    pass(building(&["test", "--workspace", "--exclude", SCENARIOS])?.args(["--lib", "--bins", "--tests"]))
+    let mut tests = building(&["test", "--workspace", "--exclude", SCENARIOS])?;
+    pass(proving(tests.args(["--lib", "--bins", "--tests"]))?)
 }
 
 fn doc_tests() -> Result<Outcome> {
@@ -160,7 +163,17 @@ fn scenarios() -> Result<Outcome> {
             plays
         }
     };
-    pass(plays.env("AYA_BIN", aya).env("AYA_PYTHON_PACKAGES", python_packages()?))
+    pass(proving(&mut plays)?.env("AYA_BIN", aya).env("AYA_PYTHON_PACKAGES", command::python_packages()?))
+}
+
+/// Has harnesses among the tests write down what they find.
+fn proving(tests: &mut Command) -> Result<&mut Command> {
+    Ok(tests.env("AYA_PROVE", prove::evidence_folder()?))
+}
+
+/// What the tests have found is there already.
+fn proofs() -> Result<Outcome> {
+    prove::finish_short().map(|()| Outcome::Passed)
 }
 
 fn has_nextest() -> Result<bool> {
@@ -174,11 +187,6 @@ fn nextest(filter: &str) -> Result<Command> {
         nextest.args(["--profile", "ci", "--cargo-quiet"]);
     }
     Ok(nextest)
-}
-
-/// Where the plays keep the Python packages that they need.
-fn python_packages() -> Result<PathBuf> {
-    Ok(command::target_folder()?.join("python-packages"))
 }
 
 #[cfg(test)]

@@ -2,15 +2,17 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use serde_json::{Value, json};
 
 /// Claims about Aya with what was seen of them, and perhaps pages that show it in full.
 ///
-/// Written to the folder that `AYA_PROVE` names when it goes; without that variable it does nothing. A claim that does not hold must
-/// fail its test as well: evidence is a report, not an assertion.
+/// Written when it goes, to the folder that `AYA_PROVE` names; without that variable it does nothing. A claim that does not hold
+/// must fail its test as well: evidence is a report, not an assertion.
 #[derive(Debug)]
 pub struct Evidence {
     harness: &'static str,
@@ -20,7 +22,7 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Of a harness by its name in `tools/xtask/src/prove/harnesses.rs`; `by` is the file that produces it (`file!()`).
+    /// Of a harness, by its name in `tools/xtask/src/prove/harnesses/`; `by` is the file that produces it (`file!()`).
     pub const fn of(harness: &'static str, by: &'static str) -> Self {
         Self { harness, by, claims: Vec::new(), pages: Vec::new() }
     }
@@ -37,7 +39,7 @@ impl Evidence {
         self.note(claim, "not-run", why.into());
     }
 
-    /// A page of its own, `docs/reference/conformance/NAME.md`. The text is Markdown that follows the title.
+    /// A page of its own, `docs/reference/conformance/NAME.md`. The text is Markdown and follows the title.
     pub fn page(&mut self, name: &str, title: &str, text: impl Into<String>) {
         self.pages.push(json!({"name": name, "title": title, "text": text.into()}));
     }
@@ -46,20 +48,24 @@ impl Evidence {
         self.claims.push(json!({"claim": claim, "outcome": outcome, "seen": seen}));
     }
 
-    fn publish(&self, folder: PathBuf) -> std::io::Result<()> {
+    fn publish(&self, folder: &Path) -> std::io::Result<()> {
+        /// Tells apart what one process publishes.
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
         let folder = folder.join(self.harness);
         fs::create_dir_all(&folder)?;
-        // The name of a test's thread is that of the test: each test has a file of its own.
+        // A test's thread bears its name, so that files are in the order of files and tests.
         let author = thread::current().name().unwrap_or("main").replace("::", ".");
-        let text = json!({"by": self.by, "claims": self.claims, "pages": self.pages});
-        fs::write(folder.join(format!("{author}.json")), format!("{text:#}\n"))
+        let (file, number) = (self.by.replace('/', "."), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let name = format!("{file}-{author}-{}-{number}.json", process::id());
+        let found = json!({"by": self.by, "claims": self.claims, "pages": self.pages});
+        fs::write(folder.join(name), format!("{found:#}\n"))
     }
 }
 
 impl Drop for Evidence {
     fn drop(&mut self) {
         let Some(folder) = env::var_os("AYA_PROVE") else { return };
-        if let Err(error) = self.publish(folder.into()) {
+        if let Err(error) = self.publish(Path::new(&folder)) {
             eprintln!("cannot write what {} found: {error}", self.harness);
         }
     }
