@@ -13,3 +13,24 @@
 //! | `AYA_LONG=1` | plays under load take their long form: 20 kills, 100 reloads |
 //! | `AYA_SEED` | where the choices of the play `chaos` begin |
 //! | `AYA_PYTHON_PACKAGES` | the folder with the package `websockets`; default: `python-packages` in the target folder, installed there when missing |
+
+/// Bytes that look random and are the same in every run.
+pub fn noise(count: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let [first, ..] = state.to_be_bytes();
+        first
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// The body with which `origin` answers a request: made of the request's id and of what it brought, so that nobody else's answer
+/// and no answer to other bytes passes for it.
+pub fn answer_body(id: &str, brought: &[u8], count: usize) -> Vec<u8> {
+    let seed = u64::from_str_radix(&base_testkit::checksum(brought), 16).unwrap_or_default();
+    let own = u64::from_str_radix(&base_testkit::checksum(id.as_bytes()), 16).unwrap_or_default();
+    noise(count, seed.rotate_left(17) ^ own)
+}
