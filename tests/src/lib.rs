@@ -16,7 +16,8 @@
 
 /// Bytes that look random and are the same in every run.
 pub fn noise(count: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed | 1;
+    // Spread over all bits (by the golden ratio): of a small number the generator makes zeros at first.
+    let mut state = (seed ^ 0x5851_f42d_4c95_7f2d).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
         state ^= state << 13;
         state ^= state >> 7;
