@@ -75,7 +75,7 @@ fn mib(bytes: u64) -> f64 {
 }
 
 /// So many connections to Aya, as far as this process may have files open.
-fn crowd(aya: &Aya, count: usize) -> Vec<TcpStream> {
+pub(crate) fn crowd(aya: &Aya, count: usize) -> Vec<TcpStream> {
     let allowed = base_testkit::raise_file_limit().saturating_sub(200);
     let address = aya.listener("web");
     (0..count.min(allowed)).map(|_| TcpStream::connect(address).expect("a connection is made")).collect()

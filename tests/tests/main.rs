@@ -17,6 +17,8 @@ mod queue;
 mod real_servers;
 mod reload;
 mod routing;
+mod scale;
+mod soak;
 mod sticky;
 mod timeouts;
 mod top;

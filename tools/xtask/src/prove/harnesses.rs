@@ -1,10 +1,15 @@
 //! All harnesses, a file each, in the order of the page.
 
 mod bench;
+mod chaos;
+mod hostile;
+mod scale;
+mod soak;
 
 use super::harness::Harness;
 
-pub(super) static ALL: &[&Harness] = &[&bench::HARNESS];
+pub(super) static ALL: &[&Harness] =
+    &[&hostile::HARNESS, &chaos::HARNESS, &scale::HARNESS, &soak::HARNESS, &bench::HARNESS];
 
 #[cfg(test)]
 mod tests {

@@ -7,8 +7,15 @@ use anyhow::{Result, bail};
 use crate::command;
 
 /// Program → the Debian package it comes in.
-const PROGRAMS: &[(&str, &str)] =
-    &[("nginx", "nginx-light"), ("curl", "curl"), ("wrk", "wrk"), ("python3", "python3")];
+const PROGRAMS: &[(&str, &str)] = &[
+    ("nginx", "nginx-light"),
+    ("curl", "curl"),
+    ("wrk", "wrk"),
+    ("python3", "python3"),
+    ("slowhttptest", "slowhttptest"),
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+];
 /// What the plays install the Python package `websockets` with, below the target folder, and its Debian package.
 const PIP: (&str, &str) = ("pip", "python3-pip");
 
