@@ -11,7 +11,7 @@ use std::net::TcpStream;
 
 use base_testkit::{Aya, Backend, Evidence, answer};
 
-use crate::vitals::{Bystander, MIB, Vitals, wait_for_rest};
+use crate::vitals::{Bystander, MIB, Vitals, wait_for_rest, wait_long};
 
 /// What the workers keep for themselves, whoever attacks: 5.3 MiB of buffers and the memory of requests that are over, for each
 /// of two workers, and pages of the program that are read when they are first needed.
@@ -74,9 +74,18 @@ fn mib(bytes: u64) -> f64 {
     bytes as f64 / MIB as f64
 }
 
+/// Connections that are made before it is waited for that they were accepted: the kernel's queue holds 4,096, and drops what is beyond.
+const WAVE: usize = 1_000;
+
 /// So many connections to Aya, as far as this process may have files open.
 pub(crate) fn crowd(aya: &Aya, count: usize) -> Vec<TcpStream> {
     let allowed = base_testkit::raise_file_limit().saturating_sub(200);
-    let address = aya.listener("web");
-    (0..count.min(allowed)).map(|_| TcpStream::connect(address).expect("a connection is made")).collect()
+    let (address, mut crowd) = (aya.listener("web"), Vec::new());
+    let accepted = || aya.total("aya_connections_accepted_total", &[]);
+    while crowd.len() < count.min(allowed) {
+        let (wave, before) = (WAVE.min(count.min(allowed) - crowd.len()), accepted());
+        crowd.extend((0..wave).map(|_| TcpStream::connect(address).expect("a connection is made")));
+        wait_long("a wave to be accepted", || accepted() > before + wave as f64 - 0.5);
+    }
+    crowd
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use base_testkit::{Aya, Stopwatch, Wire, wait_until};
+use base_testkit::{Aya, Stopwatch, Wire, wait_at_most};
 
 /// Descriptors that come and go by themselves: the admin port's, while it is asked.
 const DESCRIPTOR_NOISE: usize = 6;
@@ -18,6 +18,11 @@ const LEAST_REQUESTS: usize = 20;
 const PAUSE: Duration = Duration::from_millis(3);
 
 pub(crate) const MIB: u64 = 1024 * 1024;
+
+/// Waits until the condition holds, for what ten thousand of something take on a machine that has other things to do.
+pub(crate) fn wait_long(what: &str, mut condition: impl FnMut() -> bool) {
+    wait_at_most(Duration::from_secs(120), what, || condition().then_some(()));
+}
 
 /// What Aya holds at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +67,7 @@ impl Vitals {
 /// Waits until nothing is left of what came after `before`, and tells what Aya holds then.
 pub(crate) fn wait_for_rest(aya: &Aya, before: &Vitals) -> Vitals {
     let mut now = Vitals::of(aya);
-    wait_until(&format!("everything to be given back, to {before:?}"), || {
+    wait_long(&format!("everything to be given back, to {before:?}"), || {
         now = Vitals::of(aya);
         now.is_back_at(before)
     });

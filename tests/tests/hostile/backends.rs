@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use base_testkit::{Backend, Response, Session, WireError, wait_until};
+use base_testkit::{Backend, Response, Session, WireError};
 
 use super::{STATE_BYTES, Siege};
+use crate::vitals::wait_long;
 
 /// Clients at once.
 const CLIENTS: usize = 16;
@@ -229,7 +230,7 @@ fn suffer(vices: &[Vice], rounds: usize, claim: &str) {
             assert_eq!(siege.aya.admin("DELETE", &format!("{path}/{former}"), "").status, 204);
         }
         exchanges += indulge(&siege, vice, rounds);
-        wait_until(&format!("the backend that {} to be let go", vice.name), || {
+        wait_long(&format!("the backend that {} to be let go", vice.name), || {
             backend.open_connections() == 0
         });
     }

@@ -2,9 +2,10 @@
 
 use std::io::Write;
 
-use base_testkit::{Aya, Backend, Client, answer, wait_until};
+use base_testkit::{Aya, Backend, Client, answer};
 
 use super::{STATE_BYTES, Siege, crowd};
+use crate::vitals::wait_long;
 
 /// The limits that are tried; small, so that each is met by itself.
 const HEAD: usize = 8 * 1024;
@@ -123,7 +124,7 @@ fn endless_heads() {
     }
     let failures = |reason: &str| siege.aya.metrics().sum("aya_failures_total", &[("reason", reason)]);
     let refused = || ["head-too-large", "target-too-long", "bad-request"].map(failures).iter().sum::<f64>();
-    wait_until("all of them to be refused", || refused() > count as f64 - 0.5);
+    wait_long("all of them to be refused", || refused() > count as f64 - 0.5);
     drop(crowd);
     siege.lift(
         "200 clients that send heads, targets, trailers and chunk extensions without end are refused at the limit",

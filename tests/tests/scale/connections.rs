@@ -2,10 +2,10 @@
 
 use std::io::{Read, Write};
 
-use base_testkit::{Aya, Evidence, Nginx, load, raise_file_limit, wait_until};
+use base_testkit::{Aya, Evidence, Nginx, load, raise_file_limit};
 
 use crate::config_of;
-use crate::vitals::{MIB, Vitals, wait_for_rest};
+use crate::vitals::{MIB, Vitals, wait_for_rest, wait_long};
 
 const IDLE: usize = 10_000;
 const ACTIVE: usize = 5_000;
@@ -45,9 +45,9 @@ fn many_connections() {
     let run = load(&aya.url("/"), active);
     let answered = || aya.metrics().sum("aya_requests_total", &[("code", "2xx")]);
     let open = || aya.metrics().sum("aya_connections_open", &[]);
-    wait_until("all to be connected", || open() > (crowd.len() + active) as f64 * 0.99);
+    wait_long("all to be connected", || open() > (crowd.len() + active) as f64 * 0.99);
     let start = answered();
-    wait_until("all to be served several times", || answered() > start + 10.0 * active as f64);
+    wait_long("all to be served several times", || answered() > start + 10.0 * active as f64);
     let height = Vitals::of(&aya);
     let wrk = run.finish();
     // Those that waited all the time are as good as before.

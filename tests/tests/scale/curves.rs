@@ -5,11 +5,12 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
-use base_testkit::{Aya, Evidence, Nginx, load, raise_file_limit, wait_until};
+use base_testkit::{Aya, Evidence, Nginx, load, raise_file_limit};
 use sim::{ChartLine, LineChart};
 
 use super::{LISTENER, endpoints, hosts};
 use crate::is_long;
+use crate::vitals::wait_long;
 
 /// Connections, where it is not they that are many.
 const CONNECTIONS: usize = 64;
@@ -46,7 +47,7 @@ fn cost(nginx: &Nginx, size: Size) -> f64 {
     let run = load(&aya.url("/"), size.connections);
     let answered = || aya.total("aya_requests_total", &[]);
     // Long enough that every endpoint has its connection.
-    wait_until("requests to be answered", || answered() > WARM_UP + size.endpoints as f64);
+    wait_long("requests to be answered", || answered() > WARM_UP + size.endpoints as f64);
     let look = || (answered(), aya.cpu_time());
     let (start, before) = look();
     std::thread::sleep(if is_long() { Duration::from_secs(4) } else { Duration::from_secs(1) });

@@ -170,14 +170,9 @@ impl Process {
         let _ = std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5");
     }
 
-    /// CPU time it has used so far, in user and kernel mode, of all its threads.
+    /// CPU time it has used so far.
     pub fn cpu_time(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
-        // The name, in parentheses, may hold anything; user and system time are fields 14 and 15 of all, 11 and 12 behind it.
-        let behind = stat.rsplit(") ").next().unwrap_or_default();
-        let ticks: u64 =
-            behind.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-        Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
+        cpu_time(self.child.id())
     }
 
     /// How many file descriptors it has open.
@@ -197,6 +192,15 @@ impl Process {
             self.ended = self.child.wait().ok();
         }
     }
+}
+
+/// CPU time that a process has used so far, in user and kernel mode, of all its threads.
+pub fn cpu_time(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The name, in parentheses, may hold anything; user and system time are fields 14 and 15 of all, 11 and 12 behind it.
+    let behind = stat.rsplit(") ").next().unwrap_or_default();
+    let ticks: u64 = behind.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
 }
 
 /// Raises this process's limit of open files as far as it may; gives what it is then. Programs that it starts inherit it.
