@@ -10,7 +10,8 @@
 //! | variable | what it does |
 //! |---|---|
 //! | `AYA_BIN` | the program to try, in place of the one of this build |
-//! | `AYA_LONG=1` | plays under load take their long form: 20 kills, 100 reloads |
+//! | `AYA_LONG=1` | plays under load take their long form: 20 kills, 100 reloads, ten minutes of chaos and of soaking, 100,000 hosts |
+//! | `AYA_PROVE` | the folder for what plays find, for `cargo xtask prove` |
 //! | `AYA_SEED` | where the choices of the play `chaos` begin |
 //! | `AYA_PYTHON_PACKAGES` | the folder with the package `websockets`; default: `python-packages` in the target folder, installed there when missing |
 
