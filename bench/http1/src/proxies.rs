@@ -1,6 +1,9 @@
 //! The proxies: how each is configured, started and found ready.
 
-mod config;
+mod aya;
+mod kind;
+mod peers;
+mod setup;
 
 use std::ffi::OsString;
 use std::fs;
@@ -8,6 +11,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -16,7 +20,9 @@ use clap::ValueEnum;
 
 use crate::process::{POLL, Process};
 
-pub(crate) use self::config::Routes;
+pub(crate) use self::kind::Proxy;
+pub(crate) use self::setup::Routes;
+use self::setup::Site;
 
 /// How long a proxy may take until it answers; a hundred thousand routes are read in that time.
 const STARTING: Duration = Duration::from_secs(60);
@@ -25,83 +31,72 @@ const LOG: &str = "log";
 /// How long the first answer itself may take.
 const ANSWERING: Duration = Duration::from_secs(2);
 
-/// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Proxy {
-    /// The floor: this program's own relay, which has no features.
-    Relay,
-    /// Aya.
-    Aya,
-    /// Aya that takes turns and learns nothing; only where it is named.
-    AyaPlain,
-    /// Aya with `peak-ewma` and comparison of endpoints with their peers; only where it is named.
-    AyaLearning,
-    /// HAProxy as packaged by the distribution.
-    Haproxy,
-    /// nginx as packaged by the distribution.
-    Nginx,
-}
-
-/// A proxy that can be started here, with its version.
+/// A proxy that can be started here.
 #[derive(Clone, Debug)]
 pub(crate) struct Installed {
     pub(crate) proxy: Proxy,
+    /// The name in tables, which tells versions apart where there are several.
+    pub(crate) name: String,
     pub(crate) version: String,
     program: OsString,
 }
 
-/// A proxy that runs and answers.
+/// Something that answers.
 pub(crate) struct Running {
-    pub(crate) proxy: Proxy,
+    pub(crate) installed: Installed,
     pub(crate) address: SocketAddr,
-    pub(crate) process: Process,
+    /// What is measured; nothing, where the backend itself answers.
+    pub(crate) process: Option<Process>,
+}
+
+/// A program to take in place of what the search path has: `haproxy=/opt/haproxy/sbin/haproxy`.
+#[derive(Clone, Debug)]
+pub(crate) struct ProgramPath {
+    pub(crate) proxy: Proxy,
+    pub(crate) path: PathBuf,
+}
+
+impl FromStr for ProgramPath {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, path) = text.split_once('=').ok_or("write NAME=PATH, as in haproxy=/opt/haproxy")?;
+        let proxy = Proxy::from_str(name, false)?;
+        Ok(Self { proxy, path: path.into() })
+    }
 }
 
 impl Proxy {
-    /// The name in tables.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Relay => "bare relay",
-            Self::Aya => "Aya",
-            Self::AyaPlain => "Aya, plain",
-            Self::AyaLearning => "Aya, learning",
-            Self::Haproxy => "HAProxy",
-            Self::Nginx => "nginx",
-        }
-    }
-
-    /// Whether it is measured without being named.
-    pub(crate) fn is_usual(self) -> bool {
-        !matches!(self, Self::AyaPlain | Self::AyaLearning)
-    }
-
-    /// Whether it is measured against Aya as a product, not as a floor.
-    pub(crate) fn is_peer(self) -> bool {
-        matches!(self, Self::Haproxy | Self::Nginx)
-    }
-
     /// Finds the program; the error says what to do about its absence.
-    pub(crate) fn find(self, aya: &Path) -> Result<Installed> {
-        let (program, flag) = match self {
-            Self::Relay => (std::env::current_exe()?.into_os_string(), "--version"),
-            Self::Aya | Self::AyaPlain | Self::AyaLearning => (aya.as_os_str().to_owned(), "--version"),
-            Self::Haproxy => (OsString::from("haproxy"), "-v"),
-            Self::Nginx => (OsString::from("nginx"), "-v"),
+    pub(crate) fn find(self, program: Option<&Path>) -> Result<Installed> {
+        let Some(card) = self.card() else {
+            let name = if self == Self::Direct { "direct" } else { "bare relay" };
+            let version = env!("CARGO_PKG_VERSION").to_owned();
+            return Ok(Installed { proxy: self, name: name.to_owned(), version, program: OsString::new() });
         };
-        let missing = || match self {
-            Self::Relay | Self::Aya | Self::AyaPlain | Self::AyaLearning => {
-                format!("{} does not run: build it with `cargo build --release --bin aya`", aya.display())
-            }
-            Self::Haproxy => "HAProxy is missing: `apt-get install haproxy`".to_owned(),
-            Self::Nginx => "nginx is missing: `apt-get install nginx`".to_owned(),
-        };
-        let output = Command::new(&program).arg(flag).output().with_context(missing)?;
+        let program = program.map_or_else(|| self.usual_place(card.program), Path::to_owned);
+        let missing = || format!("{} does not run ({}): `{}`", card.name, program.display(), card.install);
+        let output = Command::new(&program).arg(card.version).output().with_context(missing)?;
         if !output.status.success() {
             bail!(missing());
         }
         let text = [output.stdout, output.stderr].concat();
         let version = version(&String::from_utf8_lossy(&text));
-        Ok(Installed { proxy: self, version, program })
+        Ok(Installed { proxy: self, name: card.name.to_owned(), version, program: program.into() })
+    }
+
+    /// Aya is built beside this program; what comes from PyPI lies below a folder; the rest is in the search path.
+    fn usual_place(self, program: &str) -> PathBuf {
+        let packages = std::env::var_os("AYA_PYTHON_PACKAGES").map(PathBuf::from).unwrap_or_default();
+        let candidates = match self {
+            Self::Aya | Self::AyaPlain | Self::AyaLearning => {
+                std::env::current_exe().map(|own| own.with_file_name(program)).into_iter().collect()
+            }
+            Self::Envoy => vec![packages.join("envoy/_bin/envoy")],
+            Self::Traefik => vec![packages.join("bin/traefik")],
+            _ => Vec::new(),
+        };
+        candidates.into_iter().find(|path| path.is_file()).unwrap_or_else(|| program.into())
     }
 }
 
@@ -121,10 +116,10 @@ impl Installed {
         routes: Routes,
         folder: &Path,
     ) -> Result<Running> {
-        let name = self.proxy.name();
+        let name = &self.name;
         let (process, address) =
             self.launch(core, backends, routes, folder).with_context(|| format!("cannot start {name}"))?;
-        let mut running = Running { proxy: self.proxy, address, process };
+        let mut running = Running { installed: self.clone(), address, process };
         running.wait_until_ready(&routes.some_host()).with_context(|| {
             format!("{name} does not answer:\n{}", last_lines(&self.home(routes, folder).join(LOG)))
         })?;
@@ -137,41 +132,31 @@ impl Installed {
         backends: &[SocketAddr],
         routes: Routes,
         folder: &Path,
-    ) -> Result<(Process, SocketAddr)> {
-        if self.proxy == Proxy::Relay {
-            let backend = backends.first().context("no backend")?.to_string();
-            let (process, addresses) = Process::start_role(core, &["relay", &backend], 1)?;
-            return Ok((process, addresses.first().copied().context("no address")?));
-        }
+    ) -> Result<(Option<Process>, SocketAddr)> {
+        let backend = backends.first().copied().context("no backend")?;
+        let Some(card) = self.proxy.card() else {
+            if self.proxy == Proxy::Direct {
+                return Ok((None, backend));
+            }
+            let (process, addresses) = Process::start_role(core, &["relay", &backend.to_string()], 1)?;
+            return Ok((Some(process), addresses.first().copied().context("no address")?));
+        };
         let home = self.home(routes, folder);
         fs::create_dir_all(&home)?;
         let address = free_address()?;
-        let file = home.join("config");
-        let (text, arguments) = match self.proxy {
-            Proxy::Nginx => {
-                (config::nginx(address, backends, &home), vec!["-p".into(), home.clone().into(), "-c".into()])
-            }
-            Proxy::Haproxy => (config::haproxy(address, backends), vec!["-db".into(), "-f".into()]),
-            proxy => {
-                let balancing = match proxy {
-                    Proxy::AyaPlain => "balance: round-robin\n    ejection: off",
-                    Proxy::AyaLearning => "balance: peak-ewma",
-                    _ => "balance: round-robin",
-                };
-                let admin = free_address()?;
-                (config::aya(address, admin, backends, balancing, routes, &home), vec!["run".into()])
-            }
-        };
-        fs::write(&file, text)?;
+        let setup = (card.setup)(&Site { address, backends, routes, home: &home })?;
+        for (name, text) in setup.files {
+            fs::write(home.join(name), text)?;
+        }
         let mut command = vec![self.program.clone()];
-        command.extend(arguments);
-        command.push(file.into());
-        Ok((Process::start(core, &command, &home.join(LOG))?, address))
+        command.extend(setup.arguments);
+        Ok((Some(Process::start(core, &command, &home.join(LOG))?), address))
     }
 
     /// A folder for each configuration: Aya follows its file, so that no two may share one.
     fn home(&self, routes: Routes, folder: &Path) -> PathBuf {
-        folder.join(format!("{:?}-{}", self.proxy, routes.label()).to_lowercase())
+        let name = format!("{:?}-{}-{}", self.proxy, self.version, routes.label());
+        folder.join(name.to_lowercase())
     }
 }
 
@@ -179,7 +164,7 @@ impl Running {
     fn wait_until_ready(&mut self, host: &str) -> Result<()> {
         let deadline = MonotonicClock.now() + STARTING;
         loop {
-            self.process.check_alive()?;
+            self.process.as_mut().map_or(Ok(()), Process::check_alive)?;
             match self.first_answer(host) {
                 Ok(()) => return Ok(()),
                 Err(error) if MonotonicClock.now() > deadline => return Err(error),
@@ -223,6 +208,8 @@ mod tests {
         assert_eq!(version("nginx version: nginx/1.22.1\n"), "1.22.1");
         assert_eq!(version("HAProxy version 2.6.12-1+deb12u4 2026/10/17"), "2.6.12-1+deb12u4");
         assert_eq!(version("aya 0.1.0\n"), "0.1.0");
+        let envoy = "/usr/bin/envoy  version: 9e5580/1.40.0/Clean/RELEASE/BoringSSL\n";
+        assert_eq!(version(envoy), "1.40.0");
         assert_eq!(version("nothing"), "unknown");
     }
 }

@@ -11,10 +11,10 @@ use crate::load::{Load, Tally, Traffic};
 use crate::machine::Cores;
 use crate::process::Process;
 use crate::proxies::{Installed, Proxy, Routes, Running};
-use crate::report::{CaseResult, HostsResult, IdleResult, Results, Row};
+use crate::results::{CaseResult, HostsResult, IdleResult, Latency, Results, Row};
 
-/// The fixed rate of a case, as a share of what the slowest proxy can do in it.
-const FIXED_SHARE: f64 = 0.5;
+/// The rates at which latency is measured, as shares of what the proxy itself can do.
+const SHARES: [f64; 3] = [0.25, 0.5, 0.75];
 /// Connections while routes are looked up.
 const HOSTS_CONNECTIONS: usize = 64;
 /// Rounds in which every host must have been asked for.
@@ -31,6 +31,8 @@ pub(crate) struct Effort {
     pub(crate) only: Vec<String>,
     /// Rounds of each proxy in each case.
     pub(crate) repeats: usize,
+    /// Rounds of each proxy at each rate at which latency is measured.
+    pub(crate) latency_repeats: usize,
     /// Length of a round.
     pub(crate) round: Duration,
     /// Length of what goes before a round.
@@ -67,7 +69,7 @@ impl Bench {
     pub(crate) fn run(&self) -> Result<Results> {
         let mut results = Results { cases: self.traffic_cases()?, idle: Vec::new(), hosts: None };
         if self.is_chosen(cases::IDLE) {
-            for installed in &self.installed {
+            for installed in self.installed.iter().filter(|installed| installed.proxy != Proxy::Direct) {
                 results.idle.push(self.idle(installed)?);
             }
         }
@@ -99,7 +101,7 @@ impl Bench {
         installed.start(self.cores.proxy, &self.backends, routes, &self.folder)
     }
 
-    /// Capacity first, for all; then latency at a rate that all can bear; then system calls.
+    /// Capacity first, for all; then latency at shares of it; then system calls.
     fn traffic_case(&self, case: &Case, proxies: &[Running]) -> Result<CaseResult> {
         eprintln!("{}:", case.title);
         let mut subjects: Vec<Subject<'_>> =
@@ -109,20 +111,32 @@ impl Bench {
                 subject.capacity(&self.effort)?;
             }
         }
-        let slowest =
-            subjects.iter().map(|subject| subject.row.rate_per_second()).fold(f64::INFINITY, f64::min);
-        let fixed_rate_per_second = slowest * FIXED_SHARE;
-        for _ in 0..self.effort.repeats {
-            for subject in &mut subjects {
-                subject.latency(fixed_rate_per_second, &self.effort)?;
-            }
+        if case.with_latency {
+            self.latencies(case, &mut subjects)?;
         }
         for subject in &mut subjects {
             subject.system_calls(&self.effort, &self.folder)?;
             eprintln!("  {}", subject.row.summary());
         }
         let rows = subjects.into_iter().map(|subject| subject.row).collect();
-        Ok(CaseResult { title: case.title, fixed_rate_per_second, rows })
+        Ok(CaseResult { name: case.name, title: case.title, rows })
+    }
+
+    /// What each proxy adds to the latency of the backend, which is asked at the same rate right after.
+    fn latencies(&self, case: &Case, subjects: &mut [Subject<'_>]) -> Result<()> {
+        let backend = *self.backends.first().context("no backend")?;
+        let mut direct = Load::new(backend, (case.traffic)())?;
+        for share in SHARES {
+            for subject in &mut *subjects {
+                subject.row.latencies.push(Latency::at(share, subject.row.rate_per_second()));
+            }
+            for _ in 0..self.effort.latency_repeats {
+                for subject in subjects.iter_mut().filter(|subject| subject.row.proxy != Proxy::Direct) {
+                    subject.latency(&mut direct, &self.effort)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Memory of a fresh proxy before and after many clients made one request each and stayed. Before, a single
@@ -134,13 +148,14 @@ impl Bench {
         warm.closed_loop(self.effort.warm_up)?;
         drop(warm);
         std::thread::sleep(SETTLING);
-        let before_kib = proxy.process.resident_kib();
+        let memory = || proxy.process.as_ref().map_or(0, Process::resident_kib);
+        let before_kib = memory();
         let mut load = Load::new(proxy.address, Traffic::get("/128", 128, clients))?;
         let tally = load.one_each(OPENING)?;
         std::thread::sleep(SETTLING);
-        let after_kib = proxy.process.resident_kib();
-        let result =
-            IdleResult { proxy: installed.proxy, clients, before_kib, after_kib, failures: tally.failures() };
+        let after_kib = memory();
+        let (proxy, name) = (installed.proxy, installed.name.clone());
+        let result = IdleResult { proxy, name, clients, before_kib, after_kib, failures: tally.failures() };
         eprintln!("idle: {}", result.summary());
         Ok(result)
     }
@@ -180,7 +195,8 @@ struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     fn new(running: &'a Running, traffic: Traffic) -> Result<Self> {
-        Ok(Self { running, load: Load::new(running.address, traffic)?, row: Row::new(running.proxy) })
+        let row = Row::new(running.installed.proxy, &running.installed.name);
+        Ok(Self { running, load: Load::new(running.address, traffic)?, row })
     }
 
     /// Sends at least so many requests, one to each host, so that the rounds find everything in memory.
@@ -199,30 +215,42 @@ impl<'a> Subject<'a> {
 
     fn capacity(&mut self, effort: &Effort) -> Result<()> {
         self.load.closed_loop(effort.warm_up)?;
-        let before = self.running.process.cpu_time();
+        let process = self.running.process.as_ref();
+        let before = process.map(Process::cpu_time);
         let tally = self.load.closed_loop(effort.round)?;
-        let used = self.running.process.cpu_time().saturating_sub(before);
+        let used = process.zip(before).map(|(process, before)| process.cpu_time().saturating_sub(before));
         self.note_failures(&tally);
         if tally.answered == 0 {
-            bail!("{} answered nothing: {}", self.row.proxy.name(), tally.failure_text());
+            bail!("{} answered nothing: {}", self.row.name, tally.failure_text());
         }
-        self.row.cpu_us.push(used.as_secs_f64() * 1e6 / tally.answered as f64);
+        self.row.cpu_us.extend(used.map(|used| used.as_secs_f64() * 1e6 / tally.answered as f64));
         self.row.rates_per_second.push(tally.rate_per_second());
         Ok(())
     }
 
-    fn latency(&mut self, rate_per_second: f64, effort: &Effort) -> Result<()> {
-        self.load.open_loop(rate_per_second, effort.warm_up)?;
-        let tally = self.load.open_loop(rate_per_second, effort.round)?;
+    /// A round at the rate of the last latency that was begun, and one without the proxy.
+    fn latency(&mut self, direct: &mut Load, effort: &Effort) -> Result<()> {
+        let Some(rate) = self.row.latencies.last().map(|latency| latency.rate_per_second) else {
+            return Ok(());
+        };
+        let of = |tally: &Tally| [0.5, 0.99, 0.999].map(|share| tally.percentile_us(share));
+        self.load.open_loop(rate, effort.warm_up)?;
+        let tally = self.load.open_loop(rate, effort.round)?;
         self.note_failures(&tally);
-        self.row.latencies_us.push([0.5, 0.99, 0.999].map(|share| tally.percentile_us(share)));
+        direct.open_loop(rate, effort.warm_up)?;
+        let without = direct.open_loop(rate, effort.round)?;
+        if let Some(latency) = self.row.latencies.last_mut() {
+            latency.with_us.push(of(&tally));
+            latency.without_us.push(of(&without));
+        }
         Ok(())
     }
 
     fn system_calls(&mut self, effort: &Effort, folder: &std::path::Path) -> Result<()> {
         let Self { running, load, row } = self;
+        let Some(process) = &running.process else { return Ok(()) };
         let mut counted = None;
-        let calls = running.process.count_system_calls(folder, || {
+        let calls = process.count_system_calls(folder, || {
             counted = Some(load.closed_loop(effort.warm_up)?);
             Ok(())
         })?;
@@ -236,7 +264,7 @@ impl<'a> Subject<'a> {
     fn note_failures(&mut self, tally: &Tally) {
         self.row.failures += tally.failures();
         if tally.failures() > 0 {
-            eprintln!("  {}: failed: {}", self.row.proxy.name(), tally.failure_text());
+            eprintln!("  {}: failed: {}", self.row.name, tally.failure_text());
         }
     }
 }

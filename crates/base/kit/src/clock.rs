@@ -58,6 +58,9 @@ impl fmt::Display for Moment {
 pub trait Clock {
     /// The present moment. Never goes back.
     fn now(&self) -> Moment;
+
+    /// Calendar time since 1970-01-01 UTC, for logs and headers only: it may jump.
+    fn since_epoch(&self) -> Duration;
 }
 
 /// The machine's monotonic clock. All its copies share one origin: the machine's start.
@@ -69,6 +72,10 @@ impl Clock for MonotonicClock {
     fn now(&self) -> Moment {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         Moment(time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned())
+    }
+
+    fn since_epoch(&self) -> Duration {
+        WallClock.since_epoch()
     }
 }
 
@@ -84,7 +91,7 @@ impl WallClock {
     }
 }
 
-/// A clock that moves when told to: for tests and simulations.
+/// A clock that moves when told to: for tests and simulations. Its calendar begins in 1970.
 #[derive(Debug, Default)]
 pub struct ManualClock(Cell<u64>);
 
@@ -103,6 +110,10 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Moment {
         Moment(self.0.get())
+    }
+
+    fn since_epoch(&self) -> Duration {
+        Duration::from_nanos(self.0.get())
     }
 }
 

@@ -48,7 +48,10 @@ impl Fields {
     }
 
     /// The body length, when there is exactly one well-formed `Content-Length`.
-    pub(crate) fn content_length(&self) -> Result<Option<usize>, WireError> {
+    ///
+    /// # Errors
+    /// If there are several, or it is no number.
+    pub fn content_length(&self) -> Result<Option<usize>, WireError> {
         let values = self.all("content-length");
         match values.as_slice() {
             [] => Ok(None),
@@ -80,7 +83,11 @@ pub struct Request {
 }
 
 impl Request {
-    pub(crate) fn parse(head: &[u8]) -> Result<Self, WireError> {
+    /// Reads a head that ends with its empty line.
+    ///
+    /// # Errors
+    /// If it is not valid.
+    pub fn parse(head: &[u8]) -> Result<Self, WireError> {
         let text = latin1(head);
         let mut lines = text.trim_end_matches("\r\n").split("\r\n");
         let start = lines.next().unwrap_or_default();
@@ -127,7 +134,11 @@ pub struct Response {
 }
 
 impl Response {
-    pub(crate) fn parse(head: &[u8]) -> Result<Self, WireError> {
+    /// Reads a head that ends with its empty line.
+    ///
+    /// # Errors
+    /// If it is not valid.
+    pub fn parse(head: &[u8]) -> Result<Self, WireError> {
         let text = latin1(head);
         let mut lines = text.trim_end_matches("\r\n").split("\r\n");
         let start = lines.next().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Byte buffers that are lent by the worker.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
@@ -54,7 +54,14 @@ type Storage = Box<[u8]>;
 
 /// The storage of one worker. Clones share it.
 #[derive(Clone, Default)]
-pub struct BufferPool(Rc<[RefCell<Vec<Storage>>; 4]>);
+pub struct BufferPool(Rc<Shelves>);
+
+#[derive(Default)]
+struct Shelves {
+    idle: [RefCell<Vec<Storage>>; 4],
+    /// Bytes of all storage there is, lent or idle.
+    made: Cell<usize>,
+}
 
 impl BufferPool {
     /// An empty pool; storage is made when it is first needed.
@@ -63,7 +70,7 @@ impl BufferPool {
     }
 
     fn shelf(&self, size: BufferSize) -> &RefCell<Vec<Storage>> {
-        let [tiny, small, medium, large] = &*self.0;
+        let [tiny, small, medium, large] = &self.0.idle;
         match size {
             BufferSize::Tiny => tiny,
             BufferSize::Small => small,
@@ -74,14 +81,24 @@ impl BufferPool {
 
     fn take(&self, size: BufferSize) -> Storage {
         let shelved = self.shelf(size).borrow_mut().pop();
-        shelved.unwrap_or_else(|| vec![0; size.bytes()].into_boxed_slice())
+        shelved.unwrap_or_else(|| {
+            self.0.made.set(self.0.made.get() + size.bytes());
+            vec![0; size.bytes()].into_boxed_slice()
+        })
     }
 
     fn give(&self, storage: Storage, size: BufferSize) {
         let mut shelf = self.shelf(size).borrow_mut();
         if shelf.len() < size.kept() {
             shelf.push(storage);
+        } else {
+            self.0.made.set(self.0.made.get() - size.bytes());
         }
+    }
+
+    /// Bytes of storage that are lent.
+    pub fn lent_bytes(&self) -> usize {
+        self.0.made.get() - self.idle_bytes()
     }
 
     /// Bytes of storage that lie ready, not lent.
@@ -236,7 +253,7 @@ mod tests {
         let pool = BufferPool::new();
         let mut buffer = Buffer::new(pool.clone(), BufferSize::Small);
         put(&mut buffer, b"hello");
-        assert_eq!(pool.idle_bytes(), 0);
+        assert_eq!((pool.idle_bytes(), pool.lent_bytes()), (0, BufferSize::Small.bytes()));
         buffer.release();
         assert_eq!(buffer.filled(), b"hello", "bytes that are there stay");
         buffer.consume(5);
@@ -245,6 +262,7 @@ mod tests {
         put(&mut buffer, b"again");
         drop(buffer);
         assert_eq!(pool.idle_bytes(), BufferSize::Small.bytes(), "a dropped buffer gives its storage back");
+        assert_eq!(pool.lent_bytes(), 0);
     }
 
     #[test]
@@ -290,5 +308,6 @@ mod tests {
         buffers.iter_mut().for_each(|buffer| put(buffer, b"x"));
         drop(buffers);
         assert_eq!(pool.idle_bytes(), BufferSize::Large.kept() * BufferSize::Large.bytes());
+        assert_eq!(pool.lent_bytes(), 0);
     }
 }

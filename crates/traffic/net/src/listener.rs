@@ -109,14 +109,6 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Hands a socket of [`bind`] to the tokio runtime of the calling thread.
-///
-/// # Errors
-/// If the runtime cannot watch it.
-pub fn adopt(socket: TcpListener) -> io::Result<tokio::net::TcpListener> {
-    tokio::net::TcpListener::from_std(socket)
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;

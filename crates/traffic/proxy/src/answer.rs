@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use base_kit::WallClock;
+use base_kit::Clock;
 use traffic_filter::Answer;
 use traffic_http::{Framing, KnownField, Method, ResponseHead, Version};
 
@@ -17,11 +17,11 @@ pub(crate) struct DateCache(RefCell<(u64, String)>);
 
 impl DateCache {
     /// Writes the date into a head, unless it has one.
-    pub(crate) fn put(&self, head: &mut ResponseHead) {
+    pub(crate) fn put(&self, head: &mut ResponseHead, clock: &dyn Clock) {
         if head.fields().has(KnownField::Date) {
             return;
         }
-        let now = WallClock.since_epoch();
+        let now = clock.since_epoch();
         let (second, text) = &mut *self.0.borrow_mut();
         if *second != now.as_secs() || text.is_empty() {
             *second = now.as_secs();

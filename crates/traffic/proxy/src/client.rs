@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use base_kit::Moment;
+use base_kit::{Clock, Moment};
 use traffic_net::{Buffer, BufferPool, BufferSize, Stream};
 
 use crate::plan::{ListenerView, View};
@@ -74,17 +74,25 @@ impl Client {
         found.is_some()
     }
 
-    /// Sends all of it, before the deadline.
-    pub(crate) async fn send(&mut self, bytes: &[u8], deadline: Moment) -> io::Result<()> {
-        self.timer.set(deadline);
+    /// Sends all of it before the limit, as long as the client takes some of it in the time that it has for that.
+    pub(crate) async fn send(&mut self, bytes: &[u8], limit: Moment, clock: &dyn Clock) -> io::Result<()> {
+        let patience = self.listener.settings.timeouts.send_progress;
+        self.timer.set(limit.min(clock.now() + patience));
         let mut sent = 0;
-        let stream = &mut self.stream;
+        let (stream, timer) = (&mut self.stream, &self.timer);
         let sending = poll_fn(|cx| {
+            let before = sent;
             while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
-                match ready!(stream.poll_send(cx, &[IoSlice::new(rest)])) {
-                    Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    Ok(count) => sent += count,
-                    Err(error) => return Poll::Ready(Err(error)),
+                match stream.poll_send(cx, &[IoSlice::new(rest)]) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(Ok(count)) => sent += count,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => {
+                        if sent > before {
+                            timer.set(limit.min(clock.now() + patience));
+                        }
+                        return Poll::Pending;
+                    }
                 }
             }
             Poll::Ready(Ok(()))

@@ -76,6 +76,14 @@ impl Failure {
         Self::with(reason, error)
     }
 
+    /// Something that the client did not take.
+    pub(crate) fn unsent(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Reason::ClientSendTimeout.into(),
+            _ => Self::with(Reason::ClientClosed, error),
+        }
+    }
+
     /// An endpoint that could not be connected to, or a machine that is out of what a connection takes.
     pub(crate) fn connect(error: &io::Error) -> Self {
         let reason = if is_own_shortage(error) { Reason::Overloaded } else { Reason::ConnectFailed };

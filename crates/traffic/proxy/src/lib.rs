@@ -22,6 +22,7 @@ mod failure;
 mod life;
 mod plan;
 mod relay;
+mod surroundings;
 mod thread;
 mod timers;
 mod upstream;
@@ -32,5 +33,6 @@ pub use explain::{EndpointChoice, Explanation, Outcome, PoolChoice, Question, ex
 pub use failure::Fault;
 pub use life::SessionChoice;
 pub use plan::{Plan, PlanError};
-pub use thread::{Command, ListenSocket, run};
+pub use surroundings::Surroundings;
+pub use thread::{Command, Engine, ListenSocket, Vitals, run};
 pub use worker::{TransitionSink, WorkerSetup};

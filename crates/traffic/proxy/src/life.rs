@@ -48,6 +48,8 @@ pub(crate) struct Life<'a> {
     deadline: Moment,
     /// Whether the connection ends with this request.
     closes: bool,
+    /// Whether the client has said so: then nothing follows.
+    is_last: bool,
     /// Whether the final answer's head was sent: from then on a failure can only break off.
     begun: bool,
 }
@@ -83,7 +85,18 @@ impl<'a> Life<'a> {
             unnamed: false,
             deadline: Moment::NEVER,
             closes,
+            is_last: false,
             begun: false,
+        }
+    }
+
+    /// What becomes of the connection after a whole answer. A client that does not expect the end may have sent more, and closing with
+    /// that unread would reset the connection and could take the answer with it (RFC 9112 §9.6).
+    const fn ending(&self) -> Ending {
+        match (self.closes, self.is_last) {
+            (false, _) => Ending::KeepAlive,
+            (true, true) => Ending::Close,
+            (true, false) => Ending::Linger,
         }
     }
 

@@ -60,6 +60,11 @@ impl Timers {
         Self::default()
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.entries.borrow().len()
+    }
+
     /// A timer for one task. Not set. The group is the listener's name.
     pub(crate) fn timer(&self, group: Arc<str>) -> Timer {
         let mut entries = self.0.entries.borrow_mut();

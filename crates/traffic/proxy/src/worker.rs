@@ -1,20 +1,21 @@
 //! A worker: one thread, one runtime, and everything that its connections share without a lock.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base_kit::{Clock, Moment, MonotonicClock, SeededRng};
+use base_kit::{Clock, Moment, SeededRng};
 use base_signal::{AccessWriter, Counter, Reason, Shard, families};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use traffic_balance::{EndpointId, EndpointState, Transition};
-use traffic_net::BufferPool;
+use traffic_net::{BufferPool, Network};
 
 use crate::decisions::{Decision, DecisionQuery, Decisions};
 use crate::plan::{Plan, PlanError, View};
 use crate::relay::{Exchange, Lenders, Shelf};
+use crate::surroundings::Surroundings;
 use crate::timers::Timers;
 use crate::upstream::{Bell, Reach};
 
@@ -37,9 +38,25 @@ pub struct WorkerSetup {
     pub transitions: TransitionSink,
 }
 
+/// What a worker holds at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vitals {
+    /// Connections of clients.
+    pub connections: usize,
+    /// Deadlines: one for each of them.
+    pub timers: usize,
+    /// Bytes of storage that buffers have borrowed.
+    pub lent_bytes: usize,
+    /// Connections to endpoints that wait for a request.
+    pub idle_upstream: usize,
+    /// Endpoints that it has a reach to.
+    pub reaches: usize,
+}
+
 /// What the connections of one thread share.
 pub(crate) struct Worker {
-    pub(crate) clock: MonotonicClock,
+    pub(crate) clock: Rc<dyn Clock>,
+    pub(crate) network: Rc<dyn Network>,
     pub(crate) rng: RefCell<SeededRng>,
     pub(crate) buffers: BufferPool,
     pub(crate) timers: Timers,
@@ -51,7 +68,7 @@ pub(crate) struct Worker {
     pub(crate) decisions: RefCell<Decisions>,
     failures: Vec<Counter>,
     view: RefCell<Rc<View>>,
-    reaches: RefCell<HashMap<EndpointId, Rc<Reach>>>,
+    reaches: RefCell<BTreeMap<EndpointId, Rc<Reach>>>,
     exchanges: Shelf<Exchange>,
     lenders: Lenders,
     connections: Cell<usize>,
@@ -60,7 +77,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(setup: WorkerSetup) -> Result<Self, PlanError> {
+    pub(crate) fn new(setup: WorkerSetup, surroundings: Surroundings) -> Result<Self, PlanError> {
         let failures = Reason::ALL.iter();
         let failures = failures
             .map(|reason| setup.shard.counter(&families::FAILURES, &[reason.word(), reason.blame().word()]))
@@ -68,8 +85,9 @@ impl Worker {
         let settings = setup.plan.model.operation.decisions;
         let decisions = Decisions::new(settings, &setup.shard);
         Ok(Self {
-            clock: MonotonicClock,
-            rng: RefCell::new(SeededRng::from_system()),
+            clock: surroundings.clock,
+            network: surroundings.network,
+            rng: RefCell::new(surroundings.rng),
             buffers: BufferPool::new(),
             timers: Timers::new(),
             view: RefCell::new(Rc::new(View::new(setup.plan, &setup.shard)?)),
@@ -121,7 +139,9 @@ impl Worker {
     pub(crate) fn reach(&self, endpoint: &Arc<EndpointState>) -> Rc<Reach> {
         let mut reaches = self.reaches.borrow_mut();
         let entry = reaches.entry(endpoint.id());
-        Rc::clone(entry.or_insert_with(|| Rc::new(Reach::new(Arc::clone(endpoint), &self.shard))))
+        Rc::clone(
+            entry.or_insert_with(|| Rc::new(Reach::new(Arc::clone(endpoint), &self.shard, &self.buffers))),
+        )
     }
 
     /// Counts a failure.
@@ -131,10 +151,9 @@ impl Worker {
         }
     }
 
-    /// Answers with what is remembered of requests.
-    pub(crate) fn recall(&self, query: &DecisionQuery, answer: oneshot::Sender<Vec<Decision>>) {
-        // Whoever asked may have stopped waiting.
-        let _ = answer.send(self.decisions.borrow().find(query, self.now()));
+    /// What is remembered of requests.
+    pub(crate) fn recall(&self, query: &DecisionQuery) -> Vec<Decision> {
+        self.decisions.borrow().find(query, &*self.clock)
     }
 
     /// Whether requests are logged.
@@ -150,6 +169,18 @@ impl Worker {
     /// Takes memory back, unless it has grown out of proportion.
     pub(crate) fn return_exchange(&self, exchange: Box<Exchange>) {
         self.exchanges.give(exchange);
+    }
+
+    /// What it holds now.
+    pub(crate) fn vitals(&self) -> Vitals {
+        let reaches = self.reaches.borrow();
+        Vitals {
+            connections: self.connections.get(),
+            timers: self.timers.len(),
+            lent_bytes: self.buffers.lent_bytes(),
+            idle_upstream: reaches.values().map(|reach| reach.idle_count()).sum(),
+            reaches: reaches.len(),
+        }
     }
 
     /// Whether connections shall be closed after their present request.

@@ -239,6 +239,10 @@ impl Clock for SharedClock {
     fn now(&self) -> Moment {
         Moment::from_nanos(self.0.load(Ordering::SeqCst))
     }
+
+    fn since_epoch(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::SeqCst))
+    }
 }
 
 /// Options with short times.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use base_kit::{Moment, WallClock};
+use base_kit::Clock;
 
 use crate::decisions::{Decision, Decisions};
 
@@ -42,11 +42,11 @@ impl DecisionQuery {
 
 impl Decisions {
     /// Copies of those that are asked about, the latest first.
-    pub(crate) fn find(&self, query: &DecisionQuery, now: Moment) -> Vec<Decision> {
+    pub(crate) fn find(&self, query: &DecisionQuery, clock: &dyn Clock) -> Vec<Decision> {
         let mut found: Vec<&Decision> = self.iter().filter(|decision| query.fits(decision)).collect();
         found.sort_by_key(|decision| std::cmp::Reverse(decision.started));
         found.truncate(query.limit);
-        let wall = WallClock.since_epoch();
+        let (now, wall) = (clock.now(), clock.since_epoch());
         let dated = |decision: &Decision| {
             let mut copy = decision.clone();
             copy.time = wall.saturating_sub(now.since(decision.started));

@@ -145,15 +145,14 @@ impl Life<'_> {
         let start = self.worker.now();
         let limit = start + local.settings.timeouts.connect;
         self.client.timer.set(limit.min(self.deadline));
-        let opening = Connection::open(address, &self.worker.buffers, &local.meters.open);
-        let opened = within(&self.client.timer, opening).await;
+        let opened = within(&self.client.timer, self.worker.network.connect(address)).await;
         let took = self.worker.now() - start;
         self.exchange.record.connect = Some(took);
         self.exchange.decision.connected(took);
         match opened {
-            Ok(Ok(connection)) => {
+            Ok(Ok(stream)) => {
                 local.meters.opened.increment();
-                Ok(connection)
+                Ok(Connection::new(stream, &self.worker.buffers, &local.meters.open))
             }
             Ok(Err(error)) => {
                 let failure = Failure::connect(&error);
@@ -242,7 +241,7 @@ impl Life<'_> {
         local: &'t LocalPool,
     ) -> Transfer<'t> {
         let side = (turn, &*local.settings);
-        let mut transfer = Transfer::new(self.client, connection, self.exchange, side, self.worker.clock);
+        let mut transfer = Transfer::new(self.client, connection, self.exchange, side, &*self.worker.clock);
         transfer.request_deadline = self.deadline;
         transfer.awaits_continue = self.awaits_continue;
         transfer
@@ -259,10 +258,8 @@ impl Life<'_> {
             hygiene::strip_interim(reply.head.fields_mut(), status);
             reply.head.encode(&mut reply.out);
             self.exchange.record.bytes_sent += reply.out.len() as u64;
-            let deadline = self.worker.now() + self.client.listener.settings.timeouts.send_progress;
-            let sent = self.client.send(&self.exchange.reply.out, deadline.min(self.deadline)).await;
-            let gone = |error| Failure::with(Reason::ClientClosed, error);
-            sent.map_err(|error| Broken { fault: Fault::Client, failure: gone(error) })?;
+            let sent = self.client.send(&self.exchange.reply.out, self.deadline, &*self.worker.clock).await;
+            sent.map_err(|error| Broken { fault: Fault::Client, failure: Failure::unsent(error) })?;
         }
         self.exchange.reply.give_back();
         Ok(())
@@ -313,7 +310,7 @@ impl Life<'_> {
             connection.is_suspect = self.method == Method::Head;
             turn.keep(connection, local.settings.connections.max_idle, now);
         }
-        Ok(if self.closes { Ending::Close } else { Ending::KeepAlive })
+        Ok(self.ending())
     }
 
     /// Makes the endpoint's head the one that the client gets.
@@ -367,7 +364,7 @@ impl Life<'_> {
         record.bytes_sent += reply.out.len() as u64;
         self.begun = true;
         self.note_success(turn, local);
-        let (up, down) = tunnel(self.client, &mut connection, self.exchange, self.worker.clock).await;
+        let (up, down) = tunnel(self.client, &mut connection, self.exchange, &*self.worker.clock).await;
         self.exchange.record.bytes_received += up;
         self.exchange.record.bytes_sent += down;
         Ok(Ending::Close)

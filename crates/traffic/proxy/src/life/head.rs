@@ -69,7 +69,8 @@ impl Life<'_> {
             exchange.asked.note_client(request.fields());
         }
         (self.method, self.version) = (request.method(), request.version());
-        self.closes |= !request.persists() || self.worker.is_draining();
+        self.is_last = !request.persists();
+        self.closes |= self.is_last || self.worker.is_draining();
         let Admitted { framing, awaits_continue, upgrades } = admit(request)?;
         exchange.up.reset(framing, framing);
         (self.awaits_continue, self.upgrades) = (awaits_continue, upgrades);

@@ -1,5 +1,6 @@
 //! Answers that need no endpoint: filters', handlers' and failures'.
 
+use base_kit::Moment;
 use base_model::model::Action;
 use base_signal::{Blame, Reason};
 use traffic_filter::{Answer, Flow, Handler, RequestContext};
@@ -76,24 +77,16 @@ impl Life<'_> {
         // A body that is here already is read over. One that is still to come may be long, so it ends the connection.
         let unread = !self.exchange.up.discard(&mut self.client.input);
         self.closes |= unread || self.worker.is_draining();
-        self.worker.date.put(&mut answer.head);
+        self.worker.date.put(&mut answer.head, &*self.worker.clock);
         self.put_request_id(&mut answer.head);
         self.exchange.reply.out.clear();
         answer::encode(&mut answer, self.method, self.version, self.closes, &mut self.exchange.reply.out);
         self.begun = true;
         self.exchange.record.status = answer.head.status();
         self.exchange.record.bytes_sent += self.exchange.reply.out.len() as u64;
-        let deadline = self.worker.now() + self.client.listener.settings.timeouts.send_progress;
-        let sent = self.client.send(&self.exchange.reply.out, deadline).await;
-        sent.map_err(|error| match error.kind() {
-            std::io::ErrorKind::TimedOut => Reason::ClientSendTimeout.into(),
-            _ => Failure::with(Reason::ClientClosed, error),
-        })?;
-        Ok(match (unread, self.closes) {
-            (true, _) => Ending::Linger,
-            (false, true) => Ending::Close,
-            (false, false) => Ending::KeepAlive,
-        })
+        let sent = self.client.send(&self.exchange.reply.out, Moment::NEVER, &*self.worker.clock).await;
+        sent.map_err(Failure::unsent)?;
+        Ok(if unread { Ending::Linger } else { self.ending() })
     }
 
     /// Ends a request that could not be served: with an answer, if there can still be one.

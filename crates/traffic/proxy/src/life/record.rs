@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use base_kit::{Moment, WallClock};
+use base_kit::Moment;
 use base_signal::AccessRecord;
 use traffic_http::Version;
 
@@ -68,7 +68,7 @@ impl Life<'_> {
         let plan = &self.view.plan;
         let pool = record.pool.and_then(|index| plan.pools.get(index)).map(|pool| &*pool.settings.name);
         let line = AccessRecord {
-            time: WallClock.since_epoch().saturating_sub(duration),
+            time: self.worker.clock.since_epoch().saturating_sub(duration),
             request_id: record.id(),
             client: record.client,
             listener: &self.client.listener.settings.name,

@@ -4,7 +4,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use base_kit::{Clock, Moment, MonotonicClock};
+use base_kit::{Clock, Moment};
 use base_model::model::Pool;
 use base_signal::Reason;
 use traffic_http::{HeadLimits, HttpError};
@@ -85,7 +85,7 @@ pub(crate) struct Transfer<'a> {
     pub(crate) exchange: &'a mut Exchange,
     pub(crate) turn: &'a Turn,
     pub(crate) pool: &'a Pool,
-    pub(crate) clock: MonotonicClock,
+    pub(crate) clock: &'a dyn Clock,
     /// For the whole request.
     pub(crate) request_deadline: Moment,
     /// Whether the client waits for a 100 before it sends its body.
@@ -109,7 +109,7 @@ impl<'a> Transfer<'a> {
         connection: &'a mut Connection,
         exchange: &'a mut Exchange,
         (turn, pool): (&'a Turn, &'a Pool),
-        clock: MonotonicClock,
+        clock: &'a dyn Clock,
     ) -> Self {
         Self {
             client,

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use base_kit::{Clock, Moment, MonotonicClock};
+use base_kit::{Clock, Moment};
 use traffic_http::Framing;
 use traffic_net::{Buffer, Stream};
 
@@ -57,7 +57,7 @@ pub(crate) async fn tunnel(
     client: &mut Client,
     connection: &mut Connection,
     exchange: &mut Exchange,
-    clock: MonotonicClock,
+    clock: &dyn Clock,
 ) -> (u64, u64) {
     let idle = client.listener.settings.timeouts.idle;
     let (mut up, mut down) = (Way::new(), Way::new());

@@ -1,5 +1,7 @@
 //! Accepting connections on one socket.
 
+use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -9,10 +11,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use base_signal::Gauge;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_local};
-use traffic_net::TcpSocket;
+use traffic_net::{Incoming, Stream};
 
 use crate::client::Client;
 use crate::connection::serve_connection;
@@ -32,14 +33,22 @@ pub(super) struct Acceptor {
 impl Acceptor {
     pub(super) fn start(worker: &Rc<Worker>, socket: ListenSocket) -> io::Result<Self> {
         let stop = Rc::new(Notify::new());
-        let listener = traffic_net::adopt(socket.socket)?;
-        let door = Door { worker: Rc::clone(worker), listener: socket.listener, open: socket.open };
+        let mut incoming = worker.network.listen(socket.address, socket.socket)?;
+        let door = Door {
+            worker: Rc::clone(worker),
+            listener: socket.listener,
+            open: socket.open,
+            next: Cell::default(),
+        };
         let stopped = Rc::clone(&stop);
         let task = spawn_local(async move {
+            // In this order, so that a simulation repeats.
             tokio::select! {
-                () = door.accept_forever(&listener) => {}
-                () = stopped.notified() => door.accept_waiting(&listener),
+                biased;
+                () = stopped.notified() => {}
+                () = door.accept_forever(&mut *incoming) => {}
             }
+            door.accept_waiting(&mut *incoming);
         });
         Ok(Self { stop, task })
     }
@@ -57,17 +66,23 @@ struct Door {
     listener: Arc<str>,
     /// Connections open, over all workers.
     open: Arc<AtomicU32>,
+    /// Accepted, and waiting for its place.
+    next: Cell<Option<Accepted>>,
 }
 
+/// A connection, and who has opened it.
+type Accepted = (Box<dyn Stream>, SocketAddr);
+
 impl Door {
-    async fn accept_forever(&self, socket: &TcpListener) {
+    async fn accept_forever(&self, incoming: &mut dyn Incoming) {
         let mut complained = false;
         loop {
-            match socket.accept().await {
-                Ok((stream, peer)) => {
+            match poll_fn(|cx| incoming.poll_accept(cx)).await {
+                Ok(accepted) => {
                     complained = false;
+                    self.next.set(Some(accepted));
                     self.wait_for_room().await;
-                    self.welcome(stream, peer);
+                    self.next.take().into_iter().for_each(|accepted| self.welcome(accepted));
                 }
                 // The client has gone before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -100,17 +115,21 @@ impl Door {
         }
     }
 
-    /// Accepts what the kernel has queued: those clients believe that they are connected.
-    fn accept_waiting(&self, socket: &TcpListener) {
+    /// Accepts what waits for its place here, and what the kernel has queued: those clients believe that they are connected.
+    fn accept_waiting(&self, incoming: &mut dyn Incoming) {
         let mut cx = Context::from_waker(Waker::noop());
-        while let Poll::Ready(Ok((stream, peer))) = socket.poll_accept(&mut cx) {
+        let queued = std::iter::from_fn(|| match incoming.poll_accept(&mut cx) {
+            Poll::Ready(Ok(accepted)) => Some(accepted),
+            _ => None,
+        });
+        for accepted in self.next.take().into_iter().chain(queued) {
             self.open.fetch_add(1, Ordering::Relaxed);
-            self.welcome(stream, peer);
+            self.welcome(accepted);
         }
     }
 
     /// Serves a connection that has its place.
-    fn welcome(&self, stream: TcpStream, peer: SocketAddr) {
+    fn welcome(&self, (stream, peer): Accepted) {
         let view = self.worker.view();
         // A listener that a reload has just taken away has no settings; the connection came too late.
         let Some(listener) = view.listener(&self.listener) else {
@@ -122,7 +141,7 @@ impl Door {
         let client = Client::new(
             &self.worker.timers,
             &self.worker.buffers,
-            Box::new(TcpSocket::new(stream)),
+            stream,
             peer,
             Rc::clone(listener),
             self.worker.now(),

@@ -4,24 +4,28 @@ mod accept;
 mod command;
 mod probing;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base_kit::{Clock, Moment};
+use base_kit::Moment;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::spawn_local;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, spawn_local};
 
-use crate::plan::Plan;
+use crate::decisions::{Decision, DecisionQuery};
+use crate::plan::{Plan, PlanError};
+use crate::surroundings::Surroundings;
 use crate::worker::{Worker, WorkerSetup};
 
 use accept::Acceptor;
 use probing::send_probes;
 
+pub use crate::worker::Vitals;
 pub use command::{Command, ListenSocket};
 
 /// How often log lines are handed over and ejections looked at.
@@ -39,18 +43,51 @@ pub fn run(setup: WorkerSetup, commands: UnboundedReceiver<Command>) -> io::Resu
     let runtime =
         Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default())?;
     runtime.block_on(async move {
-        let worker = Rc::new(Worker::new(setup).map_err(io::Error::other)?);
-        spawn_local(drive_timers(Rc::clone(&worker)));
-        spawn_local(tick(Rc::clone(&worker)));
-        spawn_local(send_probes(Rc::clone(&worker)));
-        obey(&worker, commands).await;
-        worker.tick();
+        let engine = Engine::new(setup, Surroundings::system()).map_err(io::Error::other)?;
+        engine.run(commands).await;
         Ok(())
     })
 }
 
+/// A worker on a runtime that the caller has made: a tokio `LocalRuntime` with time. [`run`] makes one that is the system's; with a
+/// paused clock and [`Surroundings`] that are made up, a run repeats to the byte.
+pub struct Engine(Rc<Worker>);
+
+impl Engine {
+    /// One that begins with this configuration.
+    ///
+    /// # Errors
+    /// If the configuration cannot be used.
+    pub fn new(setup: WorkerSetup, surroundings: Surroundings) -> Result<Self, PlanError> {
+        Ok(Self(Rc::new(Worker::new(setup, surroundings)?)))
+    }
+
+    /// Does what it is told until it was told to drain and has done so, or its commands end.
+    pub async fn run(&self, commands: UnboundedReceiver<Command>) {
+        let worker = &self.0;
+        let standing = [
+            spawn_local(drive_timers(Rc::clone(worker))),
+            spawn_local(tick(Rc::clone(worker))),
+            spawn_local(send_probes(Rc::clone(worker))),
+        ];
+        obey(worker, commands).await;
+        worker.tick();
+        standing.iter().for_each(JoinHandle::abort);
+    }
+
+    /// What is remembered of requests.
+    pub fn recall(&self, query: &DecisionQuery) -> Vec<Decision> {
+        self.0.recall(query)
+    }
+
+    /// What it holds now; for simulations.
+    pub fn vitals(&self) -> Vitals {
+        self.0.vitals()
+    }
+}
+
 async fn obey(worker: &Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
-    let mut acceptors: HashMap<SocketAddr, Acceptor> = HashMap::new();
+    let mut acceptors: BTreeMap<SocketAddr, Acceptor> = BTreeMap::new();
     while let Some(command) = commands.recv().await {
         match command {
             Command::Adopt(plan, done) => {
@@ -71,9 +108,9 @@ async fn obey(worker: &Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
                 let _ = done.send(());
             }
             Command::AccessLog(writer) => *worker.access.borrow_mut() = writer,
-            Command::Recall(query, answer) => worker.recall(&query, answer),
+            Command::Recall(query, answer) => recall(worker, &query, answer),
             Command::Drain => {
-                for (_, acceptor) in acceptors.drain() {
+                for (_, acceptor) in std::mem::take(&mut acceptors) {
                     acceptor.stop().await;
                 }
                 drain(worker, &mut commands).await;
@@ -89,15 +126,21 @@ async fn drain(worker: &Rc<Worker>, commands: &mut UnboundedReceiver<Command>) {
     let mut draining = std::pin::pin!(worker.drain());
     loop {
         tokio::select! {
+            biased;
             () = &mut draining => return,
             command = commands.recv() => match command {
                 Some(Command::Cut) => worker.cut_all(),
-                Some(Command::Recall(query, answer)) => worker.recall(&query, answer),
+                Some(Command::Recall(query, answer)) => recall(worker, &query, answer),
                 Some(_) => {}
                 None => return,
             }
         }
     }
+}
+
+fn recall(worker: &Worker, query: &DecisionQuery, answer: oneshot::Sender<Vec<Decision>>) {
+    // Whoever asked may have stopped waiting.
+    let _ = answer.send(worker.recall(query));
 }
 
 fn adopt(worker: &Rc<Worker>, plan: Arc<Plan>) {
@@ -118,10 +161,11 @@ fn adopt(worker: &Rc<Worker>, plan: Arc<Plan>) {
 
 async fn drive_timers(worker: Rc<Worker>) {
     loop {
-        let now = worker.clock.now();
+        let now = worker.now();
         let next: Moment = worker.timers.advance(now);
         let sleep = next.since(now).clamp(Duration::from_millis(1), LONGEST_SLEEP);
         tokio::select! {
+            biased;
             () = tokio::time::sleep(sleep) => {}
             () = worker.timers.earlier() => {}
         }

@@ -57,7 +57,7 @@ async fn probe(worker: &Worker, local: &LocalPool, reach: &Reach, mut line: Box<
     let host = local.settings.host.as_deref().unwrap_or(reach.state.name());
     let asked = async {
         let address = reach.state.address()?;
-        line.ask(address, &prober.probing.path, host).await.ok()
+        line.ask(&*worker.network, address, (&prober.probing.path, host)).await.ok()
     };
     let answer = tokio::time::timeout(prober.probing.timeout, asked).await.ok().flatten();
     let now = worker.now();

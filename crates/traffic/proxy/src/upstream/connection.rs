@@ -1,11 +1,8 @@
 //! A connection to an endpoint.
 
-use std::io;
-use std::net::SocketAddr;
-
 use base_kit::Moment;
 use base_signal::Gauge;
-use traffic_net::{Buffer, BufferPool, BufferSize, Stream, TcpSocket};
+use traffic_net::{Buffer, BufferPool, BufferSize, Stream};
 
 /// An open connection to an endpoint, busy or idle. Boxed, because it is passed around with every request.
 pub(crate) struct Connection {
@@ -23,27 +20,17 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects. The caller limits the time.
-    pub(crate) async fn open(
-        address: SocketAddr,
-        buffers: &BufferPool,
-        open: &Gauge,
-    ) -> io::Result<Box<Self>> {
-        let socket = match address {
-            SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4(),
-            SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6(),
-        }?;
-        socket.set_nodelay(true)?;
-        let stream = socket.connect(address).await?;
+    /// A connection that has just been made; counts as open until dropped.
+    pub(crate) fn new(stream: Box<dyn Stream>, buffers: &BufferPool, open: &Gauge) -> Box<Self> {
         open.add(1);
-        Ok(Box::new(Self {
-            stream: Box::new(TcpSocket::new(stream)),
+        Box::new(Self {
+            stream,
             input: Buffer::new(buffers.clone(), BufferSize::Large),
             reused: false,
             is_suspect: false,
             idle_since: Moment::ZERO,
             open: open.clone(),
-        }))
+        })
     }
 }
 

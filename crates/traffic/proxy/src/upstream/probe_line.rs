@@ -1,76 +1,87 @@
 //! The connection on which one endpoint is asked.
 
-use std::io;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 
 use base_kit::Moment;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use traffic_balance::LoadReport;
 use traffic_http::{BodyEvent, BodyReader, Framing, HeadLimits, HttpError, Method, ResponseHead};
+use traffic_net::{Buffer, BufferPool, BufferSize, Network, Stream};
 
 /// Head and body of an answer: a few lines. What is longer is no answer to a probe.
-const MAX_ANSWER_BYTES: usize = 16 << 10;
+const ANSWER_SIZE: BufferSize = BufferSize::Small;
+const MAX_ANSWER_BYTES: usize = ANSWER_SIZE.bytes();
 const HEAD_LIMITS: HeadLimits =
     HeadLimits { max_head_bytes: MAX_ANSWER_BYTES, max_fields: 64, max_target_bytes: 0 };
-/// One read takes at most this much.
-const READ_BYTES: usize = 4 << 10;
 
 const USER_AGENT: &str = concat!("aya-probe/", env!("CARGO_PKG_VERSION"));
 
 /// The connection on which one endpoint is asked, while it is kept.
-#[derive(Default)]
 pub(crate) struct ProbeLine {
-    stream: Option<(SocketAddr, TcpStream)>,
+    stream: Option<(SocketAddr, Box<dyn Stream>)>,
     request: String,
-    received: Vec<u8>,
+    input: Buffer,
     head: ResponseHead,
     pub(super) used: Moment,
 }
 
 impl ProbeLine {
+    /// One without a connection.
+    pub(crate) fn new(buffers: &BufferPool) -> Self {
+        let input = Buffer::new(buffers.clone(), ANSWER_SIZE);
+        let head = ResponseHead::default();
+        Self { stream: None, request: String::new(), input, head, used: Moment::ZERO }
+    }
+
     /// What the endpoint says of its load; `None` if it says nothing of it. The caller limits the time, and closes the line after a
     /// failure.
     pub(crate) async fn ask(
         &mut self,
+        network: &dyn Network,
         address: SocketAddr,
-        path: &str,
-        host: &str,
+        (path, host): (&str, &str),
     ) -> io::Result<Option<LoadReport>> {
         self.request.clear();
         for part in ["GET ", path, " HTTP/1.1\r\nhost: ", host, "\r\nuser-agent: ", USER_AGENT, "\r\n\r\n"] {
             self.request.push_str(part);
         }
         if let Some((_, mut stream)) = self.stream.take().filter(|(known, _)| *known == address) {
-            match self.ask_on(&mut stream).await {
+            match self.ask_on(&mut *stream).await {
                 Ok(answer) => return Ok(self.settle(address, stream, answer)),
                 // The endpoint may close a connection that was idle at any time.
-                Err(_) if self.received.is_empty() => {}
+                Err(_) if self.input.is_empty() => {}
                 Err(error) => return Err(error),
             }
         }
-        let mut stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let answer = self.ask_on(&mut stream).await?;
+        let mut stream = network.connect(address).await?;
+        let answer = self.ask_on(&mut *stream).await?;
         Ok(self.settle(address, stream, answer))
     }
 
     /// Keeps the connection if it can be used again.
-    fn settle(&mut self, address: SocketAddr, stream: TcpStream, answer: Answer) -> Option<LoadReport> {
-        if answer.persists && self.received.is_empty() {
+    fn settle(&mut self, address: SocketAddr, stream: Box<dyn Stream>, answer: Answer) -> Option<LoadReport> {
+        if answer.persists && self.input.is_empty() {
             self.stream = Some((address, stream));
         }
+        self.empty();
         answer.report
     }
 
     /// Ends the connection.
     pub(crate) fn close(&mut self) {
         self.stream = None;
+        self.empty();
     }
 
-    async fn ask_on(&mut self, stream: &mut TcpStream) -> io::Result<Answer> {
-        self.received.clear();
-        stream.write_all(self.request.as_bytes()).await?;
+    fn empty(&mut self) {
+        self.input.consume(self.input.len());
+        self.input.release();
+    }
+
+    async fn ask_on(&mut self, stream: &mut dyn Stream) -> io::Result<Answer> {
+        self.empty();
+        self.send(stream).await?;
         let framing = self.read_head(stream).await?;
         let report = self.head.fields().find(LoadReport::FIELD).and_then(LoadReport::parse);
         let is_good = (200..=299).contains(&self.head.status());
@@ -82,11 +93,11 @@ impl ProbeLine {
     }
 
     /// Reads the head of the final answer.
-    async fn read_head(&mut self, stream: &mut TcpStream) -> io::Result<Framing> {
+    async fn read_head(&mut self, stream: &mut dyn Stream) -> io::Result<Framing> {
         loop {
             self.head.clear();
-            match self.head.parse(&self.received, &HEAD_LIMITS).map_err(not_understood)? {
-                Some(consumed) => drop(self.received.drain(..consumed)),
+            match self.head.parse(self.input.filled(), &HEAD_LIMITS).map_err(not_understood)? {
+                Some(consumed) => self.input.consume(consumed),
                 None => {
                     self.read(stream).await?;
                     continue;
@@ -99,13 +110,13 @@ impl ProbeLine {
     }
 
     /// Reads the body, of which nothing is wanted: what stays behind would be taken for the next answer.
-    async fn skip_body(&mut self, stream: &mut TcpStream, framing: Framing) -> io::Result<()> {
+    async fn skip_body(&mut self, stream: &mut dyn Stream, framing: Framing) -> io::Result<()> {
         let mut reader = BodyReader::new(framing);
         let mut skipped = 0;
         loop {
-            let (consumed, event) = reader.read(&self.received).map_err(not_understood)?;
+            let (consumed, event) = reader.read(self.input.filled()).map_err(not_understood)?;
             let (ended, stalled) = (event == BodyEvent::End, event == BodyEvent::NeedMore);
-            self.received.drain(..consumed);
+            self.input.consume(consumed);
             skipped += consumed;
             if ended {
                 return Ok(());
@@ -119,17 +130,26 @@ impl ProbeLine {
         }
     }
 
-    async fn read(&mut self, stream: &mut TcpStream) -> io::Result<()> {
-        let mut chunk = [0; READ_BYTES];
-        let count = stream.read(&mut chunk).await?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+    async fn send(&self, stream: &mut dyn Stream) -> io::Result<()> {
+        let mut rest = self.request.as_bytes();
+        while !rest.is_empty() {
+            let sent = poll_fn(|cx| stream.poll_send(cx, &[IoSlice::new(rest)])).await?;
+            if sent == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            rest = rest.get(sent..).unwrap_or_default();
         }
-        if self.received.len() + count > MAX_ANSWER_BYTES {
+        Ok(())
+    }
+
+    async fn read(&mut self, stream: &mut dyn Stream) -> io::Result<()> {
+        if self.input.len() == MAX_ANSWER_BYTES {
             return Err(io::Error::other("a long answer"));
         }
-        self.received.extend_from_slice(chunk.get(..count).unwrap_or_default());
-        Ok(())
+        match poll_fn(|cx| stream.poll_receive(cx, &mut self.input)).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use base_kit::Moment;
 use base_signal::Shard;
 use traffic_balance::EndpointState;
-use traffic_net::BufferSize;
+use traffic_net::{BufferPool, BufferSize};
 
 use crate::upstream::connection::Connection;
 use crate::upstream::meters::EndpointMeters;
@@ -29,9 +29,10 @@ pub(crate) struct Reach {
 }
 
 impl Reach {
-    pub(crate) fn new(state: Arc<EndpointState>, shard: &Shard) -> Self {
+    pub(crate) fn new(state: Arc<EndpointState>, shard: &Shard, buffers: &BufferPool) -> Self {
         let meters = EndpointMeters::new(shard, state.pool(), state.name());
-        Self { state, meters, idle: RefCell::default(), line: RefCell::new(Some(Box::default())) }
+        let line = RefCell::new(Some(Box::new(ProbeLine::new(buffers))));
+        Self { state, meters, idle: RefCell::default(), line }
     }
 
     /// The connection that became idle last, if it is still open and silent as far as is known. The last one, so that surplus
@@ -83,6 +84,11 @@ impl Reach {
     pub(crate) fn put_line(&self, mut line: Box<ProbeLine>, now: Moment) {
         line.used = now;
         *self.line.borrow_mut() = Some(line);
+    }
+
+    /// How many connections wait for a request.
+    pub(crate) fn idle_count(&self) -> usize {
+        self.idle.borrow().len()
     }
 
     /// Closes all idle connections.

@@ -1,0 +1,230 @@
+//! The figures.
+
+use crate::proxies::Proxy;
+
+/// What one proxy did in one case; a figure for each round.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) proxy: Proxy,
+    pub(crate) name: String,
+    /// Processor time of the proxy for each request; empty for what is no proxy.
+    pub(crate) cpu_us: Vec<f64>,
+    pub(crate) rates_per_second: Vec<f64>,
+    pub(crate) latencies: Vec<Latency>,
+    pub(crate) calls_per_request: Option<f64>,
+    pub(crate) failures: u64,
+}
+
+/// Latency at a fixed rate: p50, p99 and p99.9 of each round.
+#[derive(Clone, Debug)]
+pub(crate) struct Latency {
+    /// Of what the proxy can do.
+    pub(crate) share: f64,
+    pub(crate) rate_per_second: f64,
+    /// Through the proxy.
+    pub(crate) with_us: Vec<[f64; 3]>,
+    /// Straight to the backend.
+    pub(crate) without_us: Vec<[f64; 3]>,
+}
+
+/// All proxies in one case.
+pub(crate) struct CaseResult {
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// Memory of idle clients.
+pub(crate) struct IdleResult {
+    pub(crate) proxy: Proxy,
+    pub(crate) name: String,
+    pub(crate) clients: usize,
+    pub(crate) before_kib: u64,
+    pub(crate) after_kib: u64,
+    pub(crate) failures: u64,
+}
+
+/// Few and many hosts.
+pub(crate) struct HostsResult {
+    pub(crate) hosts: [u64; 2],
+    pub(crate) few: Row,
+    pub(crate) many: Row,
+}
+
+/// Everything that was measured.
+pub(crate) struct Results {
+    pub(crate) cases: Vec<CaseResult>,
+    pub(crate) idle: Vec<IdleResult>,
+    pub(crate) hosts: Option<HostsResult>,
+}
+
+impl Row {
+    pub(crate) fn new(proxy: Proxy, name: &str) -> Self {
+        Self {
+            proxy,
+            name: name.to_owned(),
+            cpu_us: Vec::new(),
+            rates_per_second: Vec::new(),
+            latencies: Vec::new(),
+            calls_per_request: None,
+            failures: 0,
+        }
+    }
+
+    pub(crate) fn cpu_us(&self) -> f64 {
+        median(self.cpu_us.iter().copied())
+    }
+
+    pub(crate) fn rate_per_second(&self) -> f64 {
+        median(self.rates_per_second.iter().copied())
+    }
+
+    /// What the proxy adds at this share of its capacity.
+    pub(crate) fn added_us(&self, share: f64) -> Option<[f64; 3]> {
+        let latency = self.latencies.iter().find(|latency| latency.share == share)?;
+        (!latency.with_us.is_empty()).then(|| latency.added_us())
+    }
+
+    /// One line while the bench runs.
+    pub(crate) fn summary(&self) -> String {
+        let [p50, p99, _] = self.added_us(0.5).unwrap_or([f64::NAN; 3]);
+        format!(
+            "{:14} {:8.2} µs CPU/request, {:7.0} requests/s, at half of it p50 +{p50:.0} p99 +{p99:.0} µs, {:.2} calls/request, {} failed",
+            self.name,
+            self.cpu_us(),
+            self.rate_per_second(),
+            self.calls_per_request.unwrap_or(f64::NAN),
+            self.failures,
+        )
+    }
+}
+
+impl Latency {
+    /// None measured yet.
+    pub(crate) fn at(share: f64, capacity_per_second: f64) -> Self {
+        Self {
+            share,
+            rate_per_second: share * capacity_per_second,
+            with_us: Vec::new(),
+            without_us: Vec::new(),
+        }
+    }
+
+    /// The difference of the medians: p50, p99 and p99.9.
+    pub(crate) fn added_us(&self) -> [f64; 3] {
+        let of = |pick: fn(&[f64; 3]) -> f64| {
+            median(self.with_us.iter().map(pick)) - median(self.without_us.iter().map(pick))
+        };
+        [of(|[p50, _, _]| *p50), of(|[_, p99, _]| *p99), of(|[_, _, p999]| *p999)]
+    }
+}
+
+impl CaseResult {
+    /// What Aya needs, compared with those whom `others` picks: the best of them counts.
+    pub(crate) fn cpu_ratio(&self, others: fn(Proxy) -> bool) -> Option<f64> {
+        let best = |wanted: &dyn Fn(Proxy) -> bool| {
+            self.rows.iter().filter(|row| wanted(row.proxy)).map(Row::cpu_us).fold(f64::NAN, f64::min)
+        };
+        let ratio = best(&|proxy| proxy == Proxy::Aya) / best(&others);
+        ratio.is_finite().then_some(ratio)
+    }
+
+    /// The row of Aya itself.
+    pub(crate) fn aya(&self) -> Option<&Row> {
+        self.rows.iter().find(|row| row.proxy == Proxy::Aya)
+    }
+}
+
+impl IdleResult {
+    pub(crate) fn kib_per_client(&self) -> f64 {
+        self.after_kib.saturating_sub(self.before_kib) as f64 / self.clients.max(1) as f64
+    }
+
+    pub(crate) fn summary(&self) -> String {
+        format!(
+            "{}: {} → {} KiB with {} clients, {:.2} KiB each, {} failed",
+            self.name,
+            self.before_kib,
+            self.after_kib,
+            self.clients,
+            self.kib_per_client(),
+            self.failures
+        )
+    }
+}
+
+impl HostsResult {
+    pub(crate) fn ratio(&self) -> f64 {
+        self.many.cpu_us() / self.few.cpu_us()
+    }
+
+    pub(crate) fn summary(&self) -> String {
+        let [few, many] = self.hosts;
+        format!(
+            "{few} hosts {:.2} µs, {many} hosts {:.2} µs CPU/request, ratio {:.3}, {} failed",
+            self.few.cpu_us(),
+            self.many.cpu_us(),
+            self.ratio(),
+            self.few.failures + self.many.failures
+        )
+    }
+}
+
+impl Results {
+    /// Requests that failed through what has this name in the tables, in all cases.
+    pub(crate) fn failures(&self, name: &str) -> u64 {
+        let traffic = self.cases.iter().flat_map(|case| &case.rows).filter(|row| row.name == name);
+        let idle = self.idle.iter().filter(|idle| idle.name == name);
+        let hosts = self.hosts.iter().filter(|hosts| hosts.few.name == name);
+        traffic.map(|row| row.failures).sum::<u64>()
+            + idle.map(|idle| idle.failures).sum::<u64>()
+            + hosts.map(|hosts| hosts.few.failures + hosts.many.failures).sum::<u64>()
+    }
+
+    /// The case of this name.
+    pub(crate) fn case(&self, name: &str) -> Option<&CaseResult> {
+        self.cases.iter().find(|case| case.name == name)
+    }
+}
+
+/// The middle value; of two middle ones, their mean.
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// Half of the distance between the quartiles: how far rounds are apart.
+pub(crate) fn spread(values: &[f64]) -> f64 {
+    let at = |share| quantile(values.iter().copied(), share);
+    (at(0.75) - at(0.25)) / 2.0
+}
+
+/// Between the two values that are nearest, in proportion.
+fn quantile(values: impl Iterator<Item = f64>, share: f64) -> f64 {
+    let mut sorted: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    sorted.sort_by(f64::total_cmp);
+    let place = sorted.len().saturating_sub(1) as f64 * share;
+    let of = |index: f64| sorted.get(index as usize).copied().unwrap_or(f64::NAN);
+    let (below, above) = (of(place.floor()), of(place.ceil()));
+    below + (above - below) * place.fract()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_ignore_outliers() {
+        assert_eq!(median([9.0, 1.0, 2.0].into_iter()), 2.0);
+        assert_eq!(median([4.0, 2.0].into_iter()), 3.0);
+        assert!(median(std::iter::empty()).is_nan());
+        assert_eq!(spread(&[1.0, 2.0, 3.0, 4.0, 100.0]), 1.0);
+    }
+
+    #[test]
+    fn what_is_added_is_the_difference_of_medians() {
+        let mut latency = Latency::at(0.5, 1000.0);
+        latency.with_us = vec![[30.0, 50.0, 9.0], [32.0, 60.0, 9.0], [90.0, 70.0, 9.0]];
+        latency.without_us = vec![[20.0, 40.0, 9.0]];
+        assert_eq!((latency.rate_per_second, latency.added_us()), (500.0, [12.0, 20.0, 0.0]));
+    }
+}
