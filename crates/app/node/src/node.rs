@@ -174,7 +174,8 @@ impl Node {
         let endpoints = Arc::new(traffic_balance::Registry::new());
         endpoints.reconcile(&model.pools);
         let on_check = transitions::counting_checks(&metrics);
-        let options = MonitorOptions { on_check, ..MonitorOptions::default() };
+        let kept_connections = files::kept_by_checks();
+        let options = MonitorOptions { on_check, kept_connections, ..MonitorOptions::default() };
         let health = HealthMonitor::new(Handle::current(), counting, options);
         health.apply(&model.pools, &endpoints);
         let generation = history.latest() + 1;

@@ -178,6 +178,19 @@ impl Aya {
         Metrics::parse(&response.text())
     }
 
+    /// As [`Metrics::sum`] of `GET /metrics`, of which the rest is not read: with ten thousands of endpoints that takes long.
+    ///
+    /// # Panics
+    /// When it is not answered with 200.
+    #[track_caller]
+    pub fn total(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let response = self.admin("GET", "/metrics", "");
+        assert_eq!(response.status, 200, "{}", response.text());
+        let text = response.text();
+        let about = |line: &&str| line.trim_start_matches("# TYPE ").starts_with(name);
+        Metrics::parse(&text.lines().filter(about).collect::<Vec<_>>().join("\n")).sum(name, labels)
+    }
+
     /// The number of the running configuration: it grows with each one that is applied.
     #[track_caller]
     pub fn generation(&self) -> u64 {
@@ -232,6 +245,26 @@ impl Aya {
             resident == std::mem::replace(&mut last, resident)
         });
         self.memory()
+    }
+
+    /// Forgets the peak of its memory so far.
+    pub fn forget_peak(&self) {
+        self.process().forget_peak();
+    }
+
+    /// CPU time it has used so far.
+    pub fn cpu_time(&self) -> Duration {
+        self.process().cpu_time()
+    }
+
+    /// How many file descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        self.process().descriptors()
+    }
+
+    /// How many threads it has.
+    pub fn threads(&self) -> usize {
+        self.process().threads()
     }
 
     /// Its process id.

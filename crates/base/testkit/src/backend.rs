@@ -53,7 +53,17 @@ pub struct Session {
 impl Backend {
     /// A backend that runs `script` once for each connection, and closes when it returns.
     pub fn script(script: impl Fn(&mut Session) -> Result<(), WireError> + Send + Sync + 'static) -> Self {
-        let listener = port::listen();
+        Self::script_on(port::listen(), script)
+    }
+
+    /// As [`Backend::script`], on a listener of the play's own.
+    ///
+    /// # Panics
+    /// When the listener has no address.
+    pub fn script_on(
+        listener: TcpListener,
+        script: impl Fn(&mut Session) -> Result<(), WireError> + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared {
             script: Box::new(script),

@@ -40,6 +40,6 @@ pub use folder::{TempFolder, target_folder};
 pub use message::{Fields, Request, Response, answer, checksum};
 pub use metrics::Metrics;
 pub use port::{FullPort, free_port};
-pub use process::{Ended, Memory, Process, Signal};
-pub use time::{Gate, PATIENCE, Stopwatch, never_within, wait_for, wait_until};
+pub use process::{Ended, Memory, Process, Signal, cpu_time, raise_file_limit};
+pub use time::{Gate, PATIENCE, Stopwatch, never_within, wait_at_most, wait_for, wait_until};
 pub use wire::Wire;

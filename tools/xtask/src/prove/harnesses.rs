@@ -1,24 +1,32 @@
 //! All harnesses, a file each, in the order of the page.
 
 mod bench;
-<<<<<<< HEAD
+mod chaos;
 mod corpus;
-mod fuzz;
-mod requirements;
-mod simulation;
-
-use super::harness::Harness;
-
-pub(super) static ALL: &[&Harness] =
-    &[&corpus::HARNESS, &requirements::HARNESS, &fuzz::HARNESS, &simulation::HARNESS, &bench::HARNESS];
-=======
 mod differential;
+mod fuzz;
+mod hostile;
+mod requirements;
+mod scale;
+mod simulation;
 mod smuggling;
+mod soak;
 
 use super::harness::Harness;
 
-pub(super) static ALL: &[&Harness] = &[&smuggling::HARNESS, &differential::HARNESS, &bench::HARNESS];
->>>>>>> c34ca9095eb65e7dfb0e88066e81bb50e1394638
+pub(super) static ALL: &[&Harness] = &[
+    &corpus::HARNESS,
+    &requirements::HARNESS,
+    &smuggling::HARNESS,
+    &differential::HARNESS,
+    &fuzz::HARNESS,
+    &simulation::HARNESS,
+    &hostile::HARNESS,
+    &chaos::HARNESS,
+    &scale::HARNESS,
+    &soak::HARNESS,
+    &bench::HARNESS,
+];
 
 #[cfg(test)]
 mod tests {

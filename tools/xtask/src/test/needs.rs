@@ -7,8 +7,15 @@ use anyhow::{Result, bail};
 use crate::command;
 
 /// Program → the Debian package it comes in.
-const PROGRAMS: &[(&str, &str)] =
-    &[("nginx", "nginx-light"), ("curl", "curl"), ("wrk", "wrk"), ("python3", "python3")];
+const PROGRAMS: &[(&str, &str)] = &[
+    ("nginx", "nginx-light"),
+    ("curl", "curl"),
+    ("wrk", "wrk"),
+    ("python3", "python3"),
+    ("slowhttptest", "slowhttptest"),
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+];
 /// Servers that the smuggling grid and the differential meet. Without one of them they say so on their page; CI has them all.
 const PEERS: &[(&str, &str)] = &[
     ("apache2", "apache2"),

@@ -9,7 +9,7 @@ use crate::time::PATIENCE;
 /// A download of a gigabyte on a slow machine.
 const CURL: Duration = Duration::from_secs(120);
 /// More than any play needs; a load that nobody stops ends then.
-const LONGEST_LOAD: Duration = Duration::from_secs(300);
+const LONGEST_LOAD: Duration = Duration::from_secs(1_200);
 
 /// Whether a program is installed.
 pub fn is_program(name: &str) -> bool {
