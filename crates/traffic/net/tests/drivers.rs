@@ -1,5 +1,12 @@
 //! What every driver of sockets does alike: the same plays over epoll and io_uring, against sockets of the standard library.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failure here is a failed test"
+)]
+
 use std::future::poll_fn;
 use std::io::{IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
