@@ -14,6 +14,7 @@ use base_model::Model;
 use base_signal::Registry as Metrics;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle, spawn_local};
+use traffic_net::BufferPool;
 use traffic_proxy::{Command, Engine, ListenSocket, Plan, Surroundings, WorkerSetup};
 
 use crate::client;
@@ -163,6 +164,7 @@ impl Stage {
             clock: Rc::new(EngineClock(Rc::clone(world))),
             rng: Dice::of(seed, "engine").generator(),
             network: Rc::new(EngineNetwork(Rc::clone(world))),
+            buffers: BufferPool::new(),
         };
         let engine = Rc::new(Engine::new(setup, surroundings).expect("the configuration is sound"));
         let (commands, received) = unbounded_channel();

@@ -91,7 +91,7 @@ impl Worker {
             clock: surroundings.clock,
             network: surroundings.network,
             rng: RefCell::new(surroundings.rng),
-            buffers: BufferPool::new(),
+            buffers: surroundings.buffers,
             timers: Timers::new(),
             view: RefCell::new(Rc::new(View::new(setup.plan, &setup.shard)?)),
             shard: setup.shard,
