@@ -461,6 +461,29 @@ fn an_old_client_gets_no_chunks() {
     assert!(backend.requests().iter().all(|request| request.version == "HTTP/1.1"));
 }
 
+/// What breaks off on its way to a client that only the connection's end tells where an answer ends is broken off there as well: a mere
+/// end would make half of it look whole.
+#[test]
+fn half_an_answer_never_looks_whole_to_an_old_client() {
+    for framing in ["Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "Content-Length: 50\r\n\r\nhello"] {
+        let backend = Backend::script(move |session| {
+            session.request()?;
+            session.send(format!("HTTP/1.1 200 OK\r\n{framing}"))
+        });
+        let aya = front_with("", "", "ejection: off", &[&backend]);
+        let mut client = aya.client();
+        client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+        let head = client.head();
+        assert_eq!(head.status, 200);
+        if head.header("content-length").is_none() {
+            let rest = client.rest();
+            assert!(rest.is_err(), "{framing:?}: the connection ended as if all were there: {rest:?}");
+        } else {
+            client.expect_broken_body(&head);
+        }
+    }
+}
+
 /// An HTTP/1.0 client that asks for it keeps its connection; one that does not, does not; `Host` is not needed.
 #[test]
 fn an_old_client_keeps_its_connection_when_it_asks() {

@@ -2,8 +2,10 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -33,6 +35,9 @@ pub trait Stream {
 
     /// Says to the peer that no more is sent.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Has the peer see that the connection broke off, not that it ended, once this is dropped.
+    fn abort(&mut self);
 
     /// Whether a connection that nobody uses is open and silent, as far as the kernel has told so far.
     fn is_quiet(&mut self) -> bool {
@@ -84,4 +89,13 @@ impl Stream for TcpSocket {
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
     }
+
+    fn abort(&mut self) {
+        reset_on_close(&self.0);
+    }
+}
+
+/// A connection that is already gone needs none of this.
+pub(crate) fn reset_on_close(socket: &impl AsFd) {
+    let _ = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO));
 }

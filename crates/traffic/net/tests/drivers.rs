@@ -211,6 +211,18 @@ fn dropped_connections_have_said_what_they_were_given() {
 }
 
 #[test]
+fn what_is_aborted_breaks_off() {
+    with_each(async |mut scene: Scene| {
+        let (mut stream, mut client) = scene.accepted().await;
+        stream.abort();
+        drop(stream);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let error = client.read_to_string(&mut String::new()).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    });
+}
+
+#[test]
 fn a_reset_is_an_error() {
     with_each(async |mut scene: Scene| {
         let (mut stream, client) = scene.accepted().await;

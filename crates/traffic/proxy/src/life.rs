@@ -50,6 +50,8 @@ pub(crate) struct Life<'a> {
     closes: bool,
     /// Whether the client has said so: then nothing follows.
     is_last: bool,
+    /// Whether only the connection's end tells the client where the answer ends.
+    until_close: bool,
     /// Whether the final answer's head was sent: from then on a failure can only break off.
     begun: bool,
 }
@@ -86,6 +88,7 @@ impl<'a> Life<'a> {
             deadline: Moment::NEVER,
             closes,
             is_last: false,
+            until_close: false,
             begun: false,
         }
     }

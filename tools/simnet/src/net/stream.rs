@@ -70,6 +70,10 @@ impl Stream for EngineStream {
         Poll::Ready(self.end.finish().map_err(io::Error::from))
     }
 
+    fn abort(&mut self) {
+        self.end.abort();
+    }
+
     fn is_quiet(&mut self) -> bool {
         self.end.is_quiet()
     }

@@ -263,7 +263,7 @@ fn agree(answer: &Answer, record: Option<&Decision>) -> Result<(), String> {
     let right = match &answer.reason {
         Some(reason) => word == Some(reason) && record.reason.map(Reason::status) == Some(answer.status),
         // An answer that comes whole has nothing to be sorry for.
-        None => !(answer.is_whole && !answer.is_until_close && word.is_some()),
+        None => !(answer.is_whole && word.is_some()),
     };
     if right { Ok(()) } else { Err(shown()) }
 }

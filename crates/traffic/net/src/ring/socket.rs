@@ -12,7 +12,7 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 
 use super::core::{self, Core, Piece};
 use crate::buffer::{Buffer, BufferSize};
-use crate::stream::{Peek, Stream};
+use crate::stream::{Peek, Stream, reset_on_close};
 
 /// What is at most copied, to be sent with everybody else's; more is sent at once.
 const MOST_COPIED: usize = BufferSize::Small.bytes();
@@ -222,6 +222,12 @@ impl Stream for RingSocket {
         let mut core = self.core.borrow_mut();
         let Some(socket) = core.socket(self.key) else { return Poll::Ready(Ok(())) };
         Poll::Ready(rustix::net::shutdown(socket.fd.as_fd(), Shutdown::Write).map_err(Into::into))
+    }
+
+    fn abort(&mut self) {
+        if let Some(socket) = self.core.borrow_mut().socket(self.key) {
+            reset_on_close(&socket.fd);
+        }
     }
 }
 

@@ -322,8 +322,8 @@ impl Life<'_> {
         route: &RoutePlan,
     ) {
         let half_sent = !self.exchange.up.is_finished() && (self.awaits_continue || !persists);
-        let until_close = answer::client_framing(framing, self.version) == Framing::UntilClose;
-        self.closes |= half_sent || until_close || self.worker.is_draining();
+        self.until_close = answer::client_framing(framing, self.version) == Framing::UntilClose;
+        self.closes |= half_sent || self.until_close || self.worker.is_draining();
         self.identify_response();
         if !route.filters.is_empty() {
             self.filter_response(route);

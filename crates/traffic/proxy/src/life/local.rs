@@ -96,6 +96,10 @@ impl Life<'_> {
         self.exchange.record.reason = Some(reason);
         self.exchange.record.detail = failure.detail;
         let gone = matches!(reason, Reason::ClientClosed | Reason::ClientSendTimeout);
+        if self.begun && self.until_close {
+            // An end would look like that of the answer.
+            self.client.stream.abort();
+        }
         if self.begun || gone {
             return Ending::Close;
         }

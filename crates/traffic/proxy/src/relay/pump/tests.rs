@@ -54,6 +54,8 @@ impl Stream for Memory {
         Poll::Ready(Ok(count))
     }
 
+    fn abort(&mut self) {}
+
     fn poll_peek(&mut self, _: &mut Context<'_>) -> Poll<io::Result<Peek>> {
         Poll::Pending
     }
