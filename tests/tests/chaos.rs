@@ -1,11 +1,17 @@
 //! Everything at once: clients of every temper, backends that die, configurations that change.
 
+mod checker;
+mod continuity;
+mod network;
+mod origin;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use base_testkit::{Aya, Backend, Client, Response, answer, checksum, wait_until};
 use serde_json::json;
 
-use crate::{chunked, config, is_long, noise};
+use crate::{chunked, config, is_long};
+use scenarios::noise;
 
 const CLIENTS: u64 = 6;
 

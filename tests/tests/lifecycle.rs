@@ -191,7 +191,7 @@ fn reloads_leave_nothing_behind() {
     let text =
         |number: usize| config("", &format!("timeouts: {{request: {}s}}", 60 + number), "", &[&backend]);
     let aya = Aya::start(&text(0));
-    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", aya.id())).map_or(0, Iterator::count);
+    let descriptors = || aya.descriptors();
     let reload = |range: std::ops::Range<usize>| {
         for number in range {
             let text = format!("{}\nadmin: {{bind: '127.0.0.1:0'}}\nworkers: 2\ndrain: 3s\n", text(number));
@@ -212,7 +212,7 @@ fn reloads_leave_nothing_behind() {
 fn connections_leave_nothing_behind() {
     let backend = Backend::echo("a");
     let aya = front(&[&backend]);
-    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", aya.id())).map_or(0, Iterator::count);
+    let descriptors = || aya.descriptors();
     assert_eq!(aya.get("/").status, 200);
     let open = descriptors();
     for round in 0..5 {

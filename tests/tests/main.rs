@@ -1,13 +1,16 @@
 //! All plays, one file per area. Each says in one sentence what it proves.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a play fails by panicking")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a play fails by panicking")]
 
 mod balancing;
 mod chaos;
 mod command_line;
+mod differential;
 mod explain;
 mod gray;
+mod grid;
 mod health;
+mod hostile;
 mod http1;
 mod lifecycle;
 mod observing;
@@ -16,14 +19,18 @@ mod queue;
 mod real_servers;
 mod reload;
 mod routing;
+mod scale;
+mod soak;
 mod sticky;
 mod timeouts;
 mod top;
 mod upstream;
+mod vitals;
 
 use std::time::Duration;
 
 use base_testkit::{Aya, Backend, Client, wait_until};
+use scenarios::noise;
 
 /// Between two looks at a connection.
 const POLL: Duration = Duration::from_millis(5);
@@ -75,18 +82,6 @@ fn hold_at(aya: &Aya, backend: &Backend) -> Client {
 /// Whether plays under load take their long form: `AYA_LONG=1`.
 fn is_long() -> bool {
     std::env::var_os("AYA_LONG").is_some_and(|value| value == "1")
-}
-
-/// Bytes that look random and are the same in every run.
-fn noise(count: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_be_bytes()[0]
-    };
-    (0..count).map(|_| next()).collect()
 }
 
 /// A body in chunks of this size, with its end and these trailer lines (each with its line end).

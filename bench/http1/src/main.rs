@@ -7,7 +7,6 @@
 mod cases;
 mod load;
 mod machine;
-mod picture;
 mod process;
 mod proxies;
 mod report;
@@ -15,7 +14,6 @@ mod results;
 mod roles;
 mod run;
 mod socket;
-mod verdict;
 mod wire;
 
 use std::ffi::OsString;
@@ -134,9 +132,9 @@ fn bench(arguments: &Arguments) -> Result<ExitCode> {
         write(file, &below_heading(&fs::read_to_string(file).unwrap_or_default(), &text))?;
     }
     if let Some(file) = &arguments.svg {
-        write(file, &picture::bars(&results.cases))?;
+        write(file, &report::bars(&results.cases))?;
     }
-    verdict::publish(&results, arguments.quick);
+    report::publish(&results, arguments.quick);
     let own = installed.iter().filter(|installed| !installed.proxy.is_peer());
     let failed: u64 = own.map(|installed| results.failures(&installed.name)).sum();
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -24,5 +24,5 @@ mod simulation;
 pub use engine::{Account, RunError};
 pub use load::{LoadError, Overrides, load, load_bytes};
 pub use record::{Figures, Latency, PhaseFigures, Point};
-pub use report::{Quantile, chart, json, table};
+pub use report::{ChartLine, LineChart, Quantile, chart, json, table};
 pub use simulation::{PolicyResult, Simulation};

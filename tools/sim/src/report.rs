@@ -2,10 +2,12 @@
 
 mod chart;
 mod json;
+mod plot;
 mod table;
 
 pub use chart::chart;
 pub use json::json;
+pub use plot::{ChartLine, LineChart};
 pub use table::table;
 
 use crate::record::Latency;

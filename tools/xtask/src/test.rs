@@ -5,7 +5,6 @@ mod needs;
 use std::env;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -48,7 +47,7 @@ const STEPS: &[Step] = &[
 /// Runs the steps until one fails.
 pub(crate) fn run(quick: bool) -> Result<()> {
     if !quick {
-        needs::check(&command::python_packages()?)?;
+        needs::check(&command::python_packages()?, is_ci())?;
         prove::forget()?;
     }
     let steps = STEPS.iter().filter(|step| step.is_quick || !quick);

@@ -3,10 +3,22 @@
 use base_model::Model;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Files that are no connections: listeners, logs, the admin port, health checks.
+/// Files that are no connections: listeners, logs, the admin port, health checks under way.
 const OTHER_FILES: u64 = 256;
 /// A request takes a connection from the client and one to an endpoint.
 const FILES_PER_CONNECTION: u64 = 2;
+
+/// The part of all files that health checks may keep connections with.
+const SHARE_OF_CHECKS: u64 = 8;
+/// What they keep at most where files have no limit.
+const MOST_OF_CHECKS: u64 = 65_536;
+
+/// Connections that health checks may keep from one question to the next.
+pub(crate) fn kept_by_checks() -> usize {
+    let files = getrlimit(Resource::Nofile).current;
+    let kept = files.map_or(MOST_OF_CHECKS, |files| files / SHARE_OF_CHECKS);
+    usize::try_from(kept.min(MOST_OF_CHECKS)).unwrap_or_default()
+}
 
 /// Raises the soft limit of open files to the hard one. The low soft limit that systems set is for programs that use `select`.
 pub fn raise_file_limit() {
@@ -25,7 +37,9 @@ pub(crate) fn warn_if_too_few(model: &Model) {
     let connections = connections(model);
     // No limit, no warning.
     let Some(files) = getrlimit(Resource::Nofile).current else { return };
-    if let Some(possible) = shortage(connections, files) {
+    let checked = model.pools.iter().map(|pool| pool.endpoints.len() * pool.checks.len()).sum::<usize>();
+    let kept = (checked as u64).min(files / SHARE_OF_CHECKS);
+    if let Some(possible) = shortage(connections, files - kept) {
         tracing::warn!(
             target: "aya::node",
             "listeners take up to {connections} connections (`max-connections`), but the limit of {files} open files is \

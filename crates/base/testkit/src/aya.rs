@@ -22,6 +22,9 @@ const CONFIG: &str = "aya.yaml";
 /// How long Aya may take to stop when a play is over: more than the drain time that plays get by default.
 const STOP: Duration = Duration::from_secs(8);
 
+/// Memory that has not changed for so long is at rest.
+const REST: Duration = Duration::from_millis(100);
+
 /// What it says when a task, or all of it, has panicked.
 const PANICS: [&str; 2] = ["panicked at", "aya::panic"];
 
@@ -175,6 +178,19 @@ impl Aya {
         Metrics::parse(&response.text())
     }
 
+    /// As [`Metrics::sum`] of `GET /metrics`, of which the rest is not read: with ten thousands of endpoints that takes long.
+    ///
+    /// # Panics
+    /// When it is not answered with 200.
+    #[track_caller]
+    pub fn total(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let response = self.admin("GET", "/metrics", "");
+        assert_eq!(response.status, 200, "{}", response.text());
+        let text = response.text();
+        let about = |line: &&str| line.trim_start_matches("# TYPE ").starts_with(name);
+        Metrics::parse(&text.lines().filter(about).collect::<Vec<_>>().join("\n")).sum(name, labels)
+    }
+
     /// The number of the running configuration: it grows with each one that is applied.
     #[track_caller]
     pub fn generation(&self) -> u64 {
@@ -215,6 +231,40 @@ impl Aya {
     /// What it holds of the machine's memory.
     pub fn memory(&self) -> Memory {
         self.process().memory()
+    }
+
+    /// Its memory when it has come to rest: right after the start, threads still set themselves up.
+    ///
+    /// # Panics
+    /// If it does not come to rest.
+    pub fn memory_at_rest(&self) -> Memory {
+        let mut last = 0;
+        wait_until("the memory to be at rest", || {
+            std::thread::sleep(REST);
+            let resident = self.memory().resident;
+            resident == std::mem::replace(&mut last, resident)
+        });
+        self.memory()
+    }
+
+    /// Forgets the peak of its memory so far.
+    pub fn forget_peak(&self) {
+        self.process().forget_peak();
+    }
+
+    /// CPU time it has used so far.
+    pub fn cpu_time(&self) -> Duration {
+        self.process().cpu_time()
+    }
+
+    /// How many file descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        self.process().descriptors()
+    }
+
+    /// How many threads it has.
+    pub fn threads(&self) -> usize {
+        self.process().threads()
     }
 
     /// Its process id.

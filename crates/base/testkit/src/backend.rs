@@ -53,7 +53,17 @@ pub struct Session {
 impl Backend {
     /// A backend that runs `script` once for each connection, and closes when it returns.
     pub fn script(script: impl Fn(&mut Session) -> Result<(), WireError> + Send + Sync + 'static) -> Self {
-        let listener = port::listen();
+        Self::script_on(port::listen(), script)
+    }
+
+    /// As [`Backend::script`], on a listener of the play's own.
+    ///
+    /// # Panics
+    /// When the listener has no address.
+    pub fn script_on(
+        listener: TcpListener,
+        script: impl Fn(&mut Session) -> Result<(), WireError> + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared {
             script: Box::new(script),
@@ -283,7 +293,20 @@ impl Session {
     /// # Errors
     /// When it does not come whole and valid.
     pub fn request(&mut self) -> Result<Option<Request>, WireError> {
-        let Some(mut request) = self.wire_mut().request()? else { return Ok(None) };
+        self.request_with(|_, _| Ok(()))
+    }
+
+    /// As [`Session::request`], with something done between head and body: a 100, for instance.
+    ///
+    /// # Errors
+    /// When it does not come whole and valid.
+    pub fn request_with(
+        &mut self,
+        between: impl FnOnce(&mut Self, &Request) -> Result<(), WireError>,
+    ) -> Result<Option<Request>, WireError> {
+        let Some(mut request) = self.wire_mut().request_head()? else { return Ok(None) };
+        between(self, &request)?;
+        self.wire_mut().request_body(&mut request)?;
         request.connection = self.number;
         self.shared.requests().push(request.clone());
         Ok(Some(request))

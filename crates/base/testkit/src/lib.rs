@@ -30,13 +30,16 @@ mod wire;
 pub use aya::{Aya, aya_binary};
 pub use backend::{Backend, Session};
 pub use client::Client;
-pub use counterpart::{Load, LoadReport, Nginx, Python, curl, load};
+pub use counterpart::{
+    HaProxy, Load, LoadReport, Nginx, ORIGINS, Origin, OriginKind, Python, Seen, SeenBody, curl, is_program,
+    load,
+};
 pub use evidence::Evidence;
 pub use fault::WireError;
 pub use folder::{TempFolder, target_folder};
 pub use message::{Fields, Request, Response, answer, checksum};
 pub use metrics::Metrics;
 pub use port::{FullPort, free_port};
-pub use process::{Ended, Memory, Process, Signal};
-pub use time::{Gate, PATIENCE, Stopwatch, never_within, wait_for, wait_until};
+pub use process::{Ended, Memory, Process, Signal, cpu_time, raise_file_limit};
+pub use time::{Gate, PATIENCE, Stopwatch, never_within, wait_at_most, wait_for, wait_until};
 pub use wire::Wire;

@@ -1,18 +1,17 @@
 //! Metrics in the Prometheus text format, read strictly.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// One reading of all metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
-    series: Vec<Series>,
+    series: HashMap<Series, f64>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Series {
     name: String,
     labels: BTreeMap<String, String>,
-    value: f64,
 }
 
 impl Metrics {
@@ -22,21 +21,20 @@ impl Metrics {
     /// When a line is not well formed, a series is there twice, or has no `# TYPE`.
     pub fn parse(text: &str) -> Self {
         let mut types = Vec::new();
-        let mut series: Vec<Series> = Vec::new();
+        let mut series = HashMap::new();
         for line in text.lines().filter(|line| !line.is_empty()) {
             if let Some(rest) = line.strip_prefix("# TYPE ") {
                 let name = rest.split(' ').next().unwrap_or_default();
                 assert!(!types.contains(&name), "# TYPE is there twice: {line}");
                 types.push(name);
             } else if !line.starts_with('#') {
-                let one = read_line(line).unwrap_or_else(|| panic!("a bad line in the metrics: {line:?}"));
+                let (one, value) =
+                    read_line(line).unwrap_or_else(|| panic!("a bad line in the metrics: {line:?}"));
                 let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| one.name.strip_suffix(end));
                 let known =
                     types.contains(&one.name.as_str()) || family.is_some_and(|name| types.contains(&name));
                 assert!(known, "no # TYPE before {line:?}");
-                let twice = series.iter().any(|other| other.name == one.name && other.labels == one.labels);
-                assert!(!twice, "a series is there twice: {line:?}");
-                series.push(one);
+                assert!(series.insert(one, value).is_none(), "a series is there twice: {line:?}");
             }
         }
         Self { series }
@@ -44,16 +42,16 @@ impl Metrics {
 
     /// The sum over the series of this name that have all these labels; 0 when there is none.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let fits = |series: &&Series| {
+        let fits = |series: &Series| {
             series.name == name
                 && labels.iter().all(|(key, value)| series.labels.get(*key).is_some_and(|have| have == value))
         };
-        self.series.iter().filter(fits).map(|series| series.value).sum()
+        self.series.iter().filter(|(series, _)| fits(series)).map(|(_, value)| value).sum()
     }
 
     /// Whether there is a series of this name.
     pub fn has(&self, name: &str) -> bool {
-        self.series.iter().any(|series| series.name == name)
+        self.series.keys().any(|series| series.name == name)
     }
 
     /// How many series there are.
@@ -63,14 +61,14 @@ impl Metrics {
 
     /// The names there are, each once.
     pub fn names(&self) -> Vec<&str> {
-        let mut names: Vec<_> = self.series.iter().map(|series| series.name.as_str()).collect();
+        let mut names: Vec<_> = self.series.keys().map(|series| series.name.as_str()).collect();
         names.sort_unstable();
         names.dedup();
         names
     }
 }
 
-fn read_line(line: &str) -> Option<Series> {
+fn read_line(line: &str) -> Option<(Series, f64)> {
     let (name, labels, value) = match line.split_once('{') {
         Some((name, rest)) => {
             let (labels, value) = rest.rsplit_once("} ")?;
@@ -83,7 +81,8 @@ fn read_line(line: &str) -> Option<Series> {
     };
     let plain = |character: char| character.is_ascii_alphanumeric() || character == '_' || character == ':';
     (!name.is_empty() && name.chars().all(plain)).then_some(())?;
-    Some(Series { name: name.to_owned(), labels, value: value.trim().replace("+Inf", "inf").parse().ok()? })
+    let value = value.trim().replace("+Inf", "inf").parse().ok()?;
+    Some((Series { name: name.to_owned(), labels }, value))
 }
 
 fn read_labels(mut text: &str) -> Option<BTreeMap<String, String>> {

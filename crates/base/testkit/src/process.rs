@@ -10,6 +10,9 @@ use crate::time::{Stopwatch, wait_for};
 
 pub use rustix::process::Signal;
 
+/// In which the kernel tells programs CPU times (`USER_HZ`), whatever it counts in itself.
+const TICKS_PER_SECOND: u64 = 100;
+
 /// A running program whose output is kept. Killed when dropped.
 #[derive(Debug)]
 pub struct Process {
@@ -161,6 +164,27 @@ impl Process {
         Memory { resident: kilobytes("VmRSS:") * 1024, peak: kilobytes("VmHWM:") * 1024 }
     }
 
+    /// Forgets the most that was ever resident: from now on [`Memory::peak`] is the most since now.
+    pub fn forget_peak(&self) {
+        // Where the kernel does not do it, the peak stays too high, and no bound is found to hold that does not.
+        let _ = std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5");
+    }
+
+    /// CPU time it has used so far.
+    pub fn cpu_time(&self) -> Duration {
+        cpu_time(self.child.id())
+    }
+
+    /// How many file descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
+    }
+
+    /// How many threads it has.
+    pub fn threads(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/task", self.child.id())).map_or(0, Iterator::count)
+    }
+
     /// Kills it, at once and for sure.
     pub fn kill(&mut self) {
         if self.exit_status().is_none() {
@@ -168,6 +192,23 @@ impl Process {
             self.ended = self.child.wait().ok();
         }
     }
+}
+
+/// CPU time that a process has used so far, in user and kernel mode, of all its threads.
+pub fn cpu_time(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The name, in parentheses, may hold anything; user and system time are fields 14 and 15 of all, 11 and 12 behind it.
+    let behind = stat.rsplit(") ").next().unwrap_or_default();
+    let ticks: u64 = behind.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
+}
+
+/// Raises this process's limit of open files as far as it may; gives what it is then. Programs that it starts inherit it.
+pub fn raise_file_limit() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    getrlimit(Resource::Nofile).current.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX)
 }
 
 impl Drop for Process {

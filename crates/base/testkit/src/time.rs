@@ -31,13 +31,21 @@ impl Stopwatch {
 ///
 /// # Panics
 /// After [`PATIENCE`], naming `what` was waited for.
-pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    wait_at_most(PATIENCE, what, condition)
+}
+
+/// As [`wait_for`], for what takes longer: ten thousand of something.
+///
+/// # Panics
+/// After this time, naming `what` was waited for.
+pub fn wait_at_most<T>(patience: Duration, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let watch = Stopwatch::start();
     loop {
         if let Some(value) = condition() {
             return value;
         }
-        assert!(watch.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain for {what}");
+        assert!(watch.elapsed() < patience, "waited {patience:?} in vain for {what}");
         std::thread::sleep(POLL);
     }
 }

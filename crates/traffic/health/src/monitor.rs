@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use traffic_balance::{CauseKind, EndpointId, EndpointState, Health, PoolState, Registry};
 
 use crate::board::{Board, Pending, SlotId};
+use crate::line::Line;
 use crate::report::{CheckSink, TransitionSink, publish};
 use crate::resolve::{LOOK_UP_EVERY, NameService, SystemNames};
 use crate::watch::{CheckPlan, CheckTask, Complaint, LookUpTask};
@@ -23,6 +24,9 @@ pub const MAX_PROBES_AT_ONCE: usize = 128;
 
 /// Look-ups under way at once: each occupies a thread of the runtime while the system's resolver waits.
 pub const MAX_LOOK_UPS_AT_ONCE: usize = 16;
+
+/// Connections that checks keep if nothing is said: an eighth of the files that systems let a process have at least.
+const DEFAULT_KEPT_CONNECTIONS: usize = 128;
 
 /// What a monitor needs to know besides the pools.
 pub struct MonitorOptions {
@@ -40,6 +44,8 @@ pub struct MonitorOptions {
     pub seed: u64,
     /// Told of every check that was made.
     pub on_check: CheckSink,
+    /// Connections that checks keep between questions, over all pools.
+    pub kept_connections: usize,
 }
 
 impl Default for MonitorOptions {
@@ -52,6 +58,7 @@ impl Default for MonitorOptions {
             clock: Arc::new(MonotonicClock),
             seed: SeededRng::from_system().next_u64(),
             on_check: Arc::new(|_, _| {}),
+            kept_connections: DEFAULT_KEPT_CONNECTIONS,
         }
     }
 }
@@ -67,6 +74,7 @@ struct Shared {
     options: MonitorOptions,
     probes: Arc<Semaphore>,
     look_ups: Arc<Semaphore>,
+    kept_connections: Arc<Semaphore>,
     complaint: Arc<Complaint>,
     /// Checks and names without a first result.
     pending: Arc<watch::Sender<usize>>,
@@ -110,6 +118,7 @@ impl HealthMonitor {
             sink,
             probes: Arc::new(Semaphore::new(MAX_PROBES_AT_ONCE)),
             look_ups: Arc::new(Semaphore::new(MAX_LOOK_UPS_AT_ONCE)),
+            kept_connections: Arc::new(Semaphore::new(options.kept_connections.min(Semaphore::MAX_PERMITS))),
             complaint: Arc::new(Complaint::new(Arc::clone(&options.clock))),
             pending: Arc::new(watch::Sender::new(0)),
             watched: Mutex::new(watched),
@@ -294,6 +303,7 @@ impl Shared {
             slot,
             plan: Arc::clone(plan),
             limiter: Arc::clone(&self.probes),
+            line: Line::new(&self.kept_connections),
             delay: self.options.first_spread.mul_f64(rng.unit()),
             rng,
         };

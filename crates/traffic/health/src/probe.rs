@@ -12,6 +12,8 @@ use base_model::model::ActiveCheck;
 use rustix::io::Errno;
 use traffic_balance::{AdminState, Resources};
 
+use crate::line::Line;
+
 /// Whom a probe asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -167,6 +169,12 @@ pub type ProbeFuture<'probe> = Pin<Box<dyn Future<Output = Result<Passed, ProbeF
 pub trait Probe: Send + Sync {
     /// Asks once. The caller bounds the time.
     fn run<'probe>(&'probe self, target: &'probe Target) -> ProbeFuture<'probe>;
+
+    /// As [`Probe::run`], on the connection that was kept from the last time, if this kind keeps one.
+    fn run_on<'probe>(&'probe self, target: &'probe Target, line: &'probe mut Line) -> ProbeFuture<'probe> {
+        let _ = line;
+        self.run(target)
+    }
 
     /// Whether a failure speaks against the endpoint. If not, it changes nothing.
     fn failure_counts(&self) -> bool {

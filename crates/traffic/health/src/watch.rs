@@ -11,6 +11,7 @@ use traffic_balance::EndpointState;
 
 use crate::board::{Board, Finding, SlotId};
 use crate::kinds;
+use crate::line::Line;
 use crate::probe::{Passed, Probe, ProbeFailure, Target};
 use crate::report::{CheckResult, CheckSink};
 use crate::resolve::{self, LOOK_UP_AGAIN, NameService};
@@ -28,9 +29,9 @@ impl CheckPlan {
         Self { check: check.clone(), kind, probe }
     }
 
-    async fn ask(&self, target: &Target) -> Result<Passed, ProbeFailure> {
+    async fn ask(&self, target: &Target, line: &mut Line) -> Result<Passed, ProbeFailure> {
         let limit = self.check.timeout;
-        timeout(limit, self.probe.run(target)).await.unwrap_or(Err(ProbeFailure::TimedOut(limit)))
+        timeout(limit, self.probe.run_on(target, line)).await.unwrap_or(Err(ProbeFailure::TimedOut(limit)))
     }
 
     fn pause(&self, rng: &mut SeededRng) -> Duration {
@@ -80,6 +81,7 @@ pub(crate) struct CheckTask {
     pub(crate) slot: SlotId,
     pub(crate) plan: Arc<CheckPlan>,
     pub(crate) limiter: Arc<Semaphore>,
+    pub(crate) line: Line,
     pub(crate) rng: SeededRng,
     /// Before the first check.
     pub(crate) delay: Duration,
@@ -92,7 +94,7 @@ impl CheckTask {
         loop {
             let target = self.target().await;
             let Ok(permit) = self.limiter.acquire().await else { return };
-            let result = self.plan.ask(&target).await;
+            let result = self.plan.ask(&target, &mut self.line).await;
             drop(permit);
             match &result {
                 Err(ProbeFailure::OwnFault(error)) => self.complaint.make(self.board.endpoint(), error),

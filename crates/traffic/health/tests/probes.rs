@@ -114,7 +114,7 @@ async fn the_request_is_as_configured() {
     soon("an answer", probe(http()).run(&target)).await.unwrap();
     let version = env!("CARGO_PKG_VERSION");
     let expected = format!(
-        "GET /healthz HTTP/1.1\r\nhost: 10.0.0.1:8080\r\nconnection: close\r\nuser-agent: aya-health/{version}\r\n\r\n"
+        "GET /healthz HTTP/1.1\r\nhost: 10.0.0.1:8080\r\nuser-agent: aya-health/{version}\r\nconnection: close\r\n\r\n"
     );
     assert_eq!(server.last(), expected);
 
@@ -127,8 +127,8 @@ async fn the_request_is_as_configured() {
         body: None,
     };
     soon("an answer", probe(kind).run(&target)).await.unwrap();
-    let expected = "POST /ready?full=1 HTTP/1.1\r\nhost: shop.example.com\r\nconnection: close\r\n\
-                    content-length: 0\r\nUser-Agent: mine\r\nx-probe: 1\r\n\r\n";
+    let expected = "POST /ready?full=1 HTTP/1.1\r\nhost: shop.example.com\r\ncontent-length: 0\r\n\
+                    User-Agent: mine\r\nx-probe: 1\r\nconnection: close\r\n\r\n";
     assert_eq!(server.last(), expected);
 }
 

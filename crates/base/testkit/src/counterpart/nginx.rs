@@ -23,6 +23,14 @@ impl Nginx {
     /// # Panics
     /// When nginx is not installed or does not start.
     pub fn start(directives: &str) -> Self {
+        Self::start_on(Ipv4Addr::LOCALHOST, directives)
+    }
+
+    /// As [`Nginx::start`], listening on this address: `0.0.0.0` is all of 127.0.0.0/8, too.
+    ///
+    /// # Panics
+    /// When nginx is not installed or does not start.
+    pub fn start_on(host: Ipv4Addr, directives: &str) -> Self {
         let mut nginx = Self { process: None, folder: TempFolder::new(), port: free_port() };
         let folder = nginx.folder.path().display().to_string();
         std::fs::create_dir_all(nginx.folder.path().join("www")).expect("a temporary folder can be made");
@@ -32,12 +40,12 @@ impl Nginx {
             "nginx.conf",
             format!(
                 "daemon off; master_process off; pid {folder}/pid; error_log stderr warn;\n\
-                 events {{ worker_connections 4096; }}\n\
+                 events {{ worker_connections 16384; }}\n\
                  http {{\n\
                    access_log off; keepalive_requests 1000000; client_max_body_size 0;\n\
                    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;\n\
                    fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;\n\
-                   server {{ listen 127.0.0.1:{port} reuseport backlog=4096; root {folder}/www; {directives} }}\n\
+                   server {{ listen {host}:{port} reuseport backlog=4096; root {folder}/www; {directives} }}\n\
                  }}\n"
             ),
         );

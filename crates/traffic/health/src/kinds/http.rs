@@ -7,8 +7,9 @@ use base_model::model::{ActiveCheck, BodyMatch, CheckKind, StatusRange};
 use regex::bytes::Regex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use traffic_http::{BodyEvent, BodyReader, HeadLimits, HttpError, Method, ResponseHead};
+use traffic_http::{BodyEvent, BodyReader, Framing, HeadLimits, HttpError, Method, ResponseHead};
 
+use crate::line::{Kept, Line};
 use crate::probe::{Passed, Probe, ProbeFailure, ProbeFuture, ProbeKind, Target, UnfitCheck};
 
 /// The kind.
@@ -54,8 +55,10 @@ struct HttpProbe {
     before_host: String,
     /// The configured `Host`.
     host: Option<String>,
-    /// The request after the value of `host`.
+    /// The request after the value of `host`, without the empty line.
     after_host: String,
+    /// Whether `connection` is not the operator's.
+    may_keep: bool,
     statuses: Vec<StatusRange>,
     body: Option<WantedBody>,
 }
@@ -83,7 +86,7 @@ impl HttpProbe {
             return Err(UnfitCheck("it is not an HTTP check".to_owned()));
         };
         let given = |name: &str| headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
-        let mut after_host = String::from("\r\nconnection: close\r\n");
+        let mut after_host = String::from("\r\n");
         // Writing to a string cannot fail.
         if given("user-agent").is_none() {
             let _ = write!(after_host, "user-agent: {USER_AGENT}\r\n");
@@ -94,8 +97,8 @@ impl HttpProbe {
         for (name, value) in headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("host")) {
             let _ = write!(after_host, "{name}: {value}\r\n");
         }
-        after_host.push_str("\r\n");
         Ok(Self {
+            may_keep: given("connection").is_none(),
             method: Method::from_bytes(method.as_bytes()),
             before_host: format!("{method} {path} HTTP/1.1\r\nhost: "),
             host: host.as_deref().or(given("host").map(|(_, value)| &**value)).map(str::to_owned),
@@ -105,22 +108,59 @@ impl HttpProbe {
         })
     }
 
-    async fn ask(&self, target: &Target) -> Result<Passed, ProbeFailure> {
-        let connected = TcpStream::connect(target.address).await;
-        let mut stream = connected.map_err(|error| ProbeFailure::of_connect(&error))?;
-        let host = self.host.as_deref().unwrap_or(&target.authority);
-        let request = [&self.before_host, host, &self.after_host].concat();
-        // An endpoint may answer and close before it took the request: the answer counts.
-        let _ = stream.write_all(request.as_bytes()).await;
-        let mut input = Input { stream, received: Vec::new(), ended: false };
-        let head = input.head().await?;
-        self.judge_status(head.status())?;
-        if let Some(wanted) = &self.body {
-            let body = input.body(&head, self.method).await?;
-            if !wanted.pattern.is_match(&body) {
-                return Err(ProbeFailure::Body(wanted.wanted.clone()));
+    async fn ask(&self, target: &Target, line: &mut Line) -> Result<Passed, ProbeFailure> {
+        if let Some(kept) = line.take(target.address) {
+            let mut input = Input::new(kept);
+            match self.ask_on(&mut input, target).await {
+                // The endpoint may close a connection that was idle at any time. That says nothing; a new one does.
+                Err(ProbeFailure::Closed(_) | ProbeFailure::Broken(_)) if !input.has_spoken => {}
+                done => return self.end(input, line, done),
             }
         }
+        let connected = TcpStream::connect(target.address).await;
+        let stream = connected.map_err(|error| ProbeFailure::of_connect(&error))?;
+        let mut input = Input::new(line.begin(stream, target.address));
+        let done = self.ask_on(&mut input, target).await;
+        self.end(input, line, done)
+    }
+
+    /// Keeps the connection where that is possible: after a good answer, all of which has come.
+    fn end(
+        &self,
+        input: Input,
+        line: &mut Line,
+        done: Result<Passed, ProbeFailure>,
+    ) -> Result<Passed, ProbeFailure> {
+        if done.is_ok() && input.is_free {
+            line.keep(input.kept);
+        }
+        done
+    }
+
+    async fn ask_on(&self, input: &mut Input, target: &Target) -> Result<Passed, ProbeFailure> {
+        input.kept.ask();
+        let stays = self.may_keep && input.kept.may_be_kept();
+        let host = self.host.as_deref().unwrap_or(&target.authority);
+        let end = if stays { "\r\n" } else { "connection: close\r\n\r\n" };
+        let request = [&self.before_host, host, &self.after_host, end].concat();
+        // An endpoint may answer and close before it took the request: the answer counts.
+        let _ = input.kept.stream.write_all(request.as_bytes()).await;
+        let head = input.head().await?;
+        self.judge_status(head.status())?;
+        let framing = head.framing(self.method).map_err(not_understood);
+        let is_whole = match &self.body {
+            Some(wanted) => {
+                let mut reader = BodyReader::new(framing?);
+                let body = input.body(&mut reader).await?;
+                if !wanted.pattern.is_match(&body) {
+                    return Err(ProbeFailure::Body(wanted.wanted.clone()));
+                }
+                reader.is_done()
+            }
+            // Nobody waits for a body that nobody looks at, or minds it; what has come already may be all of it.
+            None => framing.is_ok_and(|framing| input.skip(framing)),
+        };
+        input.is_free = stays && is_whole && head.persists() && input.received.is_empty();
         Ok(Passed::Answered(head.status()))
     }
 
@@ -139,25 +179,38 @@ impl HttpProbe {
 
 impl Probe for HttpProbe {
     fn run<'probe>(&'probe self, target: &'probe Target) -> ProbeFuture<'probe> {
-        Box::pin(self.ask(target))
+        Box::pin(async { self.ask(target, &mut Line::default()).await })
+    }
+
+    fn run_on<'probe>(&'probe self, target: &'probe Target, line: &'probe mut Line) -> ProbeFuture<'probe> {
+        Box::pin(self.ask(target, line))
     }
 }
 
 /// What the endpoint sends.
 struct Input {
-    stream: TcpStream,
+    kept: Kept,
     /// Received and not yet used.
     received: Vec<u8>,
+    /// Whether anything was received.
+    has_spoken: bool,
     ended: bool,
+    /// Whether another question may follow.
+    is_free: bool,
 }
 
 impl Input {
+    const fn new(kept: Kept) -> Self {
+        Self { kept, received: Vec::new(), has_spoken: false, ended: false, is_free: false }
+    }
+
     /// Reads more; at the end of the stream sets `ended` instead.
     async fn more(&mut self) -> Result<(), ProbeFailure> {
         let mut chunk = [0; READ_BYTES];
-        let count = self.stream.read(&mut chunk).await;
+        let count = self.kept.stream.read(&mut chunk).await;
         let count = count.map_err(|error| ProbeFailure::Broken(error.to_string()))?;
         self.ended = count == 0;
+        self.has_spoken |= count > 0;
         self.received.extend_from_slice(chunk.get(..count).unwrap_or_default());
         Ok(())
     }
@@ -186,11 +239,28 @@ impl Input {
     }
 
     /// The body, as far as it is looked at.
-    async fn body(&mut self, head: &ResponseHead, method: Method) -> Result<Vec<u8>, ProbeFailure> {
-        let mut reader = BodyReader::new(head.framing(method).map_err(not_understood)?);
+    async fn body(&mut self, reader: &mut BodyReader) -> Result<Vec<u8>, ProbeFailure> {
         let mut body = Vec::new();
-        while body.len() < MAX_BODY_BYTES {
-            let (consumed, event) = reader.read(&self.received).map_err(not_understood)?;
+        while body.len() < MAX_BODY_BYTES && !self.take(reader, &mut body).map_err(not_understood)? {
+            if self.ended {
+                reader.end_of_input().map_err(|_| ProbeFailure::Closed("within the answer"))?;
+                break;
+            }
+            self.more().await?;
+        }
+        body.truncate(MAX_BODY_BYTES);
+        Ok(body)
+    }
+
+    /// Forgets what has come of a body; whether that was all of it.
+    fn skip(&mut self, framing: Framing) -> bool {
+        self.take(&mut BodyReader::new(framing), &mut Vec::new()).unwrap_or(false)
+    }
+
+    /// Takes what was received of a body; whether that was the end of it.
+    fn take(&mut self, reader: &mut BodyReader, body: &mut Vec<u8>) -> Result<bool, HttpError> {
+        loop {
+            let (consumed, event) = reader.read(&self.received)?;
             let (stalled, end) = match event {
                 BodyEvent::Data(data) => {
                     body.extend_from_slice(data);
@@ -200,19 +270,10 @@ impl Input {
                 BodyEvent::End => (false, true),
             };
             self.received.drain(..consumed);
-            if end {
-                break;
-            }
-            if stalled && self.ended {
-                reader.end_of_input().map_err(|_| ProbeFailure::Closed("within the answer"))?;
-                break;
-            }
-            if stalled {
-                self.more().await?;
+            if end || stalled {
+                return Ok(end);
             }
         }
-        body.truncate(MAX_BODY_BYTES);
-        Ok(body)
     }
 }
 

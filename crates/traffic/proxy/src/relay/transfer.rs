@@ -190,7 +190,7 @@ impl<'a> Transfer<'a> {
                 Poll::Ready(Err(Broken::endpoint(Failure::with(Reason::ResponseBroken, error))))
             }
             Poll::Ready(Err(PumpError::Malformed(error))) => {
-                Poll::Ready(Err(Broken::endpoint(Failure::with(Reason::ResponseBroken, error))))
+                Poll::Ready(Err(Broken::endpoint(Failure::with(Reason::BadResponse, error))))
             }
             Poll::Pending => {
                 if self.exchange.reply.body.waits_for() == Side::Source {

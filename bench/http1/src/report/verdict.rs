@@ -2,8 +2,8 @@
 
 use base_testkit::Evidence;
 
+use super::number;
 use crate::proxies::Proxy;
-use crate::report::number;
 use crate::results::{CaseResult, Results};
 
 /// Small requests on kept connections, to the bare relay and to the best peer; the latter is what others are at work for.

@@ -1,9 +1,15 @@
-//! The tables.
+//! The tables, a picture, and what was to be reached.
+
+mod picture;
+mod verdict;
 
 use std::fmt::Write as _;
 
 use crate::proxies::{Installed, Proxy};
 use crate::results::{CaseResult, Results, Row, spread};
+
+pub(crate) use picture::bars;
+pub(crate) use verdict::publish;
 
 /// Where and how it was measured.
 pub(crate) struct Circumstances {
@@ -121,7 +127,7 @@ fn columns(title: &str, names: &[&str]) -> String {
     format!("\n| {title} | {} |\n|---|{}\n", names.join(" | "), "--:|".repeat(names.len()))
 }
 
-pub(crate) fn number(value: f64, decimals: usize) -> String {
+fn number(value: f64, decimals: usize) -> String {
     if value.is_finite() { format!("{value:.decimals$}") } else { "–".to_owned() }
 }
 

@@ -1,0 +1,112 @@
+//! Twenty thousand endpoints that are checked all the time.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use base_testkit::{Aya, Evidence, Nginx, Stopwatch, cpu_time, raise_file_limit};
+
+use super::{ENDPOINTS_OF_A_POOL, LISTENER, hosts, pools, reload};
+use crate::is_long;
+use crate::vitals::wait_long;
+
+const POOLS: usize = 1_000;
+/// Of one core: what checking 20,000 endpoints every 2 s may cost.
+const SHARE_OF_A_CORE: f64 = 0.15;
+/// What is measured of it: CPU time has a grain of 10 ms.
+const WINDOW: Duration = Duration::from_secs(6);
+
+fn checks(aya: &Aya, result: &str) -> f64 {
+    aya.total("aya_health_checks_total", &[("result", result)])
+}
+
+/// What the checks of one configuration cost.
+struct Cost {
+    /// CPU time of all of Aya, as a share of one core.
+    share: f64,
+    per_second: f64,
+    failed: f64,
+}
+
+/// Lets checks run for a while, and measures.
+fn measure(aya: &Aya) -> Cost {
+    let watch = Stopwatch::start();
+    let look = || (checks(aya, "pass"), watch.elapsed().as_secs_f64());
+    let failed = checks(aya, "fail");
+    let (made, began) = look();
+    // Asking for the counts costs something, too; it is no check.
+    let cpu = aya.cpu_time();
+    std::thread::sleep(WINDOW);
+    let spent = aya.cpu_time() - cpu;
+    let (more, ended) = look();
+    Cost {
+        share: spent.as_secs_f64() / WINDOW.as_secs_f64(),
+        per_second: (more - made) / (ended - began),
+        failed: checks(aya, "fail") - failed,
+    }
+}
+
+/// As many checks a second, at so few endpoints that each check keeps its connection, whatever the limit of files: an eighth of them.
+const KEPT_POOLS: usize = 100;
+const KEPT_INTERVAL: &str = "200ms";
+
+/// What it costs to make a connection and close it, in microseconds of CPU time of who does it: no check on a new connection costs less.
+fn floor(address: SocketAddr) -> f64 {
+    let (count, own) = (10_000, std::process::id());
+    let before = cpu_time(own);
+    (0..count).for_each(|_| drop(TcpStream::connect(address)));
+    (cpu_time(own) - before).as_secs_f64() * 1e6 / f64::from(count)
+}
+
+/// A thousand pools of twenty endpoints, each checked every two seconds, on two cores: every check is made in time, and what it
+/// costs is known. A configuration like that is taken up while traffic flows.
+#[test]
+fn twenty_thousand_checked_endpoints() {
+    raise_file_limit();
+    let nginx = Nginx::start_on(Ipv4Addr::UNSPECIFIED, "location / { return 200 'fine'; }");
+    let port = nginx.address().port();
+    let text_of = |count: usize, check: &str, interval: &str| {
+        let keys = format!(", health: {{{check}, interval: {interval}, timeout: 1500ms}}");
+        format!("{LISTENER}{}{}", hosts(count, count), pools(count, port, &keys))
+    };
+    let text = |check: &str, interval: &str| text_of(POOLS, check, interval);
+    let aya = Aya::start(&text("http: /bystander", "2s"));
+    let due = (POOLS * ENDPOINTS_OF_A_POOL) as f64;
+    wait_long("all endpoints to be checked", || checks(&aya, "pass") > 1.5 * due);
+    let http = measure(&aya);
+    let again = reload(&aya, &text("http: /bystander", "2500ms"));
+    let to_tcp = reload(&aya, &text("tcp: true", "2s"));
+    wait_long("all endpoints to be checked anew", || checks(&aya, "pass") > 4.0 * due);
+    let tcp = measure(&aya);
+    reload(&aya, &text_of(KEPT_POOLS, "http: /bystander", KEPT_INTERVAL));
+    let so_far = checks(&aya, "pass");
+    wait_long("all connections to be made", || checks(&aya, "pass") > so_far + due);
+    let kept = measure(&aya);
+    let floor = floor(nginx.address());
+    let mut evidence = Evidence::of("scale", file!());
+    let shown =
+        |cost: &Cost| format!("{:.0} checks/s for {:.1} % of one core", cost.per_second, 100.0 * cost.share);
+    let seen = format!(
+        "http, an eighth of the files kept as connections: {}; tcp: {}; as many http checks of 2,000 endpoints, all connections kept: \
+         {}; {} failed. All of Aya's CPU time over {} s; each connection has both its ends on this machine, where to make and close one \
+         alone costs {:.0} µs",
+        shown(&http),
+        shown(&tcp),
+        shown(&kept),
+        http.failed + tcp.failed + kept.failed,
+        WINDOW.as_secs(),
+        floor,
+    );
+    println!("{seen}\nreloads: {again}; {to_tcp}");
+    // From the end of one check to the start of the next: 2 s and what a check takes.
+    let in_time = [&http, &tcp].iter().all(|cost| cost.per_second > 0.8 * due / 2.0);
+    let pace = "1,000 pools of 20 endpoints are checked every 2 s, every check is made in time";
+    evidence.claim(pace, in_time && http.failed + tcp.failed < 0.5, seen.as_str());
+    if is_long() {
+        let claim = "10,000 http checks a second on kept connections, as 20,000 endpoints every 2 s need, cost at most 15 % of one core";
+        evidence.claim(claim, kept.share * 10_000.0 / kept.per_second <= SHARE_OF_A_CORE, seen.as_str());
+    }
+    let claim = "a configuration of 20,000 endpoints is taken up while traffic flows, and nobody notices";
+    evidence.claim(claim, true, format!("another interval: {again}; another kind of check: {to_tcp}"));
+    assert_eq!(http.failed + tcp.failed, 0.0, "healthy endpoints failed checks");
+    assert!(in_time || !is_long(), "checks are late: {seen}");
+}

@@ -1,0 +1,35 @@
+//! Clients and backends that mean harm.
+
+use crate::prove::harness::{Harness, Mutant, Run, Tests};
+
+const PLAYS: Tests = Tests { package: "scenarios", filter: "test(/^hostile::/)" };
+
+pub(crate) const HARNESS: Harness = Harness {
+    name: "hostile",
+    title: "Hostile clients and backends",
+    about: "Attacks on a running Aya. A bystander asks for something else all the while, and every one of its requests must be served; the \
+            memory that Aya takes at the height stays below a bound that follows from the limits (so many connections, so much for each); and \
+            when the attack is over, connections, requests, descriptors and threads are as many as before. Latencies of the bystander are \
+            shown, not judged: the attackers run on the same machine. Slow bodies and slow readers that get on, however slowly, are ended \
+            by `timeouts.request` of their route alone: without it they hold their place (`max-connections` bounds how many).",
+    runs: &[Run::Tests(PLAYS)],
+    mutants: &[
+        Mutant {
+            fault: "interim answers are relayed without end",
+            file: "crates/traffic/proxy/src/life/forward.rs",
+            before: "const MAX_INTERIM: u32 = 32;",
+            after: "const MAX_INTERIM: u32 = u32::MAX;",
+            caught_by: Tests { package: "scenarios", filter: "test(hostile::backends::backends_that_flood)" },
+        },
+        Mutant {
+            fault: "a head that drips in holds a large buffer",
+            file: "crates/traffic/proxy/src/life/head.rs",
+            before: "            self.client.input.shrink();\n",
+            after: "",
+            caught_by: Tests {
+                package: "scenarios",
+                filter: "test(hostile::clients::ten_thousand_half_open_heads)",
+            },
+        },
+    ],
+};
