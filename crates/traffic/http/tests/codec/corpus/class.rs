@@ -17,6 +17,7 @@ pub(crate) enum Class {
     OtherProtocol,
     Connect,
     UpgradeToHttp,
+    UpgradeWithBody,
     Trailers,
     LateError,
     UnknownMethod,
@@ -72,6 +73,11 @@ impl Class {
                 "Requests in such a tunnel would pass by every route. The client is served in HTTP/1.1 as if it had not asked (RFC 9110 §7.8 \
                  lets a server ignore it), so what follows is a request.",
             ),
+            Self::UpgradeWithBody => (
+                "Stricter: a request with a body asks for no other protocol",
+                "Some servers stop reading HTTP at the end of such a head and take the body for what follows. RFC 9110 §7.8 lets a server \
+                 ignore the wish, so what follows the body is a request.",
+            ),
             Self::Trailers => (
                 "Safer: some fields are no trailers",
                 "RFC 9110 §6.5.1: fields that decide about framing, routing, authentication or the content do not take effect behind it. They are \
@@ -119,6 +125,11 @@ pub(crate) fn of(case: &Case, ours: &[Said], theirs: &[Said], error: Option<Http
             if case.mode.is_empty() && is_taken(theirs) =>
         {
             Some(if holds(case, b"Upgrade: HTTP") { Class::UpgradeToHttp } else { Class::OtherProtocol })
+        }
+        (None, Some(Said::Unfinished), Some(Said::Switch))
+            if ours.iter().any(|said| matches!(said, Said::Data(_))) =>
+        {
+            Some(Class::UpgradeWithBody)
         }
         (None, Some(Said::Connect), Some(Said::Switch)) => Some(Class::Connect),
         (None, Some(Said::Unfinished), Some(Said::Refused(_))) => Some(Class::LateError),
