@@ -6,6 +6,7 @@ mod balancing;
 mod chaos;
 mod command_line;
 mod differential;
+mod drivers;
 mod explain;
 mod gray;
 mod grid;

@@ -41,6 +41,7 @@ const STEPS: &[Step] = &[
     Step { heading: "documentation tests", is_quick: false, run: doc_tests },
     Step { heading: "generated references", is_quick: true, run: references },
     Step { heading: "scenarios", is_quick: false, run: scenarios },
+    Step { heading: "scenarios over epoll", is_quick: false, run: scenarios_over_epoll },
     Step { heading: "proofs", is_quick: false, run: proofs },
 ];
 
@@ -163,6 +164,19 @@ fn scenarios() -> Result<Outcome> {
         }
     };
     pass(proving(&mut plays)?.env("AYA_BIN", aya).env("AYA_PYTHON_PACKAGES", command::python_packages()?))
+}
+
+/// What touches sockets most, once more with the driver that is taken where io_uring is not allowed.
+fn scenarios_over_epoll() -> Result<Outcome> {
+    if !has_nextest()? {
+        return Ok(Outcome::Skipped(
+            "cargo-nextest is missing: `cargo install cargo-nextest --locked`".to_owned(),
+        ));
+    }
+    let areas = "test(/^(http1|lifecycle|queue|real_servers|timeouts|upstream)::/)";
+    let mut plays = nextest(&format!("package({SCENARIOS}) and {areas}"))?;
+    plays.env("AYA_PYTHON_PACKAGES", command::python_packages()?);
+    pass(plays.env("AYA_BIN", generate::build()?).env("AYA_IO", "epoll"))
 }
 
 /// Has harnesses among the tests write down what they find.
