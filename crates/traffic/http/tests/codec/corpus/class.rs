@@ -60,6 +60,18 @@ impl Class {
                 "Stricter: `*` is for OPTIONS",
                 "RFC 9112 §3.2.4. `PRI *` is the preface of HTTP/2, which is not spoken here; `M-SEARCH *` belongs to SSDP, over UDP.",
             ),
+            Self::UpgradeWithBody => (
+                "Stricter: a request with a body asks for no other protocol",
+                "Some servers stop reading HTTP at the end of such a head and take the body for what follows. RFC 9110 §7.8 lets a server \
+                 ignore the wish, so what follows the body is a request.",
+            ),
+            other => other.reason_beyond_strictness(),
+        }
+    }
+
+    /// The same, where Aya is not just stricter.
+    fn reason_beyond_strictness(self) -> (&'static str, &'static str) {
+        match self {
             Self::OtherProtocol => (
                 "Not spoken: RTSP, ICE, HTTP/0.9 and versions that do not exist",
                 "HTTP/1.0 and HTTP/1.1 are.",
@@ -73,11 +85,6 @@ impl Class {
                 "Requests in such a tunnel would pass by every route. The client is served in HTTP/1.1 as if it had not asked (RFC 9110 §7.8 \
                  lets a server ignore it), so what follows is a request.",
             ),
-            Self::UpgradeWithBody => (
-                "Stricter: a request with a body asks for no other protocol",
-                "Some servers stop reading HTTP at the end of such a head and take the body for what follows. RFC 9110 §7.8 lets a server \
-                 ignore the wish, so what follows the body is a request.",
-            ),
             Self::Trailers => (
                 "Safer: some fields are no trailers",
                 "RFC 9110 §6.5.1: fields that decide about framing, routing, authentication or the content do not take effect behind it. They are \
@@ -89,14 +96,14 @@ impl Class {
             ),
             Self::UnknownMethod => (
                 "Wider: any token is a method",
-                "RFC 9110 §16.1 lets methods be added; which there are is the endpoint's business. llhttp has a list.",
+                "RFC 9110 §16.1 lets methods be added; which there are is the endpoint's business, but for a known one in another case, which is refused. llhttp has a list.",
             ),
             Self::QuotedExtension => (
                 "Wider: chunk extensions are not looked into",
                 "RFC 9112 §7.1.1 has a recipient ignore those that it does not know. Aya drops them, and refuses control characters and too many. \
                  A quote that is open when the line ends cannot carry it on: a CRLF ends the line whatever is in it.",
             ),
-            Self::Callback => (
+            _ => (
                 "Not of HTTP: the caller says that a request has no body",
                 "llhttp can be told so by the program around it. A request with a length has a body.",
             ),
