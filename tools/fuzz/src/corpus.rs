@@ -28,17 +28,28 @@ pub fn load(target: &Target) -> Result<Vec<Vec<u8>>> {
     lines.map(|line| unescape(line).with_context(|| format!("in {}: {line}", place.display()))).collect()
 }
 
-/// Keeps these inputs for a target, and no others: short ones first.
+/// Stands between the inputs that people wrote, which stay, and those that the fuzzer has found.
+const FOUND: &str = "# Found by the fuzzer.";
+
+/// Of what was found, so much is kept of each target: the short inputs, which can be read.
+const MAX_FOUND_BYTES: usize = 16 * 1024;
+
+/// Keeps the short ones of these inputs for a target, in place of those that were found before.
 ///
 /// # Errors
-/// If the file cannot be written.
+/// If the file cannot be read or written.
 pub fn store(target: &Target, mut inputs: Vec<Vec<u8>>) -> Result<()> {
     inputs.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
     inputs.dedup();
-    let mut text =
-        String::from("# Inputs for the fuzzer, one a line, with the escapes of Rust's byte strings.\n");
-    for input in inputs {
-        text.push_str(&escape(&input));
+    let before = fs::read_to_string(place(target))?;
+    let (by_hand, _) = before.split_once(FOUND).unwrap_or((&before, ""));
+    let mut text = format!("{by_hand}{FOUND}\n");
+    let end = text.len() + MAX_FOUND_BYTES;
+    for line in inputs.iter().map(|input| escape(input)) {
+        if text.len() + line.len() > end {
+            break;
+        }
+        text.push_str(&line);
         text.push('\n');
     }
     let place = place(target);

@@ -17,6 +17,7 @@ pub(crate) enum Class {
     OtherProtocol,
     Connect,
     UpgradeToHttp,
+    UpgradeWithBody,
     Trailers,
     LateError,
     UnknownMethod,
@@ -59,6 +60,18 @@ impl Class {
                 "Stricter: `*` is for OPTIONS",
                 "RFC 9112 §3.2.4. `PRI *` is the preface of HTTP/2, which is not spoken here; `M-SEARCH *` belongs to SSDP, over UDP.",
             ),
+            Self::UpgradeWithBody => (
+                "Stricter: a request with a body asks for no other protocol",
+                "Some servers stop reading HTTP at the end of such a head and take the body for what follows. RFC 9110 §7.8 lets a server \
+                 ignore the wish, so what follows the body is a request.",
+            ),
+            other => other.reason_beyond_strictness(),
+        }
+    }
+
+    /// The same, where Aya is not just stricter.
+    fn reason_beyond_strictness(self) -> (&'static str, &'static str) {
+        match self {
             Self::OtherProtocol => (
                 "Not spoken: RTSP, ICE, HTTP/0.9 and versions that do not exist",
                 "HTTP/1.0 and HTTP/1.1 are.",
@@ -83,14 +96,14 @@ impl Class {
             ),
             Self::UnknownMethod => (
                 "Wider: any token is a method",
-                "RFC 9110 §16.1 lets methods be added; which there are is the endpoint's business. llhttp has a list.",
+                "RFC 9110 §16.1 lets methods be added; which there are is the endpoint's business, but for a known one in another case, which is refused. llhttp has a list.",
             ),
             Self::QuotedExtension => (
                 "Wider: chunk extensions are not looked into",
                 "RFC 9112 §7.1.1 has a recipient ignore those that it does not know. Aya drops them, and refuses control characters and too many. \
                  A quote that is open when the line ends cannot carry it on: a CRLF ends the line whatever is in it.",
             ),
-            Self::Callback => (
+            _ => (
                 "Not of HTTP: the caller says that a request has no body",
                 "llhttp can be told so by the program around it. A request with a length has a body.",
             ),
@@ -119,6 +132,11 @@ pub(crate) fn of(case: &Case, ours: &[Said], theirs: &[Said], error: Option<Http
             if case.mode.is_empty() && is_taken(theirs) =>
         {
             Some(if holds(case, b"Upgrade: HTTP") { Class::UpgradeToHttp } else { Class::OtherProtocol })
+        }
+        (None, Some(Said::Unfinished), Some(Said::Switch))
+            if ours.iter().any(|said| matches!(said, Said::Data(_))) =>
+        {
+            Some(Class::UpgradeWithBody)
         }
         (None, Some(Said::Connect), Some(Said::Switch)) => Some(Class::Connect),
         (None, Some(Said::Unfinished), Some(Said::Refused(_))) => Some(Class::LateError),

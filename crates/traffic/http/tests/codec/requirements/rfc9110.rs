@@ -195,7 +195,7 @@ pub(super) const REQUIREMENTS: &[Requirement] = &[
     held(
         "9110 §9.1",
         Must,
-        "methods are told apart by case, and those that are not known are passed on",
+        "methods are told apart by case (a known one in another is refused), and those that are not known are passed on",
         &["codec/corpus.rs::what_is_carried_is_explained"],
     ),
     held("9110 §9.3.2", MustNot, "an answer to HEAD has content", &["http1/messages.rs::head_has_no_body"]),
