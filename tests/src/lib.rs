@@ -10,10 +10,12 @@
 //! | variable | what it does |
 //! |---|---|
 //! | `AYA_BIN` | the program to try, in place of the one of this build |
-//! | `AYA_LONG=1` | plays under load take their long form: 20 kills, 100 reloads, ten minutes of chaos and of soaking, 100,000 hosts |
+//! | `AYA_LONG=1` | plays under load take their long form: 20 kills, 100 reloads, ten minutes of chaos and of soaking, 100,000 hosts; the grid meets all origins |
 //! | `AYA_PROVE` | the folder for what plays find, for `cargo xtask prove` |
-//! | `AYA_SEED` | where the choices of the play `chaos` begin |
-//! | `AYA_PYTHON_PACKAGES` | the folder with the package `websockets`; default: `python-packages` in the target folder, installed there when missing |
+//! | `AYA_SEED` | where the choices of the plays `chaos` and `differential` begin |
+//! | `AYA_PYTHON_PACKAGES` | the folder with the package `websockets`; default: `python-packages` in the target folder, installed there when missing. The grid's servers in Python lie there too, but are not installed by the plays |
+//!
+//! To add a payload to the smuggling grid, write it into a file of `tests/grid/payloads`; the lines are explained in `tests/grid/table.rs`.
 
 /// Bytes that look random and are the same in every run.
 pub fn noise(count: usize, seed: u64) -> Vec<u8> {

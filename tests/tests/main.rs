@@ -1,12 +1,14 @@
 //! All plays, one file per area. Each says in one sentence what it proves.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a play fails by panicking")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a play fails by panicking")]
 
 mod balancing;
 mod chaos;
 mod command_line;
+mod differential;
 mod explain;
 mod gray;
+mod grid;
 mod health;
 mod hostile;
 mod http1;

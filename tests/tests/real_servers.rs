@@ -54,7 +54,7 @@ fn a_large_chunked_upload_takes_no_memory() {
     let file = folder.path().join("large");
     let large = std::fs::File::create(&file).expect("a file can be made");
     large.set_len(100 * MEBIBYTE).expect("a file can be grown");
-    let before = aya.memory().resident;
+    let before = aya.memory_at_rest().resident;
     let from = format!("@{}", file.display());
     for lines in [["-H", "Transfer-Encoding: chunked"], ["-H", "X-Framing: length"]] {
         let url = aya.url("/upload");
@@ -72,7 +72,7 @@ fn a_large_download_takes_no_memory() {
     let large = std::fs::File::create(nginx.folder().join("www/large")).expect("a file can be made");
     large.set_len(1024 * MEBIBYTE).expect("a file can be grown");
     let aya = Aya::start(&config_of("", "", "", &nginx.address().to_string()));
-    let before = aya.memory().resident;
+    let before = aya.memory_at_rest().resident;
     let got =
         curl(&["--output", "/dev/null", "--write-out", "%{http_code} %{size_download}", &aya.url("/large")]);
     assert_eq!(got.stdout, "200 1073741824", "{}", got.stderr);

@@ -137,7 +137,7 @@ fn other_conditions_select_routes() {
     for (method, target, lines, expected) in [
         ("GET", "/", "", "none"),
         ("PUT", "/", "", "method"),
-        ("put", "/", "", "none"),
+        ("PUTS", "/", "", "none"),
         ("GET", "/", "X-Tier: gold\r\n", "gold"),
         ("GET", "/", "X-Tier: silver\r\n", "none"),
         ("GET", "/", "X-Tier: silver\r\nX-Tier: gold\r\n", "gold"),

@@ -34,6 +34,7 @@ fn the_request_head_has_its_time() {
     client.send("GET / HTTP/1.1\r\nHo");
     let response = client.response();
     assert_eq!((response.status, response.reason()), (408, "request-head-timeout"));
+    assert_eq!(response.header("connection"), Some("close"));
     assert!(watch.elapsed() > SHORT - GRAIN, "{:?}", watch.elapsed());
     client.expect_close();
     let mut client = aya.client();

@@ -129,6 +129,23 @@ fn other_expectations_fail() {
     assert_eq!(backend.request_count(), 0);
 }
 
+/// In HTTP/1.0 an expectation means nothing: it is neither refused nor waited for nor passed on.
+#[test]
+fn an_old_clients_expectation_means_nothing() {
+    let backend = Backend::echo("a");
+    let aya = front(&[&backend]);
+    for expectation in ["100-continue", "miracles"] {
+        let mut client = aya.client();
+        client.send(format!(
+            "POST / HTTP/1.0\r\nHost: a\r\nExpect: {expectation}\r\nContent-Length: 5\r\n\r\nhello"
+        ));
+        assert_eq!(client.response().status, 200, "{expectation}");
+        let request = backend.only_request();
+        assert_eq!((request.header("expect"), request.body.as_slice()), (None, &b"hello"[..]));
+        backend.forget();
+    }
+}
+
 /// Interim answers pass, with their fields and before the final one; an HTTP/1.0 client gets none.
 #[test]
 fn early_hints_pass() {

@@ -117,7 +117,7 @@ fn a_greedy_client_is_held_back() {
     let body = vec![b'x'; 64 * 1024];
     let backend = Backend::answering(move |_| answer(200, &[], &body));
     let aya = front(&[&backend]);
-    let before = aya.memory().resident;
+    let before = aya.memory_at_rest().resident;
     let client = aya.client();
     let mut writer = client.split();
     let requests = "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
@@ -352,7 +352,7 @@ fn a_slow_reader_holds_the_backend_back() {
         session.closed_by_peer()
     });
     let aya = front(&[&backend]);
-    let before = aya.memory().resident;
+    let before = aya.memory_at_rest().resident;
     let mut client = aya.client();
     client.shrink_receive_buffer();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -388,7 +388,7 @@ fn a_slow_backend_holds_the_client_back() {
         Ok(())
     });
     let aya = front(&[&backend]);
-    let before = aya.memory().resident;
+    let before = aya.memory_at_rest().resident;
     let mut client = aya.client();
     client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {total}\r\n\r\n"));
     let progress = AtomicUsize::new(0);
@@ -603,6 +603,11 @@ fn bad_responses_are_not_passed_on() {
         "HTTP/1.1 200 OK\r\nBad Name: x\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nno colon\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nX : blank\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nX: a\r\n folded\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n X: a\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
     ];
     let backend = Backend::script(move |session| {

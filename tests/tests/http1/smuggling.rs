@@ -108,6 +108,8 @@ fn unspoken_things_are_refused() {
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
         ("CONNECT b:443 HTTP/1.1\r\nHost: b:443\r\n\r\n", 501),
+        ("CONNECT b HTTP/1.1\r\nHost: b\r\n\r\n", 400),
+        ("TRACE / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", 400),
         ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
         ("GET / HTTP/11\r\nHost: a\r\n\r\n", 505),

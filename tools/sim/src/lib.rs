@@ -22,7 +22,7 @@ mod server;
 mod simulation;
 
 pub use engine::{Account, RunError};
-pub use load::{LoadError, Overrides, load};
+pub use load::{LoadError, Overrides, load, load_bytes};
 pub use record::{Figures, Latency, PhaseFigures, Point};
 pub use report::{ChartLine, LineChart, Quantile, chart, json, table};
 pub use simulation::{PolicyResult, Simulation};

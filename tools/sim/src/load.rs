@@ -9,7 +9,7 @@ use base_kit::{Percent, TimeSpan};
 use base_model::diagnostic::did_you_mean;
 use base_model::document::{Ejection, OrOff};
 use base_model::model::PassiveCheck;
-use base_model::{Diagnostics, Findings, KindCatalog, KindEntry, read_other};
+use base_model::{Diagnostics, Findings, KindCatalog, KindEntry, read_other, read_other_bytes};
 use serde_json::{Map, Value as Json};
 use traffic_balance::kinds;
 
@@ -48,10 +48,33 @@ pub enum LoadError {
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Simulation, LoadError> {
     let mut law = None;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let scenario: Scenario = read_other(path, &catalog(), |scenario: &Scenario, findings| {
-        law = law_of(&scenario.service, folder, findings);
-        check(scenario, findings);
+    let scenario = read_other(path, &catalog(), |scenario: &Scenario, findings| {
+        law = checked(scenario, folder, findings);
     })?;
+    simulation(scenario, law, overrides)
+}
+
+/// Like [`load`], for bytes that come from elsewhere; `path` is for messages, and its folder is where a file of service times is looked for.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn load_bytes(bytes: &[u8], path: &Path, overrides: &Overrides) -> Result<Simulation, LoadError> {
+    let mut law = None;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let file_name = path.display().to_string();
+    let scenario = read_other_bytes(bytes, &file_name, &catalog(), |scenario: &Scenario, findings| {
+        law = checked(scenario, folder, findings);
+    })?;
+    simulation(scenario, law, overrides)
+}
+
+fn checked(scenario: &Scenario, folder: &Path, findings: &mut Findings<'_>) -> Option<Law> {
+    let law = law_of(&scenario.service, folder, findings);
+    check(scenario, findings);
+    law
+}
+
+fn simulation(scenario: Scenario, law: Option<Law>, overrides: &Overrides) -> Result<Simulation, LoadError> {
     let mut balancers: Vec<Balancer> = scenario.policies.iter().map(balancer).collect();
     label(&mut balancers);
     if !overrides.policies.is_empty() {

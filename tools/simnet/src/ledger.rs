@@ -41,26 +41,100 @@ impl ClientFault {
     ];
 }
 
+/// What an endpoint does wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EndpointFault {
+    /// Refuses the connection.
+    Refuses,
+    /// Lets nobody connect, and does not say so.
+    NeverConnects,
+    /// Resets before it has read anything.
+    ResetsAtOnce,
+    /// Resets once it has the head.
+    ResetsAfterHead,
+    /// Resets once it has all of the request.
+    ResetsAfterRequest,
+    /// Closes once it has all of the request.
+    ClosesUnanswered,
+    /// Resets in the middle of its head.
+    ResetsInHead,
+    /// Resets in the middle of its body.
+    ResetsInBody,
+    /// Closes in the middle of its head.
+    ClosesInHead,
+    /// Closes in the middle of its body, which is shorter than it has said.
+    ClosesInBody,
+    /// Does not take the request's body.
+    StopsReading,
+    /// Never answers.
+    Hangs,
+    /// Stops in the middle of its body.
+    HangsInBody,
+    /// Answers before it has the body, and reads on.
+    AnswersEarly,
+    /// Answers before it has the body, and closes.
+    AnswersEarlyAndCloses,
+    /// Its answer is no HTTP.
+    SendsGarbage,
+    /// Sends more than it has said.
+    SendsTooMuch,
+    /// Sends interim answers without end.
+    FloodsInterim,
+    /// Closes a connection that it has said would stay.
+    ClosesSilently,
+    /// Says so that it sends no more, and reads on.
+    HalfCloses,
+    /// Says that it has too much to do.
+    IsOverloaded,
+    /// Answers 500.
+    Errs,
+}
+
+impl EndpointFault {
+    /// All of them.
+    pub const ALL: [Self; 22] = [
+        Self::Refuses,
+        Self::NeverConnects,
+        Self::ResetsAtOnce,
+        Self::ResetsAfterHead,
+        Self::ResetsAfterRequest,
+        Self::ClosesUnanswered,
+        Self::ResetsInHead,
+        Self::ResetsInBody,
+        Self::ClosesInHead,
+        Self::ClosesInBody,
+        Self::StopsReading,
+        Self::Hangs,
+        Self::HangsInBody,
+        Self::AnswersEarly,
+        Self::AnswersEarlyAndCloses,
+        Self::SendsGarbage,
+        Self::SendsTooMuch,
+        Self::FloodsInterim,
+        Self::ClosesSilently,
+        Self::HalfCloses,
+        Self::IsOverloaded,
+        Self::Errs,
+    ];
+}
+
+impl EndpointFault {
+    /// Whether it shows before there is a request.
+    pub(crate) const fn is_at_the_door(&self) -> bool {
+        matches!(self, Self::Refuses | Self::NeverConnects | Self::ResetsAtOnce)
+    }
+}
+
 /// An answer as a client got it.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     /// The reason that Aya gives for an answer of its own.
     pub(crate) reason: Option<String>,
-    /// The endpoint that has answered.
-    pub(crate) endpoint: Option<u32>,
     /// Whether its end is told by nothing but the connection's.
     pub(crate) is_until_close: bool,
     /// Whether all of it came.
     pub(crate) is_whole: bool,
-    pub(crate) at: Duration,
-}
-
-/// That some of a request was sent to an endpoint.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sending {
-    pub(crate) endpoint: u32,
-    pub(crate) at: Duration,
 }
 
 /// How a client's connection ended, as the client saw it.
@@ -91,7 +165,8 @@ pub(crate) struct Asked {
     /// When all of it was sent.
     pub(crate) sent: Option<Duration>,
     pub(crate) answers: Vec<Answer>,
-    pub(crate) sendings: Vec<Sending>,
+    /// Times that it was begun to be sent to an endpoint.
+    pub(crate) sendings: usize,
     /// The endpoint that its cookie names.
     pub(crate) bound: Option<u32>,
     /// It was sent to another one first, though that one could have served it.

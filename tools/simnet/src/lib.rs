@@ -9,17 +9,19 @@
 
 #![expect(
     clippy::expect_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "a simulation fails by panicking; what is here runs in tests only"
 )]
 
 mod client;
+mod clock;
 mod dice;
 mod endpoint;
 mod ledger;
 mod net;
 mod operator;
+#[cfg(test)]
+mod plays;
 mod run;
 mod scenario;
 mod settings;
@@ -27,8 +29,7 @@ mod verdict;
 mod wire;
 mod world;
 
-pub use endpoint::EndpointFault;
-pub use ledger::{ClientFault, Tally, Violation};
+pub use ledger::{ClientFault, EndpointFault, Tally, Violation};
 pub use net::Counts;
 pub use run::{Outcome, play};
 pub use scenario::{Part, Scenario};

@@ -153,7 +153,7 @@ impl FromStr for Scenario {
         for word in words {
             match word.split_once('=') {
                 Some(("clients", list)) => {
-                    scenario.clients = list.split(',').map(number).collect::<Result<_, _>>()?
+                    scenario.clients = list.split(',').map(number).collect::<Result<_, _>>()?;
                 }
                 Some(("requests", value)) => scenario.requests = number(value)?,
                 Some(("sessions", value)) => scenario.sessions = number(value)?,

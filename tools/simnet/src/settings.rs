@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use base_model::Model;
 use base_model::model::{
-    Action, Connections, Decisions, Endpoint, Forwarded, ForwardedMode, ForwardedStyle, Host, KindSettings,
-    Listener, ListenerTimeouts, LogLevel, Match, Operation, PassiveCheck, PathPattern, PeerCheck, Pool,
-    PoolTimeouts, Protocol, RequestId, Route, SameSite, Secret, SessionLimits, SessionName, Share, Sticky,
-    StickyCookie, StickyLearn, StickySource,
+    Action, Connections, Decisions, Driver, Endpoint, Forwarded, ForwardedMode, ForwardedStyle, Host,
+    KindSettings, Listener, ListenerTimeouts, LogLevel, Match, Operation, PassiveCheck, PathPattern,
+    PeerCheck, Pool, PoolTimeouts, Protocol, RequestId, Route, SameSite, Secret, SessionLimits, SessionName,
+    Share, Sticky, StickyCookie, StickyLearn, StickySource,
 };
 
 use crate::dice::Dice;
@@ -58,6 +58,7 @@ pub(crate) fn first(scenario: &Scenario, dice: &mut Dice) -> Model {
     let decisions = Decisions { keep: ALL_REQUESTS, rate: u32::MAX, failures: 0, slow: Duration::MAX };
     let operation = Operation {
         workers: None,
+        io: Driver::Auto,
         drain: dice.millis(500, 5_000),
         admin: None,
         access_log: None,

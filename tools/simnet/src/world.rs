@@ -1,30 +1,27 @@
 //! What all actors of a run share.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
-use base_kit::{Clock, Moment};
+use base_kit::Moment;
 use base_model::Model;
 use traffic_balance::{EndpointState, Registry};
-use traffic_net::{Connecting, Incoming, Network, Stream};
 
-use crate::endpoint;
-use crate::ledger::{ClientFault, Ledger, Violation};
-use crate::net::{End, EngineStream, Net, Tap};
+use crate::ledger::{ClientFault, EndpointFault, Ledger, Violation};
+use crate::net::{End, Net};
 use crate::scenario::Scenario;
 
 /// When a run begins, on the engine's clock: some time after the machine's start, as in life.
 const BEGINNING: Duration = Duration::from_secs(100_000);
 /// And on the calendar: 2026-01-01.
-const CALENDAR: Duration = Duration::from_secs(1_767_225_600);
+pub(crate) const CALENDAR: Duration = Duration::from_secs(1_767_225_600);
 
 /// What all actors of a run share.
 pub(crate) struct World {
@@ -39,15 +36,17 @@ pub(crate) struct World {
     pub(crate) models: RefCell<Vec<Model>>,
     /// When an endpoint's state has changed last, in nanoseconds: who was chosen just before may still be asked.
     pub(crate) changed: Arc<AtomicU64>,
-    door: RefCell<Option<Rc<Door>>>,
+    /// What all endpoints do wrong, whatever chance says.
+    pub(crate) script: Cell<Option<EndpointFault>>,
+    pub(crate) door: RefCell<Option<Rc<Door>>>,
     trace: RefCell<Option<Vec<String>>>,
 }
 
 /// Where clients come in.
 #[derive(Default)]
-struct Door {
-    waiting: RefCell<VecDeque<(End, SocketAddr)>>,
-    waker: RefCell<Option<Waker>>,
+pub(crate) struct Door {
+    pub(crate) waiting: RefCell<VecDeque<(End, SocketAddr)>>,
+    pub(crate) waker: RefCell<Option<Waker>>,
 }
 
 impl World {
@@ -60,6 +59,7 @@ impl World {
             endpoints: RefCell::default(),
             models: RefCell::default(),
             changed: Arc::default(),
+            script: Cell::default(),
             door: RefCell::default(),
             trace: RefCell::new(traced.then(Vec::new)),
         })
@@ -146,90 +146,5 @@ impl World {
             waker.wake();
         }
         Some(own)
-    }
-}
-
-/// The network as the engine sees it.
-pub(crate) struct EngineNetwork(pub(crate) Rc<World>);
-
-impl Network for EngineNetwork {
-    fn connect(&self, address: SocketAddr) -> Connecting {
-        Box::pin(endpoint::accept(Rc::clone(&self.0), address))
-    }
-
-    fn listen(&self, _address: SocketAddr, _socket: TcpListener) -> io::Result<Box<dyn Incoming>> {
-        let door = Rc::new(Door::default());
-        *self.0.door.borrow_mut() = Some(Rc::clone(&door));
-        Ok(Box::new(DoorKeeper { world: Rc::clone(&self.0), door }))
-    }
-}
-
-/// Closes the door when the engine no longer listens.
-struct DoorKeeper {
-    world: Rc<World>,
-    door: Rc<Door>,
-}
-
-impl Incoming for DoorKeeper {
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Box<dyn Stream>, SocketAddr)>> {
-        self.world.net.look();
-        match self.door.waiting.borrow_mut().pop_front() {
-            Some((end, peer)) => {
-                let link = end.link;
-                self.world.note(|| format!("aya accepts link {link} of {peer}"));
-                let tap = ClientTap(Rc::clone(&self.world));
-                self.world.ledger.borrow_mut().fronts.entry(link).or_default().last_use =
-                    self.world.elapsed();
-                Poll::Ready(Ok((Box::new(EngineStream::new(end, Box::new(tap))), peer)))
-            }
-            None => {
-                *self.door.waker.borrow_mut() = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl Drop for DoorKeeper {
-    fn drop(&mut self) {
-        *self.world.door.borrow_mut() = None;
-        for (end, _) in self.door.waiting.take() {
-            self.world.violate("answered-once", format!("link {} was open and is not accepted", end.link));
-            end.abort();
-        }
-    }
-}
-
-/// Notes what Aya leaves unread of a client.
-struct ClientTap(Rc<World>);
-
-impl Tap for ClientTap {
-    fn written(&mut self, end: &End, _: &[u8]) {
-        let now = self.0.elapsed();
-        self.0.ledger.borrow_mut().fronts.entry(end.link).or_default().last_use = now;
-    }
-
-    fn closed(&mut self, end: &End) {
-        self.0.note(|| {
-            format!("aya closes link {}, leaves something unread: {}", end.link, end.is_neglected())
-        });
-        let now = self.0.elapsed();
-        let mut ledger = self.0.ledger.borrow_mut();
-        let front = ledger.fronts.entry(end.link).or_default();
-        (front.closed, front.is_neglected) = (Some(now), end.is_neglected());
-    }
-}
-
-/// The engine's clock: that of the runtime.
-pub(crate) struct EngineClock(pub(crate) Rc<World>);
-
-impl Clock for EngineClock {
-    fn now(&self) -> Moment {
-        self.0.net.look();
-        self.0.now()
-    }
-
-    fn since_epoch(&self) -> Duration {
-        CALENDAR + self.0.elapsed()
     }
 }

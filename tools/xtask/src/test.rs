@@ -47,7 +47,7 @@ const STEPS: &[Step] = &[
 /// Runs the steps until one fails.
 pub(crate) fn run(quick: bool) -> Result<()> {
     if !quick {
-        needs::check(&command::python_packages()?)?;
+        needs::check(&command::python_packages()?, is_ci())?;
         prove::forget()?;
     }
     let steps = STEPS.iter().filter(|step| step.is_quick || !quick);

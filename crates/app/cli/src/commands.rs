@@ -11,5 +11,5 @@ pub(crate) use config::{check, diff, fmt, schema};
 pub(crate) use demo::demo;
 pub(crate) use explain::{ExplainOptions, explain};
 pub(crate) use reference::{Page, reference};
-pub(crate) use run::run;
+pub(crate) use run::{Driver, run};
 pub(crate) use simulate::{SimulateOptions, simulate};

@@ -38,6 +38,9 @@ enum Command {
         /// Worker threads, in place of `workers` in the file; default: usable cores
         #[arg(long)]
         workers: Option<NonZeroUsize>,
+        /// What drives the workers' sockets, in place of `io` in the file
+        #[arg(long, env = "AYA_IO")]
+        io: Option<commands::Driver>,
     },
     /// Say everything that is wrong with a configuration, without using it
     Check {
@@ -101,7 +104,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Run { file, workers } => commands::run(&file, workers),
+        Command::Run { file, workers, io } => commands::run(&file, workers, io),
         Command::Check { file, json } => commands::check(&file, json),
         Command::Fmt { file, full, write } => commands::fmt(&file, full, write),
         Command::Schema => commands::schema(),

@@ -187,6 +187,9 @@ impl Node {
         if files::connections(before) != files::connections(next) {
             files::warn_if_too_few(next);
         }
+        if old.io != new.io {
+            tracing::warn!(target: "aya::config", "what drives sockets (`io`) changes with the next start");
+        }
         if old.workers != new.workers {
             tracing::warn!(target: "aya::config", "the number of workers changes with the next start");
         }

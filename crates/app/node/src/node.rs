@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base_kit::WallClock;
-use base_model::model::{AccessLog as AccessSettings, Admin, LogFormat, LogTarget};
+use base_model::model::{self, AccessLog as AccessSettings, Admin, LogFormat, LogTarget};
 use base_model::{Diagnostics, KindCatalog, Loaded, Snapshot};
 use base_signal::{AccessFormat, AccessLayout, AccessLog, AccessLogError, AccessTarget, Shard};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use traffic_health::{HealthMonitor, MonitorOptions};
-use traffic_net::BindError;
+use traffic_net::{BindError, Driver, RingNetwork};
 use traffic_proxy::{Plan, PlanError, TransitionSink};
 
 use crate::control::{lock, tracked};
@@ -81,6 +81,8 @@ pub(crate) struct AdminPort {
 pub struct Overrides {
     /// Worker threads.
     pub workers: Option<NonZeroUsize>,
+    /// What drives their sockets.
+    pub io: Option<model::Driver>,
 }
 
 impl Overrides {
@@ -88,6 +90,8 @@ impl Overrides {
     pub(crate) fn apply(self, loaded: &mut Loaded) {
         let workers = &mut loaded.model.operation.workers;
         *workers = self.workers.or(*workers);
+        let io = &mut loaded.model.operation.io;
+        *io = self.io.unwrap_or(*io);
     }
 }
 
@@ -116,6 +120,11 @@ pub enum StartError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The driver of sockets that was asked for is not to be had.
+    #[error(
+        "`io: io-uring`: the kernel does not allow it: {0}; it takes Linux 6.1 and no seccomp rule against it; `io: auto` does without"
+    )]
+    Driver(std::io::Error),
     /// No threads to be had.
     #[error("cannot start a worker: {0}")]
     Worker(std::io::Error),
@@ -155,6 +164,7 @@ impl Node {
         let sink = transitions::reporting(&counting);
         let history = open_history(&model)?;
         let count = model.operation.workers.unwrap_or_else(cores::usable_cores).get();
+        let driver = choose_driver(model.operation.io)?;
         let mut listening = Listening::default();
         let prepared = listening.prepare(&model, count)?;
         let admin = model.operation.admin.clone().map(bind_admin).transpose()?;
@@ -172,7 +182,8 @@ impl Node {
         let plan = Arc::new(Plan::compile(generation, Arc::clone(&model), &endpoints)?);
         health.first_round(FIRST_CHECKS).await;
         let writer = || access.as_ref().map(AccessLog::writer);
-        let workers = Workers::start(count, &plan, &metrics, &sink, writer).map_err(StartError::Worker)?;
+        let workers =
+            Workers::start(count, driver, &plan, &metrics, &sink, writer).map_err(StartError::Worker)?;
         listening.commit(prepared, &workers).await;
 
         let node = Self::assemble(
@@ -306,6 +317,18 @@ struct Parts {
     listening: Listening,
     history: History,
     access: Option<AccessLog>,
+}
+
+fn choose_driver(wanted: model::Driver) -> Result<Driver, StartError> {
+    match (wanted, RingNetwork::probe()) {
+        (model::Driver::Epoll, _) => Ok(Driver::Epoll),
+        (_, Ok(())) => Ok(Driver::IoUring),
+        (model::Driver::IoUring, Err(error)) => Err(StartError::Driver(error)),
+        (model::Driver::Auto, Err(error)) => {
+            tracing::info!(target: "aya::node", %error, "no io_uring to be had, so that epoll drives the sockets");
+            Ok(Driver::Epoll)
+        }
+    }
 }
 
 fn open_history(model: &base_model::Model) -> Result<History, StartError> {

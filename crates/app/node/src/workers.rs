@@ -8,7 +8,7 @@ use std::time::Duration;
 use base_signal::{AccessWriter, Registry};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
-use traffic_net::Listeners;
+use traffic_net::{Driver, Listeners};
 use traffic_proxy::{Command, Decision, DecisionQuery, ListenSocket, Plan, TransitionSink, WorkerSetup};
 
 /// Names of threads are cut at 15 bytes by the system; this leaves room for the number.
@@ -24,12 +24,14 @@ const CUT_PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Workers {
     commands: Vec<UnboundedSender<Command>>,
     threads: std::sync::Mutex<Vec<JoinHandle<()>>>,
+    driver: Driver,
 }
 
 impl Workers {
     /// Starts the threads. Each gets an access writer of its own, if there is a log.
     pub(crate) fn start(
         count: usize,
+        driver: Driver,
         plan: &Arc<Plan>,
         metrics: &Registry,
         transitions: &TransitionSink,
@@ -45,14 +47,19 @@ impl Workers {
                 transitions: Arc::clone(transitions),
             };
             let body = move || {
-                if let Err(error) = traffic_proxy::run(setup, receiver) {
+                if let Err(error) = traffic_proxy::run(setup, driver, receiver) {
                     tracing::error!(target: "aya::worker", worker = index, %error, "worker ended");
                 }
             };
             threads.push(thread::Builder::new().name(format!("{THREAD_NAME}-{index}")).spawn(body)?);
             commands.push(sender);
         }
-        Ok(Self { commands, threads: threads.into() })
+        Ok(Self { commands, threads: threads.into(), driver })
+    }
+
+    /// What drives their sockets.
+    pub(crate) const fn driver(&self) -> Driver {
+        self.driver
     }
 
     /// How many there are.

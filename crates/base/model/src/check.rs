@@ -18,7 +18,7 @@ mod variables;
 
 pub(crate) use checker::{Secrets, Surroundings};
 pub(crate) use meaning::{Checked, check};
-pub use other::{Findings, read_other};
+pub use other::{Findings, read_other, read_other_bytes};
 pub(crate) use union::{branches, described};
 
 use crate::model::Endpoint;

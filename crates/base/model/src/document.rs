@@ -16,7 +16,7 @@ pub use listener::{
     Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerLimits, ListenerTimeouts, Protocol, RequestId,
 };
 pub use operation::{
-    Access, AccessFormat, Admin, Decisions, History, LogLevel, Logs, Node, SecretSource, Workers,
+    Access, AccessFormat, Admin, Decisions, Driver, History, LogLevel, Logs, Node, SecretSource, Workers,
 };
 pub use pool::{
     Check, Connections, Ejection, Endpoint, Peers, Pool, PoolLimits, PoolTimeouts, SpillOver, Status,
@@ -44,6 +44,8 @@ pub struct Document {
     pub node: Node,
     /// Worker threads. `auto` takes one for each core that may be used.
     pub workers: Workers,
+    /// What drives the sockets of the workers.
+    pub io: Driver,
     /// How long running requests may take to end when Aya stops, or when a listener goes.
     pub drain: TimeSpan,
     /// How traffic comes in: a name for each listener.
@@ -73,6 +75,7 @@ impl Default for Document {
         Self {
             node: Node::default(),
             workers: Workers::Auto,
+            io: Driver::Auto,
             drain: TimeSpan::from_secs(30),
             listeners: IndexMap::new(),
             routes: Vec::new(),

@@ -16,7 +16,7 @@ pub mod model;
 mod output;
 mod text;
 
-pub use check::{BadEndpoint, Findings, check_zone, parse_endpoint, read_other};
+pub use check::{BadEndpoint, Findings, check_zone, parse_endpoint, read_other, read_other_bytes};
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::{KindCatalog, KindEntry, SettingsProblem, schema};
 pub use load::{Loaded, check_bytes, check_file, load, load_bytes, load_file};

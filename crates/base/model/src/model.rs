@@ -13,7 +13,7 @@ pub use listener::{
     Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerTimeouts, Protocol, RequestId,
 };
 pub use operation::{
-    AccessLog, Admin, Decisions, History, LogFormat, LogLevel, LogTarget, Operation, Secret,
+    AccessLog, Admin, Decisions, Driver, History, LogFormat, LogLevel, LogTarget, Operation, Secret,
 };
 pub use pool::{
     ActiveCheck, BodyMatch, CheckKind, Connections, Endpoint, Host, KindSettings, PassiveCheck, PeerCheck,

@@ -22,6 +22,9 @@ const CONFIG: &str = "aya.yaml";
 /// How long Aya may take to stop when a play is over: more than the drain time that plays get by default.
 const STOP: Duration = Duration::from_secs(8);
 
+/// Memory that has not changed for so long is at rest.
+const REST: Duration = Duration::from_millis(100);
+
 /// What it says when a task, or all of it, has panicked.
 const PANICS: [&str; 2] = ["panicked at", "aya::panic"];
 
@@ -228,6 +231,20 @@ impl Aya {
     /// What it holds of the machine's memory.
     pub fn memory(&self) -> Memory {
         self.process().memory()
+    }
+
+    /// Its memory when it has come to rest: right after the start, threads still set themselves up.
+    ///
+    /// # Panics
+    /// If it does not come to rest.
+    pub fn memory_at_rest(&self) -> Memory {
+        let mut last = 0;
+        wait_until("the memory to be at rest", || {
+            std::thread::sleep(REST);
+            let resident = self.memory().resident;
+            resident == std::mem::replace(&mut last, resident)
+        });
+        self.memory()
     }
 
     /// Forgets the peak of its memory so far.

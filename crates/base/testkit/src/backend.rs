@@ -293,7 +293,20 @@ impl Session {
     /// # Errors
     /// When it does not come whole and valid.
     pub fn request(&mut self) -> Result<Option<Request>, WireError> {
-        let Some(mut request) = self.wire_mut().request()? else { return Ok(None) };
+        self.request_with(|_, _| Ok(()))
+    }
+
+    /// As [`Session::request`], with something done between head and body: a 100, for instance.
+    ///
+    /// # Errors
+    /// When it does not come whole and valid.
+    pub fn request_with(
+        &mut self,
+        between: impl FnOnce(&mut Self, &Request) -> Result<(), WireError>,
+    ) -> Result<Option<Request>, WireError> {
+        let Some(mut request) = self.wire_mut().request_head()? else { return Ok(None) };
+        between(self, &request)?;
+        self.wire_mut().request_body(&mut request)?;
         request.connection = self.number;
         self.shared.requests().push(request.clone());
         Ok(Some(request))

@@ -30,7 +30,10 @@ mod wire;
 pub use aya::{Aya, aya_binary};
 pub use backend::{Backend, Session};
 pub use client::Client;
-pub use counterpart::{Load, LoadReport, Nginx, Python, curl, load};
+pub use counterpart::{
+    HaProxy, Load, LoadReport, Nginx, ORIGINS, Origin, OriginKind, Python, Seen, SeenBody, curl, is_program,
+    load,
+};
 pub use evidence::Evidence;
 pub use fault::WireError;
 pub use folder::{TempFolder, target_folder};

@@ -64,8 +64,17 @@ impl Wire {
     /// When it does not come whole and valid.
     pub fn response(&mut self, method: &str) -> Result<Response, WireError> {
         let mut response = self.response_head()?;
+        self.response_body(&mut response, method)?;
+        Ok(response)
+    }
+
+    /// Reads the body that belongs to a head, of the answer to a request with this method.
+    ///
+    /// # Errors
+    /// When it does not come whole and valid.
+    pub fn response_body(&mut self, response: &mut Response, method: &str) -> Result<(), WireError> {
         if matches!(response.status, 100..=199 | 204 | 304) || method == "HEAD" {
-            return Ok(response);
+            return Ok(());
         }
         if response.fields.lists("transfer-encoding", "chunked") {
             if response.fields.get("content-length").is_some() {
@@ -77,7 +86,7 @@ impl Wire {
         } else {
             response.body = self.rest()?;
         }
-        Ok(response)
+        Ok(())
     }
 
     /// Reads the head of a response and nothing more.

@@ -222,6 +222,12 @@ impl Fields {
         Some((line.value.of(&self.bytes), has_tab))
     }
 
+    /// Whether there are blanks behind the value of this field's first line.
+    #[inline]
+    pub(crate) fn has_blanks_behind(&self, known: KnownField) -> bool {
+        self.lines_of(known).next().is_some_and(|line| line.value.end + 2 < line.end)
+    }
+
     #[inline]
     fn push_line(&mut self, line: Line) {
         if let Some(known) = line.known {

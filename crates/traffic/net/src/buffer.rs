@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// How large a piece of storage is.
@@ -30,6 +31,11 @@ impl BufferSize {
         }
     }
 
+    /// The size of a piece of storage.
+    fn of(storage: &Storage) -> Option<Self> {
+        Self::ALL.into_iter().find(|size| size.bytes() == storage.len())
+    }
+
     /// How many pieces a worker keeps for later; more are given back to the allocator.
     const fn kept(self) -> usize {
         match self {
@@ -50,7 +56,8 @@ impl BufferSize {
     }
 }
 
-type Storage = Box<[u8]>;
+/// A piece of memory that a worker lends.
+pub(crate) type Storage = Box<[u8]>;
 
 /// The storage of one worker. Clones share it.
 #[derive(Clone, Default)]
@@ -79,7 +86,7 @@ impl BufferPool {
         }
     }
 
-    fn take(&self, size: BufferSize) -> Storage {
+    pub(crate) fn take(&self, size: BufferSize) -> Storage {
         let shelved = self.shelf(size).borrow_mut().pop();
         shelved.unwrap_or_else(|| {
             self.0.made.set(self.0.made.get() + size.bytes());
@@ -87,7 +94,8 @@ impl BufferPool {
         })
     }
 
-    fn give(&self, storage: Storage, size: BufferSize) {
+    pub(crate) fn give(&self, storage: Storage) {
+        let Some(size) = BufferSize::of(&storage) else { return };
         let mut shelf = self.shelf(size).borrow_mut();
         if shelf.len() < size.kept() {
             shelf.push(storage);
@@ -143,7 +151,7 @@ impl Buffer {
         self.start == self.end
     }
 
-    /// The size of its storage, lent or to be lent.
+    /// The size of the storage that it borrows. What it has adopted may be smaller.
     pub const fn size(&self) -> BufferSize {
         self.size
     }
@@ -162,6 +170,7 @@ impl Buffer {
 
     /// Room for more bytes, behind those that are there; empty when the buffer is full. Borrows storage if it has none.
     pub fn spare(&mut self) -> &mut [u8] {
+        self.outgrow();
         let full = self.end == self.size.bytes();
         let (start, end) = (self.start, self.end);
         if full && start > 0 {
@@ -174,10 +183,32 @@ impl Buffer {
         storage.get_mut(self.end..).unwrap_or_default()
     }
 
+    /// Moves from storage that was adopted, if it is too small, to what this buffer borrows.
+    fn outgrow(&mut self) {
+        let adopted = self.storage.as_ref().map_or(self.size.bytes(), |storage| storage.len());
+        if adopted < self.size.bytes() && (self.end == adopted || self.is_empty()) {
+            self.move_to(self.size);
+        }
+    }
+
     /// Counts bytes that were written into [`Buffer::spare`].
     pub fn filled_by(&mut self, count: usize) {
-        debug_assert!(self.end + count <= self.size.bytes());
-        self.end = (self.end + count).min(self.size.bytes());
+        let most = self.storage.as_ref().map_or(0, |storage| storage.len());
+        debug_assert!(self.end + count <= most);
+        self.end = (self.end + count).min(most);
+    }
+
+    /// Whether [`Buffer::adopt`] may be called: nothing is there, and the storage is not larger than what this buffer borrows.
+    pub(crate) fn can_adopt(&self, storage: &Storage) -> bool {
+        self.is_empty() && storage.len() <= self.size.bytes()
+    }
+
+    /// Takes bytes with the storage that they are in; whatever storage there was, empty, goes back.
+    pub(crate) fn adopt(&mut self, storage: Storage, bytes: Range<usize>) {
+        debug_assert!(self.can_adopt(&storage) && bytes.end <= storage.len());
+        self.release();
+        self.storage = Some(storage);
+        (self.start, self.end) = (bytes.start, bytes.end);
     }
 
     /// Gives the storage back if no byte is in it.
@@ -185,7 +216,7 @@ impl Buffer {
         if self.is_empty()
             && let Some(storage) = self.storage.take()
         {
-            self.pool.give(storage, self.size);
+            self.pool.give(storage);
         }
     }
 
@@ -194,18 +225,25 @@ impl Buffer {
         if size == self.size || self.len() > size.bytes() {
             return;
         }
-        if let Some(old) = self.storage.take() {
-            if !self.is_empty() {
-                let mut storage = self.pool.take(size);
-                let (start, end) = (self.start, self.end);
-                if let (Some(to), Some(from)) = (storage.get_mut(..end - start), old.get(start..end)) {
-                    to.copy_from_slice(from);
-                }
-                self.storage = Some(storage);
-            }
-            self.pool.give(old, self.size);
+        if self.storage.is_some() {
+            self.move_to(size);
         }
         (self.start, self.end, self.size) = (0, self.len(), size);
+    }
+
+    /// Bytes that are there move to storage of this size; storage without bytes goes back.
+    fn move_to(&mut self, size: BufferSize) {
+        let Some(old) = self.storage.take() else { return };
+        let (start, end) = (self.start, self.end);
+        if start < end {
+            let mut storage = self.pool.take(size);
+            if let (Some(to), Some(from)) = (storage.get_mut(..end - start), old.get(start..end)) {
+                to.copy_from_slice(from);
+            }
+            self.storage = Some(storage);
+        }
+        self.pool.give(old);
+        (self.start, self.end) = (0, end - start);
     }
 
     /// Moves to the smallest size that has room behind the bytes that are there: whoever waits for the rest may wait long.

@@ -9,9 +9,12 @@
 mod buffer;
 mod listener;
 mod network;
+#[expect(unsafe_code, reason = "the kernel is handed memory")]
+mod ring;
 mod stream;
 
 pub use buffer::{Buffer, BufferPool, BufferSize};
 pub use listener::{BindError, Listeners, accept_backlog, bind, bind_beside};
-pub use network::{Connecting, Incoming, Network, TcpNetwork};
+pub use network::{Connecting, Driver, Incoming, Network, TcpNetwork};
+pub use ring::RingNetwork;
 pub use stream::{Peek, Stream, TcpSocket};

@@ -8,6 +8,25 @@ use std::task::{Context, Poll, ready};
 
 use crate::stream::{Stream, TcpSocket};
 
+/// What drives the sockets of a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// epoll, through tokio: [`TcpNetwork`].
+    Epoll,
+    /// io_uring: [`crate::RingNetwork`].
+    IoUring,
+}
+
+impl Driver {
+    /// As operators write it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Epoll => "epoll",
+            Self::IoUring => "io-uring",
+        }
+    }
+}
+
 /// A connection that is being made. Dropped, it is given up.
 pub type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>>>>;
 

@@ -135,8 +135,8 @@ pub fn explain(model: &Arc<Model>, question: &Question<'_>) -> Result<Explanatio
 fn follow(plan: &Plan, question: &Question<'_>, explanation: &mut Explanation) -> Result<Outcome, Failure> {
     let listener = plan.model.listeners.get(question.listener).ok_or(Failure::from(Reason::Internal))?;
     let mut request = receive(listener, question)?;
-    let Admitted { framing, upgrades, .. } = admit(&request)?;
-    let arrival = Arrival { listener, peer: question.peer, framing, upgrades };
+    let Admitted { framing, awaits_continue, upgrades } = admit(&request)?;
+    let arrival = Arrival { listener, peer: question.peer, framing, awaits_continue, upgrades };
     let identity = identify(&mut request, &arrival, &mut SeededRng::new(0));
     explanation.client = identity.client;
     if let Some(answer) = spend_forward(&mut request) {

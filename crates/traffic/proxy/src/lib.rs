@@ -22,7 +22,6 @@ mod failure;
 mod life;
 mod plan;
 mod relay;
-mod surroundings;
 mod thread;
 mod timers;
 mod upstream;
@@ -33,6 +32,5 @@ pub use explain::{EndpointChoice, Explanation, Outcome, PoolChoice, Question, ex
 pub use failure::Fault;
 pub use life::SessionChoice;
 pub use plan::{Plan, PlanError};
-pub use surroundings::Surroundings;
 pub use thread::{Command, Engine, ListenSocket, Vitals, run};
-pub use worker::{TransitionSink, WorkerSetup};
+pub use worker::{Surroundings, TransitionSink, WorkerSetup};

@@ -318,21 +318,13 @@ impl<'a> Session<'a> {
             self.world.check("belongs", reason.is_some(), || format!("{id}: {} from nobody", head.status));
         }
         self.keep_cookie(request.pool, head, endpoint);
-        let at = self.world.elapsed();
         self.world.note(|| {
             format!("{id} is answered {} by {endpoint:?}, whole: {is_whole}, {reason:?}", head.status)
         });
         let mut ledger = self.world.ledger.borrow_mut();
         ledger.tally.answers += u64::from(is_whole);
         if let Some(asked) = ledger.requests.get_mut(id) {
-            asked.answers.push(Answer {
-                status: head.status,
-                reason,
-                endpoint,
-                is_until_close,
-                is_whole,
-                at,
-            });
+            asked.answers.push(Answer { status: head.status, reason, is_until_close, is_whole });
         }
     }
 

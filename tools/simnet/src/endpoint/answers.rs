@@ -5,7 +5,7 @@ use std::rc::Rc;
 use base_testkit::Request;
 
 use crate::dice::Dice;
-use crate::endpoint::EndpointFault;
+use crate::ledger::EndpointFault;
 use crate::settings::SESSION_FIELD;
 use crate::wire::{Wire, chunked, pattern};
 use crate::world::World;
@@ -36,7 +36,7 @@ impl Reply {
         let serial = {
             let mut ledger = world.ledger.borrow_mut();
             ledger.tally.checks += 1;
-            ledger.requests.get(id).map_or(0, |asked| asked.sendings.len())
+            ledger.requests.get(id).map_or(0, |asked| asked.sendings)
         };
         let status = dice.weighted(&[(30, 200), (2, 201), (2, 204), (1, 304), (2, 404)]);
         let may_have_body = request.method != "HEAD" && !matches!(status, 204 | 304);
@@ -120,7 +120,7 @@ impl Answering<'_> {
             Some(EndpointFault::ClosesInBody) => drop(self.wire.send(&bytes[..in_body]).await),
             Some(EndpointFault::HangsInBody) => {
                 let _ = self.wire.send(&bytes[..in_body]).await;
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             Some(EndpointFault::SendsGarbage) => drop(self.wire.send(b"what?\r\n\r\n").await),
             Some(EndpointFault::FloodsInterim) => {
@@ -128,20 +128,8 @@ impl Answering<'_> {
                     let _ = self.wire.send(b"HTTP/1.1 102 Processing\r\n\r\n").await;
                 }
             }
-            Some(EndpointFault::IsOverloaded) => {
-                let head = format!(
-                    "HTTP/1.1 503 No\r\nx-sim: {id} 0 {} 0\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n",
-                    self.endpoint
-                );
-                return self.whole(head.as_bytes(), id).await;
-            }
-            Some(EndpointFault::Errs) => {
-                let head = format!(
-                    "HTTP/1.1 500 No\r\nx-sim: {id} 0 {} 0\r\ncontent-length: 0\r\n\r\n",
-                    self.endpoint
-                );
-                return self.whole(head.as_bytes(), id).await;
-            }
+            Some(EndpointFault::IsOverloaded) => return self.refuse("503 No\r\nretry-after: 1", id).await,
+            Some(EndpointFault::Errs) => return self.refuse("500 No", id).await,
             Some(EndpointFault::SendsTooMuch) => {
                 let sent = self.whole(bytes, id).await;
                 let _ = self.wire.send(b"and more").await;
@@ -159,6 +147,12 @@ impl Answering<'_> {
             _ => return self.whole(bytes, id).await && *stays,
         }
         false
+    }
+
+    /// Answers that it cannot.
+    async fn refuse(&self, status: &str, id: &str) -> bool {
+        let own = format!("x-sim: {id} 0 {} 0\r\ncontent-length: 0", self.endpoint);
+        self.whole(format!("HTTP/1.1 {status}\r\n{own}\r\n\r\n").as_bytes(), id).await
     }
 
     /// Sends all of an answer. Whether it could be sent.

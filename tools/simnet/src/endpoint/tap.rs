@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use base_testkit::Request;
 
-use crate::ledger::Sending;
 use crate::net::{End, Tap};
 use crate::settings::{self, PROBE_PATH};
 use crate::wire::{Framing, framing, pattern};
@@ -116,12 +115,12 @@ impl RequestTap {
         };
     }
 
-    /// The first byte of a request: the one before must have its answer, and Aya must have read it.
+    /// The first byte of a request: the one before must have its answer, and Aya must have read that and nothing behind it.
     fn begins(&self, end: &End) {
         let (link, read) = (end.link, end.totals().1);
         let mut ledger = self.world.ledger.borrow_mut();
         let Some(exchanges) = ledger.upstream.get_mut(&link) else { return };
-        let is_free = exchanges.begun == exchanges.answered && read >= exchanges.answer_end;
+        let is_free = exchanges.begun == exchanges.answered && read == exchanges.answer_end;
         exchanges.begun += 1;
         let seen = *exchanges;
         drop(ledger);
@@ -141,7 +140,7 @@ impl RequestTap {
             return;
         }
         self.id = target.rsplit('/').next().unwrap_or_default().to_owned();
-        let (endpoint, at) = (self.endpoint, self.world.elapsed());
+        let endpoint = self.endpoint;
         let mut ledger = self.world.ledger.borrow_mut();
         let Some(asked) = ledger.requests.get_mut(&self.id) else {
             drop(ledger);
@@ -149,10 +148,10 @@ impl RequestTap {
                 .world
                 .violate("belongs", format!("endpoint {endpoint} gets {line:?}, which nobody has sent"));
         };
-        let (first, is_same) = (asked.sendings.is_empty(), asked.method == method);
+        let (first, is_same) = (asked.sendings == 0, asked.method == method);
         let is_passed_over =
             first && asked.bound.is_some_and(|bound| bound != endpoint && serves(&self.world, bound));
-        asked.sendings.push(Sending { endpoint, at });
+        asked.sendings += 1;
         asked.was_passed_over |= is_passed_over;
         let may_be_repeated = matches!(asked.method, "GET" | "HEAD" | "PUT");
         ledger.tally.sent_again += u64::from(!first);

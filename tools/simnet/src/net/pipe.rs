@@ -6,6 +6,8 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 
+use crate::clock::present;
+
 /// Why nothing can be written any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Broken {
@@ -163,7 +165,7 @@ impl Pipe {
     pub(super) fn arrive(&mut self, count: usize) -> Option<Waker> {
         // What arrives where nobody reads any more is gone, and so is what a reset has taken.
         self.visible = (self.visible + count).min(self.bytes.len());
-        self.last_bytes = Instant::now();
+        self.last_bytes = present();
         self.reader.take()
     }
 

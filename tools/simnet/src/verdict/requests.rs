@@ -210,7 +210,7 @@ impl Judgement<'_> {
         let least = |numbers: Vec<usize>| numbers.into_iter().min().unwrap_or_default();
         let tells = self.world.net.weather().piece >= TELLING_PIECE;
         let is_right = match setback.after {
-            After::NotIdempotent => asked.method == "POST" && (!tells || !asked.sendings.is_empty()),
+            After::NotIdempotent => asked.method == "POST" && (!tells || asked.sendings > 0),
             After::BodyGone => {
                 let kept = least(self.pools(asked.pool, |pool, _| pool.replay_bytes));
                 asked.method == "POST" || asked.body_bytes > kept as u64

@@ -2,14 +2,31 @@
 
 mod bench;
 mod chaos;
+mod corpus;
+mod differential;
+mod fuzz;
 mod hostile;
+mod requirements;
 mod scale;
+mod simulation;
+mod smuggling;
 mod soak;
 
 use super::harness::Harness;
 
-pub(super) static ALL: &[&Harness] =
-    &[&hostile::HARNESS, &chaos::HARNESS, &scale::HARNESS, &soak::HARNESS, &bench::HARNESS];
+pub(super) static ALL: &[&Harness] = &[
+    &corpus::HARNESS,
+    &requirements::HARNESS,
+    &smuggling::HARNESS,
+    &differential::HARNESS,
+    &fuzz::HARNESS,
+    &simulation::HARNESS,
+    &hostile::HARNESS,
+    &chaos::HARNESS,
+    &scale::HARNESS,
+    &soak::HARNESS,
+    &bench::HARNESS,
+];
 
 #[cfg(test)]
 mod tests {

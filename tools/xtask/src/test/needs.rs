@@ -16,13 +16,22 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("nft", "nftables"),
 ];
+/// Servers that the smuggling grid and the differential meet. Without one of them they say so on their page; CI has them all.
+const PEERS: &[(&str, &str)] = &[
+    ("apache2", "apache2"),
+    ("caddy", "caddy"),
+    ("haproxy", "haproxy"),
+    ("lighttpd", "lighttpd"),
+    ("node", "nodejs"),
+];
 /// What the plays install the Python package `websockets` with, below the target folder, and its Debian package.
 const PIP: (&str, &str) = ("pip", "python3-pip");
 
 /// Fails with the one line to type when something is missing.
-pub(crate) fn check(python_packages: &Path) -> Result<()> {
-    let mut missing: Vec<_> =
-        PROGRAMS.iter().filter(|(program, _)| !command::is_installed(program)).collect();
+pub(crate) fn check(python_packages: &Path, with_peers: bool) -> Result<()> {
+    let peers = if with_peers { PEERS } else { &[] };
+    let programs = PROGRAMS.iter().chain(peers);
+    let mut missing: Vec<_> = programs.filter(|(program, _)| !command::is_installed(program)).collect();
     let has_websockets = python_packages.join("websockets").is_dir();
     if !has_websockets && !command::quietly(&mut command::command("python3", &["-m", PIP.0, "--version"])?) {
         missing.push(&PIP);

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use app_node::{Node, Overrides, StartError, catalog};
+use base_model::model;
+use clap::ValueEnum;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::commands::config::colour;
@@ -18,8 +20,31 @@ const CONTROL_THREADS: usize = 2;
 /// How long tasks of the control side may take to end after all else has.
 const LAST_TASKS: Duration = Duration::from_millis(200);
 
+/// What drives the workers' sockets.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Driver {
+    Auto,
+    Epoll,
+    IoUring,
+}
+
+impl From<Driver> for model::Driver {
+    fn from(driver: Driver) -> Self {
+        match driver {
+            Driver::Auto => Self::Auto,
+            Driver::Epoll => Self::Epoll,
+            Driver::IoUring => Self::IoUring,
+        }
+    }
+}
+
 /// Serves traffic until told to stop.
-pub(crate) fn run(file: &Path, workers: Option<NonZeroUsize>) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(
+    file: &Path,
+    workers: Option<NonZeroUsize>,
+    io: Option<Driver>,
+) -> anyhow::Result<ExitCode> {
+    let overrides = Overrides { workers, io: io.map(Into::into) };
     let catalog = catalog();
     let loaded = match base_model::load_file(file, &|name| std::env::var(name).ok(), &catalog) {
         Ok(loaded) => loaded,
@@ -40,7 +65,7 @@ pub(crate) fn run(file: &Path, workers: Option<NonZeroUsize>) -> anyhow::Result<
     let ended = runtime.block_on(async {
         // Before anything can be asked of the process: a signal that comes early waits its turn.
         let signals = Signals::new()?;
-        let node = match Node::start(loaded, catalog, Overrides { workers }).await {
+        let node = match Node::start(loaded, catalog, overrides).await {
             Ok(node) => node,
             Err(StartError::Config(diagnostics)) => {
                 output::say(&diagnostics.render(colour()));

@@ -41,6 +41,7 @@ impl control_api::Node for Node {
             started_ms: millis(self.0.started),
             uptime_seconds: WallClock.since_epoch().saturating_sub(self.0.started).as_secs(),
             workers: u32::try_from(self.0.workers.count()).unwrap_or(u32::MAX),
+            io: self.0.workers.driver().word().to_owned(),
             listeners: listeners.collect(),
             draining: self.0.draining.load(Ordering::Relaxed),
         }

@@ -13,7 +13,9 @@ use super::checker::{Checker, Secrets};
 use super::parse;
 use crate::document::{self, Document, OrOff, SecretSource, Workers};
 use crate::limits::MAX_SECRET_BYTES;
-use crate::model::{AccessLog, Admin, Decisions, History, LogFormat, LogLevel, LogTarget, Operation, Secret};
+use crate::model::{
+    AccessLog, Admin, Decisions, Driver, History, LogFormat, LogLevel, LogTarget, Operation, Secret,
+};
 use crate::text::Place;
 
 /// What concerns the process; `None` if the admin port cannot be had.
@@ -26,6 +28,11 @@ pub(super) fn check(checker: &mut Checker<'_>, document: &Document) -> Option<Op
         workers: match document.workers {
             Workers::Auto => None,
             Workers::Number(number) => Some(number),
+        },
+        io: match document.io {
+            document::Driver::Auto => Driver::Auto,
+            document::Driver::Epoll => Driver::Epoll,
+            document::Driver::IoUring => Driver::IoUring,
         },
         drain: document.drain.duration(),
         admin,

@@ -10,6 +10,9 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Problems};
 use crate::document::{KindCatalog, schema_of};
 use crate::text::{self, Node, Place, read_file, text_of};
 
+/// What is read here, in messages.
+const WHAT: &str = "file";
+
 /// Collects what is wrong with the meaning of a document.
 pub struct Findings<'a> {
     root: &'a Node,
@@ -46,13 +49,24 @@ pub fn read_other<T: DeserializeOwned + JsonSchema>(
     kinds: &KindCatalog,
     check: impl FnOnce(&T, &mut Findings<'_>),
 ) -> Result<T, Diagnostics> {
-    let name = path.display().to_string();
-    let bytes = read_file(path, "file")?;
-    let source = text_of(&bytes, &name, "file")?;
+    read_other_bytes(&read_file(path, WHAT)?, &path.display().to_string(), kinds, check)
+}
+
+/// Like [`read_other`], for bytes that come from elsewhere; `file_name` is for messages.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn read_other_bytes<T: DeserializeOwned + JsonSchema>(
+    bytes: &[u8],
+    file_name: &str,
+    kinds: &KindCatalog,
+    check: impl FnOnce(&T, &mut Findings<'_>),
+) -> Result<T, Diagnostics> {
+    let source = text_of(bytes, file_name, WHAT)?;
     let mut problems = Problems::default();
     match document(source, kinds, check, &mut problems) {
         Some(document) if problems.errors() == 0 => Ok(document),
-        _ => Err(problems.finish(&name, source)),
+        _ => Err(problems.finish(file_name, source)),
     }
 }
 

@@ -55,6 +55,19 @@ impl JsonSchema for Workers {
     }
 }
 
+/// What drives the sockets of the workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Driver {
+    /// io_uring where the kernel has it (Linux 6.1) and allows it, else epoll.
+    #[default]
+    Auto,
+    /// epoll: four system calls for each small request.
+    Epoll,
+    /// io_uring: many operations with one system call. Aya does not start where the kernel does not allow it.
+    IoUring,
+}
+
 /// The admin port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub struct Operation {
     /// Worker threads; `None` is one per usable core.
     pub workers: Option<NonZeroUsize>,
+    /// What drives the sockets.
+    pub io: Driver,
     /// How long running requests may take to end when Aya stops, or when a listener goes.
     pub drain: Duration,
     /// The admin port, if any.
@@ -110,6 +112,17 @@ pub struct Decisions {
     pub failures: usize,
     /// From how long on a request is slow.
     pub slow: Duration,
+}
+
+/// What drives the sockets of the workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// io_uring where the kernel has it and allows it, else epoll.
+    Auto,
+    /// epoll.
+    Epoll,
+    /// io_uring, or Aya does not start.
+    IoUring,
 }
 
 /// How much Aya says.

@@ -113,12 +113,16 @@ impl Python {
     }
 }
 
-/// The folder with the Python packages that plays need, installed when missing: `AYA_PYTHON_PACKAGES`, else below the target
-/// folder.
-fn packages() -> PathBuf {
+/// The folder with the Python packages that plays need: `AYA_PYTHON_PACKAGES`, else below the target folder.
+fn packages_folder() -> PathBuf {
     let target = target_folder();
     let default = || target.parent().unwrap_or(&target).join("python-packages");
-    let folder = std::env::var_os("AYA_PYTHON_PACKAGES").map_or_else(default, PathBuf::from);
+    std::env::var_os("AYA_PYTHON_PACKAGES").map_or_else(default, PathBuf::from)
+}
+
+/// The same, with the package `websockets` installed when it was missing.
+fn packages() -> PathBuf {
+    let folder = packages_folder();
     std::fs::create_dir_all(&folder).expect("a folder for packages can be made");
     let lock = folder.join(".lock");
     let lock = OpenOptions::new().create(true).append(true).open(lock).expect("a lock file can be made");
@@ -131,4 +135,29 @@ fn packages() -> PathBuf {
         assert_eq!(ended.code, Some(0), "websockets is not installed: {}", ended.stderr);
     }
     folder
+}
+
+/// Python with the installed packages at hand, none of which is installed by this.
+pub(super) fn command_with_packages() -> Command {
+    let mut command = Command::new("python3");
+    command.env("PYTHONPATH", packages_folder()).env("PYTHONUNBUFFERED", "1");
+    command
+}
+
+/// What to type when one of these packages is not installed.
+pub(super) fn missing(packages: &[&str]) -> Option<String> {
+    let folder = packages_folder();
+    let package = packages.iter().find(|package| !folder.join(package).is_dir())?;
+    Some(format!(
+        "the Python package `{package}` is missing: python3 -m pip install --target TARGET/python-packages {}",
+        packages.join(" ")
+    ))
+}
+
+/// The version of an installed package.
+pub(super) fn version(package: &str) -> String {
+    let mut command = command_with_packages();
+    let script = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))";
+    command.args(["-c", script, package]);
+    Process::run(command, PATIENCE).stdout.trim().to_owned()
 }

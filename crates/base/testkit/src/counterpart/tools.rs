@@ -11,6 +11,12 @@ const CURL: Duration = Duration::from_secs(120);
 /// More than any play needs; a load that nobody stops ends then.
 const LONGEST_LOAD: Duration = Duration::from_secs(1_200);
 
+/// Whether a program is installed.
+pub fn is_program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(name).is_file())
+}
+
 /// Runs curl, silent but for errors, to its end.
 ///
 /// # Panics

@@ -95,6 +95,7 @@ impl Node for Fake {
             started_ms: 1_000,
             uptime_seconds: 5,
             workers: 2,
+            io: "epoll".to_owned(),
             listeners: vec![ListenerView {
                 name: "web".into(),
                 protocol: "http".into(),

@@ -19,6 +19,9 @@ pub struct Status {
     pub uptime_seconds: u64,
     /// Worker threads.
     pub workers: u32,
+    /// What drives their sockets: `epoll` or `io-uring`.
+    #[schema(example = "io-uring")]
+    pub io: String,
     /// Where traffic comes in.
     pub listeners: Vec<ListenerView>,
     /// Whether the process is about to end: running requests are finished, new connections are not accepted.

@@ -54,7 +54,7 @@ impl AgentProbe {
             let _ = stream.write_all(greeting.as_bytes()).await;
         }
         let line = read_line(&mut stream).await?;
-        words(&line).map(Passed::Said).ok_or_else(|| {
+        AgentWords::parse(&line).map(Passed::Said).ok_or_else(|| {
             ProbeFailure::NotUnderstood(format!("no word of an agent in `{}`", excerpt(line.as_bytes())))
         })
     }
@@ -97,38 +97,40 @@ async fn read_line(stream: &mut TcpStream) -> Result<String, ProbeFailure> {
     }
 }
 
-/// What a line says; `None` if nothing in it is known. Of words that contradict each other the last one holds.
-fn words(line: &str) -> Option<AgentWords> {
-    let mut said = AgentWords {
-        percent: None,
-        state: None,
-        up: None,
-        resources: Resources::default(),
-        line: excerpt(line.as_bytes()),
-    };
-    let mut known = false;
-    let spoken = line.split('#').next().unwrap_or_default();
-    for word in spoken.split([' ', '\t', ',']).filter(|word| !word.is_empty()) {
-        match word.to_ascii_lowercase().as_str() {
-            "up" => said.up = Some(true),
-            "down" | "fail" | "failed" | "stopped" => said.up = Some(false),
-            "ready" => said.state = Some(AdminState::Ready),
-            "drain" => said.state = Some(AdminState::Drain),
-            "maint" => said.state = Some(AdminState::Maintenance),
-            // Valid, and of no effect: connections are limited by the pool's own settings.
-            word if word.strip_prefix("maxconn:").is_some_and(is_number) => {}
-            word if hear_resource(word, &mut said.resources) => {}
-            word => match word.strip_suffix('%').filter(|number| is_number(number)) {
-                // What is too large even for the type is as good as the largest.
-                Some(number) => {
-                    said.percent = Some(number.parse().unwrap_or(u32::MAX).min(MAX_AGENT_PERCENT));
-                }
-                None => continue,
-            },
+impl AgentWords {
+    /// What a line says; `None` if nothing in it is known. Of words that contradict each other the last one holds.
+    pub fn parse(line: &str) -> Option<Self> {
+        let mut said = Self {
+            percent: None,
+            state: None,
+            up: None,
+            resources: Resources::default(),
+            line: excerpt(line.as_bytes()),
+        };
+        let mut known = false;
+        let spoken = line.split('#').next().unwrap_or_default();
+        for word in spoken.split([' ', '\t', ',']).filter(|word| !word.is_empty()) {
+            match word.to_ascii_lowercase().as_str() {
+                "up" => said.up = Some(true),
+                "down" | "fail" | "failed" | "stopped" => said.up = Some(false),
+                "ready" => said.state = Some(AdminState::Ready),
+                "drain" => said.state = Some(AdminState::Drain),
+                "maint" => said.state = Some(AdminState::Maintenance),
+                // Valid, and of no effect: connections are limited by the pool's own settings.
+                word if word.strip_prefix("maxconn:").is_some_and(is_number) => {}
+                word if hear_resource(word, &mut said.resources) => {}
+                word => match word.strip_suffix('%').filter(|number| is_number(number)) {
+                    // What is too large even for the type is as good as the largest.
+                    Some(number) => {
+                        said.percent = Some(number.parse().unwrap_or(u32::MAX).min(MAX_AGENT_PERCENT));
+                    }
+                    None => continue,
+                },
+            }
+            known = true;
         }
-        known = true;
+        known.then_some(said)
     }
-    known.then_some(said)
 }
 
 /// Takes in `cpu:45%`, `mem:70%` (or `memory:`) or `io:10%`, with or without a fraction; whether the word is one of them.
@@ -159,7 +161,9 @@ mod tests {
 
     /// What a line says, as `percent state up`, with `-` for what it does not say.
     fn said(line: &str) -> String {
-        let Some(AgentWords { percent, state, up, .. }) = words(line) else { return "nothing".to_owned() };
+        let Some(AgentWords { percent, state, up, .. }) = AgentWords::parse(line) else {
+            return "nothing".to_owned();
+        };
         let word = |word: Option<String>| word.unwrap_or_else(|| "-".to_owned());
         let state = state.map(|state| state.word().to_owned());
         let up = up.map(|up| if up { "up" } else { "down" }.to_owned());
@@ -192,12 +196,12 @@ mod tests {
 
     #[test]
     fn what_the_machine_has_in_use() {
-        let resources = |line: &str| words(line).unwrap().resources;
+        let resources = |line: &str| AgentWords::parse(line).unwrap().resources;
         let all = Resources { cpu: Some(0.45), memory: Some(0.7), io: Some(0.105) };
         assert_eq!(resources("cpu:45% mem:70% io:10.5%"), all);
         assert_eq!(resources("up,75%,IO:10.5%,Memory:70%,CPU:45% # fine"), all);
         assert_eq!(resources("75%"), Resources::default());
-        assert_eq!(words("75% cpu:45%").unwrap().percent, Some(75));
+        assert_eq!(AgentWords::parse("75% cpu:45%").unwrap().percent, Some(75));
         assert_eq!(resources("cpu:250% up").cpu, Some(2.5), "as some count cores");
         for line in ["cpu:", "cpu:45", "cpu:x%", "cpu:-1%", "cpu:1.%", "cpu:inf%", "gpu:10%", ":10%", "cpu:%"]
         {

@@ -38,6 +38,18 @@ impl Method {
         }
     }
 
+    /// Whether this is a known method in another case: `get`. It is a method of its own, but some servers make the known one
+    /// of it, and so answer what no rule here was asked about.
+    pub(super) fn is_disguised(name: &[u8]) -> bool {
+        /// Of `CONNECT` and `OPTIONS`.
+        const LONGEST: usize = 7;
+        let mut upper = [0; LONGEST];
+        let Some(upper) = upper.get_mut(..name.len()) else { return false };
+        upper.copy_from_slice(name);
+        upper.make_ascii_uppercase();
+        Self::from_bytes(name) == Self::Other && Self::from_bytes(upper) != Self::Other
+    }
+
     /// Its name; `OTHER` for those without a variant, which keeps metric labels bounded.
     pub const fn name(self) -> &'static str {
         match self {

@@ -132,6 +132,9 @@ impl RequestHead {
         self.method_name = Span::new(0, method_length);
         self.target = Span::new(method_length + 1, method_length + 1 + target_length);
         self.method = Method::from_bytes(self.method_bytes());
+        if self.method == Method::Other && Method::is_disguised(self.method_bytes()) {
+            return Err(HttpError::InvalidMethod);
+        }
         target::check(self.target())?;
         Ok(Some(length))
     }
@@ -148,9 +151,13 @@ impl RequestHead {
         if self.fields.has_several(KnownField::Host) {
             return Err(HttpError::SeveralHosts);
         }
-        let field = self.fields.value_span(KnownField::Host, 0);
+        let mut field = self.fields.value_span(KnownField::Host, 0);
         if let Some(host) = field {
             authority::check(host.of(self.fields.bytes()))?;
+            if self.fields.has_blanks_behind(KnownField::Host) {
+                // Some servers keep blanks behind a value, and so see another host.
+                field = Some(self.fields.compose_known(KnownField::Host).push_stored(host).replace());
+            }
         } else if self.version == Version::Http11 {
             return Err(HttpError::MissingHost);
         }
@@ -307,11 +314,13 @@ impl RequestHead {
     /// The protocol that the client wants to switch to, if `Connection` says so too (RFC 9110 §7.8).
     ///
     /// HTTP itself (`h2c`, `HTTP/2.0`) and TLS are not switched to: requests inside such a tunnel would pass by
-    /// every rule. The client is served in HTTP/1.1 as if it had not asked.
+    /// every rule. Nor is there a switch where the request has a body: some servers stop reading HTTP at the end of such a
+    /// head, and take the body for what follows. The client is served in HTTP/1.1 as if it had not asked.
     pub fn upgrade(&self) -> Option<&[u8]> {
         let protocols = self.fields.get(KnownField::Upgrade)?;
         let may_switch = self.version == Version::Http11
             && !self.fields.has_several(KnownField::Upgrade)
+            && matches!(self.framing(), Ok(Framing::Empty | Framing::Length(0)))
             && has_token(&self.fields, KnownField::Connection, b"upgrade")
             && !tokens(protocols).any(is_refused_protocol);
         (may_switch && !protocols.is_empty()).then_some(protocols)

@@ -143,8 +143,11 @@ impl ResponseHead {
             .first()
             .map_or(length.saturating_sub(2), |field| field.name.as_ptr() as usize - head.as_ptr() as usize);
         self.fields.load(head, response.headers)?;
-        self.reason = Span::new(REASON_AT.min(line_end.saturating_sub(2)), line_end.saturating_sub(2));
-        self.line = (self.version == Version::Http11).then(|| Span::new(0, line_end));
+        let text_end = line_end.saturating_sub(2);
+        self.reason = Span::new(REASON_AT.min(text_end), text_end);
+        // Without a reason phrase some leave out the blank before it, which a sender must not (RFC 9112 §4).
+        let can_stay = self.version == Version::Http11 && text_end >= REASON_AT;
+        self.line = can_stay.then(|| Span::new(0, line_end));
         Ok(Some(length))
     }
 

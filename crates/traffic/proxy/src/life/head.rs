@@ -133,7 +133,7 @@ pub(crate) fn admit(request: &RequestHead) -> Result<Admitted, Failure> {
         }
         _ => Ok(Admitted {
             framing,
-            awaits_continue: expects && framing != Framing::Empty,
+            awaits_continue: expects && !matches!(framing, Framing::Empty | Framing::Length(0)),
             upgrades: request.upgrade().is_some(),
         }),
     }

@@ -7,7 +7,7 @@ use base_model::model::Listener;
 use traffic_http::forwarding::{self, Hop};
 use traffic_http::request_id::RequestId;
 use traffic_http::trace_context::TraceContext;
-use traffic_http::{Framing, RequestHead, ResponseHead, hygiene, via};
+use traffic_http::{Framing, KnownField, RequestHead, ResponseHead, hygiene, via};
 
 use crate::life::Life;
 
@@ -22,6 +22,7 @@ impl Life<'_> {
             listener: &self.client.listener.settings,
             peer: self.client.peer.ip(),
             framing: exchange.up.framing(),
+            awaits_continue: self.awaits_continue,
             upgrades: self.upgrades,
         };
         let identity = identify(&mut exchange.request, &arrival, &mut *self.worker.rng.borrow_mut());
@@ -41,6 +42,8 @@ impl Life<'_> {
         if let Some(pseudonym) = &self.client.listener.settings.via {
             via::append(response.fields_mut(), version, pseudonym);
         }
+        // RFC 9110 §6.6.1: who passes on an answer without a date adds the time at which it came.
+        self.worker.date.put(response, &*self.worker.clock);
         self.put_own_request_id();
     }
 
@@ -70,6 +73,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) peer: IpAddr,
     /// Of the request's body.
     pub(crate) framing: Framing,
+    /// Whether the client waits for a 100 before it sends the body.
+    pub(crate) awaits_continue: bool,
     /// Whether the client asks to switch protocols.
     pub(crate) upgrades: bool,
 }
@@ -85,7 +90,7 @@ pub(crate) struct Identity {
 /// Rewrites a request's head for the endpoint.
 #[inline]
 pub(crate) fn identify(request: &mut RequestHead, arrival: &Arrival<'_>, rng: &mut dyn Rng) -> Identity {
-    let Arrival { listener, peer, framing, upgrades } = *arrival;
+    let Arrival { listener, peer, framing, awaits_continue, upgrades } = *arrival;
     let is_trusted = forwarding::is_trusted(peer, &listener.trusted_proxies);
     let client = if is_trusted {
         forwarding::client_address(request.fields(), peer, &listener.trusted_proxies)
@@ -96,6 +101,10 @@ pub(crate) fn identify(request: &mut RequestHead, arrival: &Arrival<'_>, rng: &m
         hygiene::strip_keeping_upgrade(request.fields_mut());
     } else {
         hygiene::strip_hop_by_hop(request.fields_mut());
+    }
+    if !awaits_continue {
+        // An endpoint must not wait for, or answer, what the client did not ask for or has no body to wait with.
+        request.fields_mut().remove_known(KnownField::Expect);
     }
     if framing == Framing::Chunked {
         request.fields_mut().set("transfer-encoding", b"chunked");

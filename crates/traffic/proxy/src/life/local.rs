@@ -4,7 +4,7 @@ use base_kit::Moment;
 use base_model::model::Action;
 use base_signal::{Blame, Reason};
 use traffic_filter::{Answer, Flow, Handler, RequestContext};
-use traffic_http::{Method, RequestHead, ResponseHead};
+use traffic_http::{KnownField, Method, RequestHead, ResponseHead};
 
 use crate::answer;
 use crate::client::Ending;
@@ -120,10 +120,13 @@ pub(crate) fn spend_forward(request: &mut RequestHead) -> Option<Answer> {
     let left =
         fields.find(MAX_FORWARDS).and_then(|value| std::str::from_utf8(value).ok()?.parse::<u32>().ok());
     match left? {
-        // Nothing is said about what could be done elsewhere: 204 to OPTIONS. TRACE is not done here: 405.
+        // Nothing is said about what could be done elsewhere: 204 to OPTIONS. TRACE is not done here: 405, which says what is
+        // (RFC 9110 §15.5.6).
         0 => {
-            let status = if method == Method::Options { 204 } else { 405 };
-            Some(Answer { head: ResponseHead::new(status), body: [].into() })
+            let is_options = method == Method::Options;
+            let mut head = ResponseHead::new(if is_options { 204 } else { 405 });
+            head.fields_mut().set(KnownField::Allow.name(), b"OPTIONS");
+            Some(Answer { head, body: [].into() })
         }
         left => {
             fields.set(MAX_FORWARDS, (left - 1).to_string().as_bytes());

@@ -17,10 +17,11 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_local};
 
+use traffic_net::{Driver, RingNetwork};
+
 use crate::decisions::{Decision, DecisionQuery};
 use crate::plan::{Plan, PlanError};
-use crate::surroundings::Surroundings;
-use crate::worker::{Worker, WorkerSetup};
+use crate::worker::{Surroundings, Worker, WorkerSetup};
 
 use accept::Acceptor;
 use probing::send_probes;
@@ -39,14 +40,19 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// If the runtime cannot be made.
-pub fn run(setup: WorkerSetup, commands: UnboundedReceiver<Command>) -> io::Result<()> {
-    let runtime =
-        Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default())?;
-    runtime.block_on(async move {
-        let engine = Engine::new(setup, Surroundings::system()).map_err(io::Error::other)?;
+pub fn run(setup: WorkerSetup, driver: Driver, commands: UnboundedReceiver<Command>) -> io::Result<()> {
+    let mut builder = Builder::new_current_thread();
+    if driver == Driver::IoUring {
+        builder.on_thread_park(RingNetwork::turn);
+    }
+    let runtime = builder.enable_io().enable_time().build_local(LocalOptions::default())?;
+    let ended = runtime.block_on(async move {
+        let engine = Engine::new(setup, Surroundings::system(driver)).map_err(io::Error::other)?;
         engine.run(commands).await;
         Ok(())
-    })
+    });
+    RingNetwork::finish();
+    ended
 }
 
 /// A worker on a runtime that the caller has made: a tokio `LocalRuntime` with time. [`run`] makes one that is the system's; with a

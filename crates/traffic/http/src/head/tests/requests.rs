@@ -13,7 +13,7 @@ const REQUEST_LINES: &[Case] = &[
     ("\r\nGET / HTTP/1.1\r\n", EMPTY),
     ("GET / HTTP/1.0\r\n", EMPTY),
     ("M-SEARCH /x HTTP/1.1\r\n", EMPTY),
-    ("get / HTTP/1.1\r\n", EMPTY),
+    ("getting / HTTP/1.1\r\n", EMPTY),
     ("OPTIONS * HTTP/1.1\r\n", EMPTY),
     ("GET //a/../b?c|d={e}^ HTTP/1.1\r\n", EMPTY),
     ("CONNECT a:443 HTTP/1.1\r\n", EMPTY),
@@ -24,6 +24,8 @@ const REQUEST_LINES: &[Case] = &[
     ("\nGET / HTTP/1.1\r\n", Err(HttpError::LeadingBytes)),
     ("\rGET / HTTP/1.1\r\n", Err(HttpError::LeadingBytes)),
     (" GET / HTTP/1.1\r\n", Err(HttpError::InvalidMethod)),
+    ("get / HTTP/1.1\r\n", Err(HttpError::InvalidMethod)),
+    ("Options / HTTP/1.1\r\n", Err(HttpError::InvalidMethod)),
     ("G@T / HTTP/1.1\r\n", Err(HttpError::InvalidMethod)),
     ("G\u{e9}T / HTTP/1.1\r\n", Err(HttpError::InvalidMethod)),
     ("GET\t/ HTTP/1.1\r\n", Err(HttpError::InvalidMethod)),
@@ -340,6 +342,18 @@ fn the_only_expectation_is_continue() {
 }
 
 #[test]
+fn a_host_leaves_without_blanks_behind_it() {
+    for line in ["Host: a  \r\n", "Host:a \r\n", "Host: a\t\r\n"] {
+        let head = request(format!("GET / HTTP/1.1\r\n{line}X: y  \r\n\r\n").as_bytes()).unwrap();
+        let mut out = Vec::new();
+        head.encode(&mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.to_lowercase().contains("\r\nhost: a\r\n") && text.contains("X: y  \r\n"), "{text:?}");
+        assert_eq!(head.host(), b"a");
+    }
+}
+
+#[test]
 fn an_upgrade_needs_both_fields_and_another_protocol_than_http() {
     let upgrade = |version: &str, fields: &str| {
         let head = request(format!("GET / {version}\r\nHost: a\r\n{fields}\r\n").as_bytes()).unwrap();
@@ -357,6 +371,8 @@ fn an_upgrade_needs_both_fields_and_another_protocol_than_http() {
         "Connection: upgrade\r\nUpgrade: HTTP/2.0\r\n",
         "Connection: upgrade\r\nUpgrade: TLS/1.2\r\n",
         "Connection: upgrade\r\nUpgrade: a\r\nUpgrade: b\r\n",
+        "Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 5\r\n",
+        "Connection: upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n",
     ] {
         assert_eq!(upgrade("HTTP/1.1", fields), None, "{fields}");
     }

@@ -1,5 +1,7 @@
 //! A worker: one thread, one runtime, and everything that its connections share without a lock.
 
+mod surroundings;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -15,9 +17,10 @@ use traffic_net::{BufferPool, Network};
 use crate::decisions::{Decision, DecisionQuery, Decisions};
 use crate::plan::{Plan, PlanError, View};
 use crate::relay::{Exchange, Lenders, Shelf};
-use crate::surroundings::Surroundings;
 use crate::timers::Timers;
 use crate::upstream::{Bell, Reach};
+
+pub use surroundings::Surroundings;
 
 /// How long a connection without a request may linger when the worker drains: long enough for a request that is already on
 /// its way.
@@ -88,7 +91,7 @@ impl Worker {
             clock: surroundings.clock,
             network: surroundings.network,
             rng: RefCell::new(surroundings.rng),
-            buffers: BufferPool::new(),
+            buffers: surroundings.buffers,
             timers: Timers::new(),
             view: RefCell::new(Rc::new(View::new(setup.plan, &setup.shard)?)),
             shard: setup.shard,

@@ -15,89 +15,12 @@ use traffic_net::Stream;
 use crate::dice::Dice;
 use crate::endpoint::answers::{Answering, Reply};
 use crate::endpoint::tap::RequestTap;
-use crate::ledger::Exchanges;
+use crate::ledger::{EndpointFault, Exchanges};
 use crate::net::EngineStream;
 use crate::scenario::Part;
 use crate::settings::{self, PROBE_PATH};
 use crate::wire::{Cut, Framing, Pace, Wire, framing, is_pattern};
 use crate::world::World;
-
-/// What an endpoint does wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EndpointFault {
-    /// Refuses the connection.
-    Refuses,
-    /// Lets nobody connect, and does not say so.
-    NeverConnects,
-    /// Resets before it has read anything.
-    ResetsAtOnce,
-    /// Resets once it has the head.
-    ResetsAfterHead,
-    /// Resets once it has all of the request.
-    ResetsAfterRequest,
-    /// Closes once it has all of the request.
-    ClosesUnanswered,
-    /// Resets in the middle of its head.
-    ResetsInHead,
-    /// Resets in the middle of its body.
-    ResetsInBody,
-    /// Closes in the middle of its head.
-    ClosesInHead,
-    /// Closes in the middle of its body, which is shorter than it has said.
-    ClosesInBody,
-    /// Does not take the request's body.
-    StopsReading,
-    /// Never answers.
-    Hangs,
-    /// Stops in the middle of its body.
-    HangsInBody,
-    /// Answers before it has the body, and reads on.
-    AnswersEarly,
-    /// Answers before it has the body, and closes.
-    AnswersEarlyAndCloses,
-    /// Its answer is no HTTP.
-    SendsGarbage,
-    /// Sends more than it has said.
-    SendsTooMuch,
-    /// Sends interim answers without end.
-    FloodsInterim,
-    /// Closes a connection that it has said would stay.
-    ClosesSilently,
-    /// Says so that it sends no more, and reads on.
-    HalfCloses,
-    /// Says that it has too much to do.
-    IsOverloaded,
-    /// Answers 500.
-    Errs,
-}
-
-impl EndpointFault {
-    /// All of them.
-    pub const ALL: [Self; 22] = [
-        Self::Refuses,
-        Self::NeverConnects,
-        Self::ResetsAtOnce,
-        Self::ResetsAfterHead,
-        Self::ResetsAfterRequest,
-        Self::ClosesUnanswered,
-        Self::ResetsInHead,
-        Self::ResetsInBody,
-        Self::ClosesInHead,
-        Self::ClosesInBody,
-        Self::StopsReading,
-        Self::Hangs,
-        Self::HangsInBody,
-        Self::AnswersEarly,
-        Self::AnswersEarlyAndCloses,
-        Self::SendsGarbage,
-        Self::SendsTooMuch,
-        Self::FloodsInterim,
-        Self::ClosesSilently,
-        Self::HalfCloses,
-        Self::IsOverloaded,
-        Self::Errs,
-    ];
-}
 
 /// Of a hundred requests to this endpoint so many meet a fault.
 fn fault_rate(world: &World, endpoint: u32) -> usize {
@@ -126,6 +49,7 @@ pub(crate) async fn accept(world: Rc<World>, address: SocketAddr) -> io::Result<
             (2, EndpointFault::ResetsAtOnce),
         ])
     });
+    let fault = world.script.get().filter(EndpointFault::is_at_the_door).or(fault);
     world.note(|| format!("aya connects to endpoint {endpoint}, link {}: {fault:?}", own.link));
     fault.into_iter().for_each(|fault| world.count_endpoint_fault(fault));
     tokio::time::sleep(world.net.handshake()).await;
@@ -188,6 +112,7 @@ impl Session {
     async fn answer(&mut self, request: Request, rate: usize) -> bool {
         let id = request.target.rsplit('/').next().unwrap_or_default().to_owned();
         let fault = self.dice.percent(rate).then(|| self.dice.pick(&EndpointFault::ALL[3..]));
+        let fault = self.world.script.get().or(fault);
         let (endpoint, link) = (self.endpoint, self.wire.link());
         self.world.note(|| format!("endpoint {endpoint} link {link} gets the head of {id}: {fault:?}"));
         fault.into_iter().for_each(|fault| self.world.count_endpoint_fault(fault));

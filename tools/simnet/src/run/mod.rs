@@ -1,5 +1,7 @@
 //! One run, from the first connection to the last look at what is left.
 
+mod surroundings;
+
 use std::cell::RefCell;
 use std::net::TcpListener;
 use std::panic;
@@ -12,10 +14,11 @@ use base_model::Model;
 use base_signal::Registry as Metrics;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle, spawn_local};
-use tokio::time::Instant;
+use traffic_net::BufferPool;
 use traffic_proxy::{Command, Engine, ListenSocket, Plan, Surroundings, WorkerSetup};
 
 use crate::client;
+use crate::clock::present;
 use crate::dice::Dice;
 use crate::ledger::{Tally, Violation};
 use crate::net::{Counts, Net, Weather};
@@ -23,7 +26,8 @@ use crate::operator;
 use crate::scenario::{Part, Scenario};
 use crate::settings::{self, FRONT};
 use crate::verdict;
-use crate::world::{EngineClock, EngineNetwork, World};
+use crate::world::World;
+use surroundings::{EngineClock, EngineNetwork};
 
 /// When everybody must be done, whatever the seed.
 const LONGEST_RUN: Duration = Duration::from_secs(600);
@@ -77,7 +81,8 @@ pub async fn play(scenario: Scenario, traced: bool) -> Outcome {
     world.note(|| format!("scenario {}: {weather:?}", world.scenario));
     let delivery = spawn_local(net.deliver());
     let metrics = Metrics::new();
-    let stage = Stage::begin(&world, &metrics);
+    let model = settings::first(&world.scenario, &mut Dice::of(seed, "settings"));
+    let stage = Stage::begin(&world, model, &metrics);
     let patience = stage.model.operation.drain;
     let clients: Vec<_> = world
         .scenario
@@ -128,38 +133,38 @@ fn finish(world: &Rc<World>) -> Outcome {
 }
 
 /// What a run plays on.
-struct Stage {
-    model: Model,
-    engine: Rc<Engine>,
-    running: JoinHandle<()>,
-    commands: UnboundedSender<Command>,
+pub(crate) struct Stage {
+    pub(crate) model: Model,
+    pub(crate) engine: Rc<Engine>,
+    pub(crate) running: JoinHandle<()>,
+    pub(crate) commands: UnboundedSender<Command>,
     /// Connections that the listener counts as open.
     open: Arc<AtomicU32>,
 }
 
 impl Stage {
-    fn begin(world: &Rc<World>, metrics: &Metrics) -> Self {
+    pub(crate) fn begin(world: &Rc<World>, model: Model, metrics: &Metrics) -> Self {
         let seed = world.scenario.seed;
-        let model = settings::first(&world.scenario, &mut Dice::of(seed, "settings"));
         world.note(|| format!("{model:#?}"));
         world.pools.reconcile(&model.pools);
         world.meet_endpoints();
         let plan =
             Plan::compile(1, Arc::new(model.clone()), &world.pools).expect("the configuration is sound");
         world.models.borrow_mut().push(model.clone());
-        let (changed, beginning, start) = (Arc::clone(&world.changed), world.now(), Instant::now());
+        let (changed, beginning, start) = (Arc::clone(&world.changed), world.now(), present());
         let setup = WorkerSetup {
             plan: Arc::new(plan),
             shard: metrics.shard(),
             access: None,
             transitions: Arc::new(move |_| {
-                changed.store((beginning + (Instant::now() - start)).as_nanos(), Ordering::Relaxed);
+                changed.store((beginning + (present() - start)).as_nanos(), Ordering::Relaxed);
             }),
         };
         let surroundings = Surroundings {
             clock: Rc::new(EngineClock(Rc::clone(world))),
             rng: Dice::of(seed, "engine").generator(),
             network: Rc::new(EngineNetwork(Rc::clone(world))),
+            buffers: BufferPool::new(),
         };
         let engine = Rc::new(Engine::new(setup, surroundings).expect("the configuration is sound"));
         let (commands, received) = unbounded_channel();
@@ -188,15 +193,5 @@ fn weather(scenario: &Scenario, dice: &mut Dice) -> Weather {
         // Long bodies would take hours.
         weather.delay_ms = weather.delay_ms.min(1);
     }
-    if !scenario.has(Part::Weather) {
-        weather = Weather {
-            delay_ms: 0,
-            delayed: 0,
-            piece: 1 << 20,
-            room: 1 << 20,
-            spurious: 0,
-            resets_discard: 0,
-        };
-    }
-    weather
+    if scenario.has(Part::Weather) { weather } else { Weather::CALM }
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::clock::present;
 use crate::dice::Dice;
 use pipe::Pipe;
 
@@ -40,6 +41,12 @@ pub(crate) struct Weather {
     pub(crate) spurious: usize,
     /// Of a hundred resets so many take with them what was not read yet.
     pub(crate) resets_discard: usize,
+}
+
+impl Weather {
+    /// Nothing is delayed, cut into pieces or held up.
+    pub(crate) const CALM: Self =
+        Self { delay_ms: 0, delayed: 0, piece: 1 << 20, room: 1 << 20, spurious: 0, resets_discard: 0 };
 }
 
 /// Which way through a link.
@@ -138,7 +145,7 @@ enum What {
 
 impl Net {
     pub(crate) fn new(dice: Dice, weather: Weather) -> Self {
-        let start = Instant::now();
+        let start = present();
         let state = State {
             links: Vec::new(),
             events: BinaryHeap::new(),
@@ -156,7 +163,7 @@ impl Net {
         let mut state = self.0.state.borrow_mut();
         let room = state.weather.room;
         let link = state.links.len();
-        let now = Instant::now();
+        let now = present();
         state.links.push([Pipe::new(room, now), Pipe::new(room, now)]);
         let end = |side| End { net: self.clone(), link, side };
         (end(Side::Opener), end(Side::Called))
@@ -184,7 +191,7 @@ impl Net {
 
     /// Time since the world began.
     pub(crate) fn elapsed(&self) -> Duration {
-        Instant::now() - self.0.start
+        present() - self.0.start
     }
 
     /// Counts a look at the world.
@@ -200,7 +207,7 @@ impl Net {
         loop {
             let next = self.0.state.borrow().events.peek().map(|Reverse(event)| event.at);
             match next {
-                Some(at) if at <= Instant::now() => {
+                Some(at) if at <= present() => {
                     if self.deliver_one() {
                         tokio::task::yield_now().await;
                     }
@@ -234,7 +241,7 @@ type Wakers = [Option<Waker>; 2];
 impl State {
     fn look(&mut self) {
         self.counts.polls += 1;
-        let now = Instant::now();
+        let now = present();
         if self.looks.0 != now {
             self.looks = (now, 0);
         }
@@ -253,11 +260,11 @@ impl State {
 
     /// Sends something through a pipe. What is not delayed is there at once.
     fn send(&mut self, link: usize, pipe: usize, what: What, earlier: &Notify) -> Wakers {
-        let at = Instant::now() + self.delay();
+        let at = present() + self.delay();
         let last = &mut self.links[link][pipe].last_arrival;
         let at = at.max(*last);
         *last = at;
-        if at <= Instant::now() && self.links[link][pipe].under_way == 0 {
+        if at <= present() && self.links[link][pipe].under_way == 0 {
             return self.carry_out(link, pipe, what);
         }
         self.links[link][pipe].under_way += 1;
@@ -396,7 +403,7 @@ impl End {
     pub(crate) fn is_neglected(&self) -> bool {
         let state = self.net.0.state.borrow();
         let pipe = &state.links[self.link][self.side.into()];
-        pipe.visible() > 0 && pipe.last_bytes < Instant::now()
+        pipe.visible() > 0 && pipe.last_bytes < present()
     }
 
     fn close(&self, aborts: bool) {

@@ -1,0 +1,19 @@
+//! The system's network, driven by io_uring: many operations are handed to the kernel with one system call, and data arrives in buffers
+//! that are lent to the kernel only when there is something to put into them.
+//!
+//! A worker's thread has one ring. What its sockets ask for is queued, and handed over when the thread has nothing else to do
+//! ([`RingNetwork::turn`], called before the runtime waits); what has come is then in the sockets' queues.
+//!
+//! - *Receiving*: one operation per socket that goes on until it is cancelled (multishot). The kernel picks a buffer from the ring of buffers
+//!   when data is there; the buffer then belongs to the socket, and another one from the worker's pool takes its place. Where a lot comes, it
+//!   is read directly into storage that is still in the cache, and the ring only tells when.
+//! - *Sending*: small pieces are copied and queued, to be sent with everybody else's; large ones are sent at once, without a copy.
+//! - A socket that is dropped lives on here until the kernel is done with it: what it had queued is still tried once.
+//! - Accepting goes through epoll: it happens once per connection, and a listener that is at its limit must not accept ahead.
+
+mod buffers;
+mod core;
+mod network;
+mod socket;
+
+pub use network::RingNetwork;

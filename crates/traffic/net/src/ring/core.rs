@@ -1,0 +1,453 @@
+//! What the sockets of a thread share: the ring itself, its buffers, and the state of each socket.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::task::Waker;
+use std::time::Duration;
+
+use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use slab::Slab;
+use socket2::SockAddr;
+
+use super::buffers::{GROUP, Provided};
+use crate::buffer::{BufferPool, Storage};
+
+/// Operations that can be queued between two turns; more make a turn of their own.
+const ENTRIES: u32 = 512;
+/// Pieces that a socket may hold of what its owner has not asked for yet; then receiving stops until it does. 64 KiB.
+const MOST_WAITING: usize = 4;
+/// So many times a direct read must have brought a small piece until a socket goes back to receiving as it comes.
+const CALM: u8 = 4;
+/// Reads and sends past the ring, of up to 256 KiB each, after which the others get their turn.
+const DIRECT_PER_TURN: u32 = 8;
+/// How long what is still being sent when a thread ends may make no progress.
+const LAST_SENDS: Duration = Duration::from_millis(200);
+/// `IORING_ENTER_GETEVENTS`: have what has come posted.
+const GET_EVENTS: u32 = 1;
+
+/// What an operation is for, in the lowest bits of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Receive = 0,
+    Send = 1,
+    Room = 2,
+    Data = 3,
+    Connect = 4,
+    Cancel = 5,
+}
+
+/// Bits of an operation's name that hold its kind.
+const KIND_BITS: u32 = 3;
+
+/// The ring of a thread.
+pub(super) struct Core {
+    /// First, so that it is dropped before the memory that the kernel uses.
+    io: IoUring,
+    provided: Provided,
+    sockets: Slab<Socket>,
+    pub(super) pool: BufferPool,
+    /// Whom to wake when the turn is over.
+    woken: Vec<Waker>,
+    /// Reads and sends that went past the ring since its last turn.
+    direct: u32,
+}
+
+/// A piece of what has come.
+pub(super) struct Piece {
+    pub(super) storage: Storage,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// A piece that is being sent.
+struct Sending {
+    storage: Storage,
+    length: usize,
+}
+
+/// How a socket receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// The kernel puts what comes into lent buffers.
+    AsItComes,
+    /// A lot comes: it is read directly into the owner's buffer.
+    Bulk {
+        /// Something has come, or may have.
+        is_readable: bool,
+        /// Small pieces read in a row.
+        small: u8,
+    },
+}
+
+/// One socket, until neither its owner nor the kernel uses it any more.
+pub(super) struct Socket {
+    pub(super) fd: OwnedFd,
+    pub(super) queue: VecDeque<Piece>,
+    /// How receiving ended: with an error's number, or 0 for the end of the stream.
+    pub(super) end: Option<i32>,
+    /// How it receives.
+    pub(super) mode: Mode,
+    /// A receive is with the kernel.
+    receiving: bool,
+    /// The kernel was asked to tell when something has come.
+    awaiting_data: bool,
+    /// It was asked to stop.
+    stopping: bool,
+    pub(super) reader: Option<Waker>,
+    sending: Option<Sending>,
+    pub(super) send_error: Option<i32>,
+    /// The kernel was asked to tell when there is room to send.
+    awaiting_room: bool,
+    pub(super) writer: Option<Waker>,
+    /// Where it is being connected to.
+    target: Option<Box<SockAddr>>,
+    /// How that ended: with an error's number, or 0.
+    pub(super) connected: Option<i32>,
+    /// Its owner has gone.
+    is_left: bool,
+}
+
+impl Core {
+    pub(super) fn new(pool: BufferPool, bell: &OwnedFd) -> io::Result<Self> {
+        let io = IoUring::builder()
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_taskrun_flag()
+            .setup_submit_all()
+            .setup_cqsize(ENTRIES * 8)
+            .build(ENTRIES)?;
+        io.submitter().register_eventfd(bell.as_raw_fd())?;
+        let provided = Provided::new(&io, &pool)?;
+        Ok(Self { io, provided, sockets: Slab::new(), pool, woken: Vec::new(), direct: 0 })
+    }
+
+    pub(super) fn add(&mut self, fd: OwnedFd) -> usize {
+        self.sockets.insert(Socket {
+            fd,
+            queue: VecDeque::new(),
+            end: None,
+            mode: Mode::AsItComes,
+            receiving: false,
+            awaiting_data: false,
+            stopping: false,
+            reader: None,
+            sending: None,
+            send_error: None,
+            awaiting_room: false,
+            writer: None,
+            target: None,
+            connected: None,
+            is_left: false,
+        })
+    }
+
+    pub(super) fn socket(&mut self, key: usize) -> Option<&mut Socket> {
+        self.sockets.get_mut(key)
+    }
+
+    /// Begins to connect.
+    pub(super) fn connect(&mut self, key: usize, address: SocketAddr) {
+        let Some(socket) = self.sockets.get_mut(key) else { return };
+        let address = Box::new(SockAddr::from(address));
+        let fd = types::Fd(socket.fd.as_raw_fd());
+        let operation = opcode::Connect::new(fd, address.as_ptr().cast(), address.len()).build();
+        socket.target = Some(address);
+        self.push(&operation.user_data(name(key, Kind::Connect)));
+    }
+
+    /// Sees to it that what comes is received.
+    pub(super) fn receive(&mut self, key: usize) {
+        let Some(socket) = self.sockets.get_mut(key) else { return };
+        if socket.receiving || socket.awaiting_data || socket.end.is_some() {
+            return;
+        }
+        let fd = types::Fd(socket.fd.as_raw_fd());
+        if socket.mode == Mode::AsItComes {
+            socket.receiving = true;
+            self.push(&opcode::RecvMulti::new(fd, GROUP).build().user_data(name(key, Kind::Receive)));
+        } else {
+            socket.awaiting_data = true;
+            let events = (libc::POLLIN | libc::POLLRDHUP) as u32;
+            self.push(&opcode::PollAdd::new(fd, events).build().user_data(name(key, Kind::Data)));
+        }
+    }
+
+    /// Queues a piece that was copied.
+    pub(super) fn send(&mut self, key: usize, storage: Storage, length: usize) {
+        let Some(socket) = self.sockets.get_mut(key) else { return };
+        let fd = types::Fd(socket.fd.as_raw_fd());
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+        let count = u32::try_from(length).unwrap_or(u32::MAX);
+        let operation = opcode::Send::new(fd, storage.as_ptr(), count).flags(flags).build();
+        socket.sending = Some(Sending { storage, length });
+        self.push(&operation.user_data(name(key, Kind::Send)));
+    }
+
+    /// Asks to be told when more can be sent.
+    pub(super) fn await_room(&mut self, key: usize) {
+        let Some(socket) = self.sockets.get_mut(key) else { return };
+        if socket.awaiting_room {
+            return;
+        }
+        socket.awaiting_room = true;
+        let fd = types::Fd(socket.fd.as_raw_fd());
+        let operation = opcode::PollAdd::new(fd, libc::POLLOUT as u32).build();
+        self.push(&operation.user_data(name(key, Kind::Room)));
+    }
+
+    /// The owner has gone: what is queued is still tried once, in this order, and then given up.
+    pub(super) fn leave(&mut self, key: usize) {
+        let Some(socket) = self.sockets.get_mut(key) else { return };
+        socket.is_left = true;
+        (socket.reader, socket.writer) = (None, None);
+        let kinds = [
+            (socket.receiving, Kind::Receive),
+            (socket.sending.is_some(), Kind::Send),
+            (socket.awaiting_room, Kind::Room),
+            (socket.awaiting_data, Kind::Data),
+            (socket.target.is_some(), Kind::Connect),
+        ];
+        for (_, kind) in kinds.iter().filter(|(is_under_way, _)| *is_under_way) {
+            self.cancel(key, *kind);
+        }
+        self.release(key);
+    }
+
+    fn cancel(&mut self, key: usize, kind: Kind) {
+        let operation = opcode::AsyncCancel::new(name(key, kind)).build();
+        self.push(&operation.user_data(name(key, Kind::Cancel)));
+    }
+
+    /// Lets go of a socket that nobody uses.
+    fn release(&mut self, key: usize) {
+        let is_free = |socket: &Socket| {
+            let receives = socket.receiving || socket.awaiting_data;
+            let sends = socket.is_sending() || socket.awaiting_room || socket.target.is_some();
+            socket.is_left && !receives && !sends
+        };
+        if self.sockets.get(key).is_some_and(is_free) {
+            let mut socket = self.sockets.remove(key);
+            while let Some(piece) = socket.queue.pop_front() {
+                self.pool.give(piece.storage);
+            }
+        }
+    }
+
+    fn push(&mut self, operation: &squeue::Entry) {
+        loop {
+            // SAFETY: what the operation points to is owned by the socket's entry or by `Provided`, and neither lets go of it before
+            // the operation is completed.
+            if unsafe { self.io.submission().push(operation) }.is_ok() {
+                return;
+            }
+            self.enter();
+        }
+    }
+
+    /// The one system call.
+    fn enter(&mut self) {
+        let count = u32::try_from(self.io.submission().len()).unwrap_or(u32::MAX);
+        // SAFETY: the flags ask for no argument.
+        let entered = unsafe { self.io.submitter().enter::<libc::sigset_t>(count, 0, GET_EVENTS, None) };
+        // Interrupted, or short of memory or room for what was completed: what was not taken is handed over again next time.
+        debug_assert!(entered.is_ok() || entered.is_err_and(|error| is_passing(&error)));
+    }
+
+    /// Takes what was completed.
+    fn reap(&mut self) {
+        loop {
+            let next = self.io.completion().next();
+            let Some(entry) = next else { break };
+            let (key, kind) = parse(entry.user_data());
+            self.complete(key, kind, entry.result(), entry.flags());
+        }
+        self.provided.publish();
+    }
+
+    fn has_work(&mut self) -> bool {
+        let queue = self.io.submission();
+        let has_queued = !queue.is_empty() || queue.taskrun() || queue.cq_overflow();
+        drop(queue);
+        has_queued || !self.io.completion().is_empty()
+    }
+
+    fn complete(&mut self, key: usize, kind: Kind, result: i32, flags: u32) {
+        match kind {
+            Kind::Receive => self.received(key, result, flags),
+            Kind::Send => self.sent(key, result),
+            Kind::Data => {
+                if let Some(socket) = self.sockets.get_mut(key) {
+                    socket.awaiting_data = false;
+                    if let Mode::Bulk { is_readable, .. } = &mut socket.mode {
+                        *is_readable = true;
+                    }
+                    self.woken.extend(socket.reader.take());
+                }
+            }
+            Kind::Room => {
+                if let Some(socket) = self.sockets.get_mut(key) {
+                    socket.awaiting_room = false;
+                    self.woken.extend(socket.writer.take());
+                }
+            }
+            Kind::Connect => {
+                if let Some(socket) = self.sockets.get_mut(key) {
+                    (socket.target, socket.connected) = (None, Some(-result.min(0)));
+                    self.woken.extend(socket.writer.take());
+                }
+            }
+            // What it was about may be gone, and its place taken by another.
+            Kind::Cancel => return,
+        }
+        self.release(key);
+    }
+
+    fn received(&mut self, key: usize, result: i32, flags: u32) {
+        let storage = cqueue::buffer_select(flags).and_then(|number| self.provided.take(number, &self.pool));
+        let Some(socket) = self.sockets.get_mut(key) else { return };
+        if !cqueue::more(flags) {
+            (socket.receiving, socket.stopping) = (false, false);
+        }
+        match (usize::try_from(result), storage) {
+            (Ok(length @ 1..), Some(storage)) => {
+                let is_full = length == storage.len();
+                socket.queue.push_back(Piece { storage, start: 0, end: length });
+                self.woken.extend(socket.reader.take());
+                if is_full {
+                    socket.mode = Mode::Bulk { is_readable: true, small: 0 };
+                }
+                let is_enough = is_full || socket.queue.len() >= MOST_WAITING;
+                if is_enough && socket.receiving && !socket.stopping {
+                    socket.stopping = true;
+                    self.cancel(key, Kind::Receive);
+                }
+                return;
+            }
+            (_, storage) => {
+                if let Some(storage) = storage {
+                    self.pool.give(storage);
+                }
+            }
+        }
+        let errno = -result.min(0);
+        let goes_on = cqueue::more(flags) || matches!(errno, libc::ENOBUFS | libc::ECANCELED | libc::EINTR);
+        if goes_on {
+            // Out of buffers for a moment, or stopped because too much was waiting: whoever waits asks again.
+            if socket.reader.is_some() && !socket.is_left {
+                self.receive(key);
+            }
+            return;
+        }
+        socket.end = Some(errno);
+        self.woken.extend(socket.reader.take());
+    }
+
+    fn sent(&mut self, key: usize, result: i32) {
+        let Some(socket) = self.sockets.get_mut(key) else { return };
+        let Some(Sending { storage, length }) = socket.sending.take() else { return };
+        self.pool.give(storage);
+        if result < 0 {
+            socket.send_error = Some(-result);
+        } else if usize::try_from(result).is_ok_and(|sent| sent < length) {
+            // All of it was asked for, so that only an error on the way explains this.
+            socket.send_error = Some(libc::EPIPE);
+        }
+        self.woken.extend(socket.writer.take());
+    }
+}
+
+impl Socket {
+    /// Notes what a direct read brought, where it could have brought `room`.
+    pub(super) fn has_read(&mut self, count: usize, room: usize) {
+        let Mode::Bulk { is_readable, small } = &mut self.mode else { return };
+        // A read that does not fill its buffer has emptied the socket.
+        *is_readable = count == room;
+        *small = if count < super::buffers::SIZE.bytes() { *small + 1 } else { 0 };
+        if *small >= CALM && !*is_readable {
+            self.mode = Mode::AsItComes;
+        }
+    }
+
+    /// Whether it can be read directly: nothing that came before is still on its way through the ring.
+    pub(super) const fn is_readable(&self) -> bool {
+        matches!(self.mode, Mode::Bulk { is_readable: true, .. }) && !self.receiving
+    }
+
+    /// There was nothing after all.
+    pub(super) const fn is_empty_now(&mut self) {
+        if let Mode::Bulk { is_readable, .. } = &mut self.mode {
+            *is_readable = false;
+        }
+    }
+
+    /// Whether a piece is on its way.
+    pub(super) const fn is_sending(&self) -> bool {
+        self.sending.is_some()
+    }
+}
+
+/// Notes that a read or send goes past the ring. Whoever keeps the thread busy with these must not keep the others waiting.
+pub(super) fn note_direct(core: &RefCell<Core>) {
+    let is_due = core.try_borrow_mut().is_ok_and(|mut core| {
+        core.direct += 1;
+        core.direct >= DIRECT_PER_TURN
+    });
+    if is_due {
+        turn(core);
+    }
+}
+
+/// See [`super::RingNetwork::turn`].
+pub(super) fn turn(core: &RefCell<Core>) {
+    let mut woken = {
+        let Ok(mut core) = core.try_borrow_mut() else { return };
+        core.direct = 0;
+        if !core.has_work() {
+            return;
+        }
+        core.enter();
+        core.reap();
+        std::mem::take(&mut core.woken)
+    };
+    // Outside, because whoever is woken may be dropped on the spot, with sockets.
+    woken.drain(..).for_each(Waker::wake);
+    if let Ok(mut core) = core.try_borrow_mut() {
+        core.woken = woken;
+    }
+}
+
+/// See [`super::RingNetwork::finish`].
+pub(super) fn finish(core: &RefCell<Core>) {
+    turn(core);
+    let Ok(mut core) = core.try_borrow_mut() else { return };
+    let timeout = types::Timespec::from(LAST_SENDS);
+    let arguments = types::SubmitArgs::new().timespec(&timeout);
+    // Those that have room are done; the others have a moment.
+    let is_sending = |core: &Core| core.sockets.iter().any(|(_, socket)| socket.is_sending());
+    while is_sending(&core) && core.io.submitter().submit_with_args(1, &arguments).is_ok() {
+        core.reap();
+    }
+}
+
+const fn name(key: usize, kind: Kind) -> u64 {
+    ((key as u64) << KIND_BITS) | kind as u64
+}
+
+const fn parse(name: u64) -> (usize, Kind) {
+    let kind = match name & ((1 << KIND_BITS) - 1) {
+        0 => Kind::Receive,
+        1 => Kind::Send,
+        2 => Kind::Room,
+        3 => Kind::Data,
+        4 => Kind::Connect,
+        _ => Kind::Cancel,
+    };
+    ((name >> KIND_BITS) as usize, kind)
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINTR | libc::EBUSY | libc::EAGAIN | libc::ENOMEM))
+}

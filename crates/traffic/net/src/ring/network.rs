@@ -1,0 +1,132 @@
+//! Connections of a ring.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use io_uring::IoUring;
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::net::SocketFlags;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::core::Core;
+use super::socket::RingSocket;
+use crate::buffer::BufferPool;
+use crate::network::{Connecting, Incoming, Network};
+use crate::stream::Stream;
+
+thread_local! {
+    /// The ring of this thread, if it has one.
+    static RING: RefCell<Option<Rc<RefCell<Core>>>> = const { RefCell::new(None) };
+}
+
+/// The system's network, driven by the io_uring of the calling thread.
+pub struct RingNetwork {
+    core: Rc<RefCell<Core>>,
+    /// Readable when something was completed while the thread waited; the runtime then returns from waiting.
+    _bell: AsyncFd<OwnedFd>,
+}
+
+impl RingNetwork {
+    /// Makes the ring of the calling thread, which [`RingNetwork::turn`] serves from then on. Storage for what comes is taken from the pool.
+    ///
+    /// # Errors
+    /// If the kernel has none or does not allow it, or the calling thread has no tokio runtime.
+    pub fn start(pool: &BufferPool) -> io::Result<Self> {
+        let bell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        let core = Rc::new(RefCell::new(Core::new(pool.clone(), &bell)?));
+        // SAFETY: the descriptor is owned by what is registered, and so stays what it is for as long as that.
+        let bell = unsafe { AsyncFd::register_with_interest(bell, Interest::READABLE)? };
+        RING.with(|place| *place.borrow_mut() = Some(Rc::clone(&core)));
+        Ok(Self { core, _bell: bell })
+    }
+
+    /// Whether the kernel has what it takes (Linux 6.1 or later) and allows it.
+    ///
+    /// # Errors
+    /// What the kernel said when it was asked.
+    pub fn probe() -> io::Result<()> {
+        // Deferred work is the newest of the features that are needed.
+        let ring: IoUring = IoUring::builder().setup_single_issuer().setup_defer_taskrun().build(1)?;
+        drop(ring);
+        Ok(())
+    }
+
+    /// Hands over what is queued in the calling thread's ring, takes what was completed, and wakes those who wait for it. To be called
+    /// before the runtime waits; does nothing on a thread without a ring.
+    pub fn turn() {
+        let core = RING.with(|place| place.borrow().clone());
+        if let Some(core) = core {
+            super::core::turn(&core);
+        }
+    }
+
+    /// Sends what is still queued in the calling thread's ring, which ends with its last socket.
+    pub fn finish() {
+        if let Some(core) = RING.with(|place| place.borrow_mut().take()) {
+            super::core::finish(&core);
+        }
+    }
+}
+
+impl Network for RingNetwork {
+    fn connect(&self, address: SocketAddr) -> Connecting {
+        let core = Rc::clone(&self.core);
+        Box::pin(async move {
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+            socket.set_tcp_nodelay(true)?;
+            let socket = RingSocket::new(core, socket.into());
+            socket.connect(address);
+            Opening(Some(socket)).await
+        })
+    }
+
+    fn listen(&self, _address: SocketAddr, socket: TcpListener) -> io::Result<Box<dyn Incoming>> {
+        // SAFETY: as above.
+        let listener = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE)? };
+        Ok(Box::new(RingIncoming { core: Rc::clone(&self.core), listener }))
+    }
+}
+
+/// A connection that is being made.
+struct Opening(Option<RingSocket>);
+
+impl Future for Opening {
+    type Output = io::Result<Box<dyn Stream>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(socket) = &mut self.0 else { return Poll::Pending };
+        ready!(socket.poll_connected(cx))?;
+        self.0.take().map_or(Poll::Pending, |socket| Poll::Ready(Ok(Box::new(socket))))
+    }
+}
+
+struct RingIncoming {
+    core: Rc<RefCell<Core>>,
+    listener: AsyncFd<TcpListener>,
+}
+
+impl Incoming for RingIncoming {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Box<dyn Stream>, SocketAddr)>> {
+        loop {
+            let mut ready = ready!(self.listener.poll_read_ready(cx))?;
+            // Not in non-blocking mode: operations of the ring are to wait.
+            let accepted = ready.try_io(|listener| {
+                Ok(rustix::net::acceptfrom_with(listener.get_ref(), SocketFlags::CLOEXEC)?)
+            });
+            let Ok(accepted) = accepted else { continue };
+            let (socket, peer) = accepted?;
+            // Whoever has no address cannot have come by TCP.
+            let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+            let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
+            return Poll::Ready(Ok((Box::new(RingSocket::new(Rc::clone(&self.core), socket)), peer)));
+        }
+    }
+}

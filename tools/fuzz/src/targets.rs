@@ -1,0 +1,15 @@
+//! One function for each thing that reads bytes.
+
+pub mod agent;
+pub mod chunked;
+pub mod config;
+pub mod cookie;
+pub mod load_report;
+pub mod pair;
+pub mod request;
+pub mod response;
+pub mod route;
+pub mod scenario;
+mod split;
+#[path = "../../../crates/traffic/http/tests/codec/stream.rs"]
+mod stream;
