@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use base_testkit::{Backend, Client, Stopwatch, answer};
+use base_testkit::{Backend, Stopwatch, Wire, answer};
 
 use super::{STATE_BYTES, Siege};
 use crate::is_long;
@@ -38,9 +38,9 @@ fn connections_that_come_and_go() {
                         2 => drop(stream.write_all(b"GET /gone HTTP/1.1\r\nHost: a\r\n\r\n")),
                         3 => drop(stream.shutdown(std::net::Shutdown::Write)),
                         _ => {
-                            let mut client = Client::connect(address);
-                            client.offer("GET /reset HTTP/1.1\r\nHost: a\r\n\r\n");
-                            client.reset();
+                            let Ok(mut wire) = Wire::connect(address) else { continue };
+                            drop(wire.send("GET /reset HTTP/1.1\r\nHost: a\r\n\r\n"));
+                            wire.reset();
                         }
                     }
                 }
