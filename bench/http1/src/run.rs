@@ -50,7 +50,9 @@ pub(crate) struct Bench {
     installed: Vec<Installed>,
     folder: PathBuf,
     backends: Vec<SocketAddr>,
-    _backend: Process,
+    /// What answers where there is no proxy: alone on the core that a proxy would have.
+    alone: SocketAddr,
+    _processes: [Process; 2],
 }
 
 impl Bench {
@@ -62,7 +64,9 @@ impl Bench {
         folder: PathBuf,
     ) -> Result<Self> {
         let (backend, backends) = Process::start_role(cores.backend, &["backend"], 2)?;
-        Ok(Self { effort, cores, installed, folder, backends, _backend: backend })
+        let (lonely, addresses) = Process::start_role(cores.proxy, &["backend"], 2)?;
+        let alone = *addresses.first().context("no address")?;
+        Ok(Self { effort, cores, installed, folder, backends, alone, _processes: [backend, lonely] })
     }
 
     /// Everything that was asked for.
@@ -98,7 +102,8 @@ impl Bench {
     }
 
     fn start(&self, installed: &Installed, routes: Routes) -> Result<Running> {
-        installed.start(self.cores.proxy, &self.backends, routes, &self.folder)
+        let backends = if installed.proxy == Proxy::Direct { &[self.alone][..] } else { &self.backends };
+        installed.start(self.cores.proxy, backends, routes, &self.folder)
     }
 
     /// Capacity first, for all; then latency at shares of it; then system calls.
@@ -124,8 +129,7 @@ impl Bench {
 
     /// What each proxy adds to the latency of the backend, which is asked at the same rate right after.
     fn latencies(&self, case: &Case, subjects: &mut [Subject<'_>]) -> Result<()> {
-        let backend = *self.backends.first().context("no backend")?;
-        let mut direct = Load::new(backend, (case.traffic)())?;
+        let mut direct = Load::new(self.alone, (case.traffic)())?;
         for share in SHARES {
             for subject in &mut *subjects {
                 subject.row.latencies.push(Latency::at(share, subject.row.rate_per_second()));

@@ -1,6 +1,6 @@
 //! The differences between the proxies that are known, each with its reason.
 
-use super::exchange::{Exchange, Framing};
+use super::exchange::{Ends, Exchange, Framing};
 
 /// One of the proxies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,15 @@ pub(super) const RULES: &[Rule] = &[
         what: "sends no more of a request's body when the endpoint has answered in full, and closes the client's connection",
         why: "nobody wants the rest; nginx mostly does the same, HAProxy goes on",
         fits: |fact, exchange| exchange.is_early && (fact.starts_with("up.") || fact == "down.stays"),
+    },
+    Rule {
+        who: Who::Aya,
+        what: "breaks off an answer to an HTTP/1.0 client where its endpoint broke it off",
+        why: "only the connection's end tells such a client where an answer ends: nginx ends it, and half of it looks whole",
+        fits: |fact, exchange| {
+            let breaks = exchange.ends == Ends::Within;
+            exchange.is_old && breaks && matches!(fact, "down.end" | "down.body")
+        },
     },
     Rule {
         who: Who::Nginx,

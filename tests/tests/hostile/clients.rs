@@ -147,8 +147,8 @@ fn slow_readers() {
         "100 clients that read 64 MiB by 512 bytes hold a place no longer than the route's `timeouts.request` says, or \
          `send-progress` when their windows stay shut",
         file!(),
-        count as u64 * (2 * 256 * 1024 + 16 * 1024 + STATE_BYTES),
-        "100 buffers of 256 KiB, as much again that the allocator keeps of those given back, 16 KiB of exchange, 4 KiB of state",
+        count as u64 * (256 * 1024 + 16 * 1024 + STATE_BYTES),
+        "100 buffers of 256 KiB, 16 KiB of exchange, 4 KiB of state",
     );
 }
 
@@ -168,8 +168,8 @@ fn clients_that_never_read() {
     siege.lift(
         "100 clients that pipeline requests for 64 MiB each and never read are let go after `send-progress`",
         file!(),
-        count as u64 * (2 * 256 * 1024 + 64 * 1024 + 16 * 1024 + STATE_BYTES),
-        "100 buffers of 256 KiB down and 64 KiB up, 256 KiB that the allocator keeps of those given back, 16 KiB of exchange, 4 KiB of state",
+        count as u64 * (256 * 1024 + 64 * 1024 + 16 * 1024 + STATE_BYTES),
+        "100 buffers of 256 KiB down and 64 KiB up, 16 KiB of exchange, 4 KiB of state",
     );
 }
 

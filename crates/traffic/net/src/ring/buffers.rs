@@ -11,8 +11,9 @@ use crate::buffer::{BufferPool, BufferSize, Storage};
 
 /// Buffers that lie ready: a power of two. As many pieces of data can come between two turns; beyond that, sockets wait for the next.
 const COUNT: u16 = 128;
-/// The size of each: most messages are smaller. Larger ones are read directly, into storage that is still in the cache.
-pub(super) const SIZE: BufferSize = BufferSize::Small;
+/// The size of each: most messages are smaller. Larger ones are read directly, into storage that is still in the cache. The kernel fills up to 32
+/// before it looks at anything else, so that this is also what a flood brings before it can be held back: 128 KiB.
+pub(super) const SIZE: BufferSize = BufferSize::Tiny;
 /// The kernel's name for this group of buffers: there is only one.
 pub(super) const GROUP: u16 = 0;
 

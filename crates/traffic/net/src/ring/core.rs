@@ -17,7 +17,7 @@ use crate::buffer::{BufferPool, Storage};
 
 /// Operations that can be queued between two turns; more make a turn of their own.
 const ENTRIES: u32 = 512;
-/// Pieces that a socket may hold of what its owner has not asked for yet; then receiving stops until it does. 64 KiB.
+/// Pieces that a socket may hold of what its owner has not asked for yet; then receiving stops until it does. 16 KiB.
 const MOST_WAITING: usize = 4;
 /// So many times a direct read must have brought a small piece until a socket goes back to receiving as it comes.
 const CALM: u8 = 4;
