@@ -196,6 +196,34 @@ fn ends_are_seen_from_both_sides() {
     });
 }
 
+/// That the peer of a connection at rest has closed it is seen, whatever went through it before.
+#[test]
+fn connections_at_rest_are_watched() {
+    with_each(async |mut scene: Scene| {
+        for (count, looks_before) in
+            [(100, true), (100, false), (4096, false), (40_000, false), (1 << 20, true)]
+        {
+            let (mut stream, mut client) = scene.accepted().await;
+            let sending = thread::spawn(move || {
+                client.write_all(&noise(count)).unwrap();
+                client
+            });
+            let mut buffer = scene.buffer(BufferSize::Large);
+            let mut received = 0;
+            while received < count {
+                received += receive(&mut *stream, &mut buffer).await.unwrap();
+                buffer.consume(buffer.len());
+            }
+            buffer.release();
+            let client = sending.join().unwrap();
+            assert!(!looks_before || stream.is_quiet(), "after {count} bytes");
+            drop(client);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert!(!stream.is_quiet(), "after {count} bytes");
+        }
+    });
+}
+
 /// What was given to a connection that is then dropped is sent, if there is room for it.
 #[test]
 fn dropped_connections_have_said_what_they_were_given() {

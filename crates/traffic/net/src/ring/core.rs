@@ -383,6 +383,11 @@ impl Socket {
         }
     }
 
+    /// Whether the kernel was asked to receive, or to tell when there is something: what has come since the last turn is known then.
+    pub(super) const fn is_watched(&self) -> bool {
+        self.receiving || self.awaiting_data
+    }
+
     /// Whether a piece is on its way.
     pub(super) const fn is_sending(&self) -> bool {
         self.sending.is_some()

@@ -105,6 +105,10 @@ impl RingSocket {
                 if !flags.contains(RecvFlags::PEEK) {
                     socket.has_read(count, size);
                     buffer.filled_by(count);
+                    // It may rest from now on; that its peer closes it must be seen all the same.
+                    if count > 0 && !socket.is_readable() {
+                        core.receive(self.key);
+                    }
                 }
                 buffer.release();
                 Ok(Some(count))
@@ -222,6 +226,25 @@ impl Stream for RingSocket {
         let mut core = self.core.borrow_mut();
         let Some(socket) = core.socket(self.key) else { return Poll::Ready(Ok(())) };
         Poll::Ready(rustix::net::shutdown(socket.fd.as_fd(), Shutdown::Write).map_err(Into::into))
+    }
+
+    fn is_quiet(&mut self) -> bool {
+        let mut core = self.core.borrow_mut();
+        let Some(socket) = core.socket(self.key) else { return false };
+        if !socket.queue.is_empty() || socket.end.is_some() {
+            return false;
+        }
+        if socket.is_watched() {
+            return true;
+        }
+        // Nobody would have told.
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let is_silent = matches!(rustix::net::recv(socket.fd.as_fd(), &mut [0], flags), Err(Errno::AGAIN));
+        if is_silent {
+            socket.is_empty_now();
+            core.receive(self.key);
+        }
+        is_silent
     }
 
     fn abort(&mut self) {
