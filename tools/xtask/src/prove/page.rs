@@ -40,10 +40,10 @@ fn overview(harness: &Harness, record: Option<&Record>) -> String {
     let Some(record) = record else { return format!("| {link} | | | all | | never |") };
     let count = |outcome| record.count(outcome);
     let noticed = record.mutants.iter().filter(|mutant| mutant.by.is_some()).count();
-    let noticed = if harness.mutants.is_empty() {
-        String::new()
-    } else {
-        format!("{noticed} of {}", harness.mutants.len())
+    let noticed = match (harness.mutants.len(), record.mutants.len()) {
+        (0, _) => String::new(),
+        (_, 0) => "not tried".to_owned(),
+        (all, _) => format!("{noticed} of {all}"),
     };
     let (held, failed, not_run) = (count(Outcome::Held), count(Outcome::Failed), count(Outcome::NotRun));
     format!("| {link} | {held} | {failed} | {not_run} | {noticed} | {} |", record.date)
