@@ -38,7 +38,7 @@ pub(crate) fn warn_if_too_few(model: &Model) {
     // No limit, no warning.
     let Some(files) = getrlimit(Resource::Nofile).current else { return };
     let checked = model.pools.iter().map(|pool| pool.endpoints.len() * pool.checks.len()).sum::<usize>();
-    let kept = (checked as u64).min(files / SHARE_OF_CHECKS);
+    let kept = checked.min(kept_by_checks()) as u64;
     if let Some(possible) = shortage(connections, files - kept) {
         tracing::warn!(
             target: "aya::node",

@@ -114,27 +114,14 @@ impl HttpProbe {
             match self.ask_on(&mut input, target).await {
                 // The endpoint may close a connection that was idle at any time. That says nothing; a new one does.
                 Err(ProbeFailure::Closed(_) | ProbeFailure::Broken(_)) if !input.has_spoken => {}
-                done => return self.end(input, line, done),
+                done => return input.end(line, done),
             }
         }
         let connected = TcpStream::connect(target.address).await;
         let stream = connected.map_err(|error| ProbeFailure::of_connect(&error))?;
         let mut input = Input::new(line.begin(stream, target.address));
         let done = self.ask_on(&mut input, target).await;
-        self.end(input, line, done)
-    }
-
-    /// Keeps the connection where that is possible: after a good answer, all of which has come.
-    fn end(
-        &self,
-        input: Input,
-        line: &mut Line,
-        done: Result<Passed, ProbeFailure>,
-    ) -> Result<Passed, ProbeFailure> {
-        if done.is_ok() && input.is_free {
-            line.keep(input.kept);
-        }
-        done
+        input.end(line, done)
     }
 
     async fn ask_on(&self, input: &mut Input, target: &Target) -> Result<Passed, ProbeFailure> {
@@ -202,6 +189,14 @@ struct Input {
 impl Input {
     const fn new(kept: Kept) -> Self {
         Self { kept, received: Vec::new(), has_spoken: false, ended: false, is_free: false }
+    }
+
+    /// Keeps the connection where that is possible: after a good answer, all of which has come.
+    fn end(self, line: &mut Line, done: Result<Passed, ProbeFailure>) -> Result<Passed, ProbeFailure> {
+        if self.is_free {
+            line.keep(self.kept);
+        }
+        done
     }
 
     /// Reads more; at the end of the stream sets `ended` instead.

@@ -4,16 +4,19 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::task::Waker;
 use std::time::Duration;
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use slab::Slab;
 use socket2::SockAddr;
 
 use super::buffers::{GROUP, Provided};
 use crate::buffer::{BufferPool, Storage};
+use crate::stream::Peek;
 
 /// Operations that can be queued between two turns; more make a turn of their own.
 const ENTRIES: u32 = 512;
@@ -161,7 +164,7 @@ impl Core {
     /// Sees to it that what comes is received.
     pub(super) fn receive(&mut self, key: usize) {
         let Some(socket) = self.sockets.get_mut(key) else { return };
-        if socket.receiving || socket.awaiting_data || socket.end.is_some() {
+        if socket.is_watched() || socket.end.is_some() {
             return;
         }
         let fd = types::Fd(socket.fd.as_raw_fd());
@@ -224,9 +227,8 @@ impl Core {
     /// Lets go of a socket that nobody uses.
     fn release(&mut self, key: usize) {
         let is_free = |socket: &Socket| {
-            let receives = socket.receiving || socket.awaiting_data;
             let sends = socket.is_sending() || socket.awaiting_room || socket.target.is_some();
-            socket.is_left && !receives && !sends
+            socket.is_left && !socket.is_watched() && !sends
         };
         if self.sockets.get(key).is_some_and(is_free) {
             let mut socket = self.sockets.remove(key);
@@ -281,9 +283,7 @@ impl Core {
             Kind::Data => {
                 if let Some(socket) = self.sockets.get_mut(key) {
                     socket.awaiting_data = false;
-                    if let Mode::Bulk { is_readable, .. } = &mut socket.mode {
-                        *is_readable = true;
-                    }
+                    socket.note_readable(true);
                     self.woken.extend(socket.reader.take());
                 }
             }
@@ -376,11 +376,29 @@ impl Socket {
         matches!(self.mode, Mode::Bulk { is_readable: true, .. }) && !self.receiving
     }
 
-    /// There was nothing after all.
-    pub(super) const fn is_empty_now(&mut self) {
+    /// Notes whether there is something to read directly.
+    const fn note_readable(&mut self, is_so: bool) {
         if let Mode::Bulk { is_readable, .. } = &mut self.mode {
-            *is_readable = false;
+            *is_readable = is_so;
         }
+    }
+
+    /// Reads past the ring; `None` if there was nothing after all.
+    pub(super) fn receive_now(&mut self, room: &mut [u8], flags: RecvFlags) -> io::Result<Option<usize>> {
+        match rustix::net::recv(self.fd.as_fd(), room, flags | RecvFlags::DONTWAIT) {
+            Ok((count, _)) => Ok(Some(count)),
+            Err(Errno::AGAIN | Errno::INTR) => {
+                self.note_readable(false);
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Looks past the ring, and takes nothing.
+    pub(super) fn peek_now(&mut self) -> io::Result<Option<Peek>> {
+        let seen = self.receive_now(&mut [0], RecvFlags::PEEK)?;
+        Ok(seen.map(|count| if count == 0 { Peek::End } else { Peek::Bytes }))
     }
 
     /// Whether the kernel was asked to receive, or to tell when there is something: what has come since the last turn is known then.

@@ -94,32 +94,22 @@ impl RingSocket {
     }
 
     /// Reads directly; `None` if there was nothing.
-    fn read(&self, buffer: &mut Buffer, flags: RecvFlags) -> io::Result<Option<usize>> {
+    fn read(&self, buffer: &mut Buffer) -> io::Result<Option<usize>> {
         let mut core = self.core.borrow_mut();
         let Some(socket) = core.socket(self.key) else { return Ok(Some(0)) };
         let room = buffer.spare();
         let size = room.len();
-        let read = rustix::net::recv(socket.fd.as_fd(), room, flags | RecvFlags::DONTWAIT);
-        match read {
-            Ok((count, _)) => {
-                if !flags.contains(RecvFlags::PEEK) {
-                    socket.has_read(count, size);
-                    buffer.filled_by(count);
-                    // It may rest from now on; that its peer closes it must be seen all the same.
-                    if count > 0 && !socket.is_readable() {
-                        core.receive(self.key);
-                    }
-                }
-                buffer.release();
-                Ok(Some(count))
+        let read = socket.receive_now(room, RecvFlags::empty())?;
+        if let Some(count) = read {
+            socket.has_read(count, size);
+            buffer.filled_by(count);
+            // It may rest from now on; that its peer closes it must be seen all the same.
+            if count > 0 && !socket.is_readable() {
+                core.receive(self.key);
             }
-            Err(Errno::AGAIN | Errno::INTR) => {
-                socket.is_empty_now();
-                buffer.release();
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
         }
+        buffer.release();
+        Ok(read)
     }
 
     /// Waits until nothing is being sent, and tells what became of it.
@@ -185,7 +175,7 @@ impl Stream for RingSocket {
                 Arrival::Pieces => return Poll::Ready(Ok(self.take_piece(buffer))),
                 Arrival::Readable => {
                     core::note_direct(&self.core);
-                    if let Some(count) = self.read(buffer, RecvFlags::empty())? {
+                    if let Some(count) = self.read(buffer)? {
                         return Poll::Ready(Ok(count));
                     }
                 }
@@ -210,11 +200,10 @@ impl Stream for RingSocket {
                 Arrival::End => return Poll::Ready(Ok(Peek::End)),
                 Arrival::Pieces => return Poll::Ready(Ok(Peek::Bytes)),
                 Arrival::Readable => {
-                    let mut byte = Buffer::new(self.core.borrow().pool.clone(), BufferSize::Tiny);
-                    match self.read(&mut byte, RecvFlags::PEEK)? {
-                        Some(0) => return Poll::Ready(Ok(Peek::End)),
-                        Some(_) => return Poll::Ready(Ok(Peek::Bytes)),
-                        None => {}
+                    let mut core = self.core.borrow_mut();
+                    let Some(socket) = core.socket(self.key) else { return Poll::Ready(Ok(Peek::End)) };
+                    if let Some(seen) = socket.peek_now()? {
+                        return Poll::Ready(Ok(seen));
                     }
                 }
             }
@@ -238,10 +227,8 @@ impl Stream for RingSocket {
             return true;
         }
         // Nobody would have told.
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        let is_silent = matches!(rustix::net::recv(socket.fd.as_fd(), &mut [0], flags), Err(Errno::AGAIN));
+        let is_silent = matches!(socket.peek_now(), Ok(None));
         if is_silent {
-            socket.is_empty_now();
             core.receive(self.key);
         }
         is_silent
