@@ -44,8 +44,17 @@ pub(crate) fn docs(check: bool) -> Result<()> {
 /// Builds `aya` and gives its path. The whole workspace is built, so that the dependencies get the same features as in
 /// the tests and are not built twice.
 pub(crate) fn build() -> Result<PathBuf> {
-    command::succeed(&mut command::cargo(&["build", "--quiet", "--workspace"])?)?;
-    let program = command::target_folder()?.join("debug").join("aya");
+    build_as("debug", &["build", "--quiet", "--workspace"])
+}
+
+/// Builds `aya` as it is shipped, and gives its path.
+pub(crate) fn build_release() -> Result<PathBuf> {
+    build_as("release", &["build", "--quiet", "--release", "-p", "app-cli"])
+}
+
+fn build_as(profile: &str, arguments: &[&str]) -> Result<PathBuf> {
+    command::succeed(&mut command::cargo(arguments)?)?;
+    let program = command::target_folder()?.join(profile).join("aya");
     if !program.is_file() {
         bail!("cargo built no program `aya`");
     }

@@ -10,6 +10,7 @@ mod mutants;
 mod page;
 mod record;
 
+use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -40,32 +41,28 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let surroundings = Surroundings::find(options.is_long)?;
     let mut failed = Vec::new();
     for harness in chosen {
-        let before = Record::load(&surroundings.kept, harness)?.unwrap_or_default();
-        let record = options.update(&surroundings, harness, before)?;
+        let Some(record) = options.update(&surroundings, harness)? else { continue };
         failed.extend(record.failures().map(|failure| format!("{}: {failure}", harness.title)));
-        if !record.commit.is_empty() {
-            record.store(&surroundings.kept, harness)?;
-        }
+        record.store(&surroundings.kept, harness)?;
     }
-    let page = page::render(&surroundings.kept)?;
-    let place = surroundings.kept.with_extension("md");
-    fs::write(&place, page).with_context(|| format!("cannot write {}", place.display()))?;
-    println!("wrote {}", place.display());
+    surroundings.write_page()?;
     settle(&failed)
 }
 
 impl Options {
-    /// What is known of a harness, with what was found now in place of what was.
-    fn update(&self, surroundings: &Surroundings, harness: &Harness, mut record: Record) -> Result<Record> {
+    /// What is known of a harness, with what is found now in place of what was; `None` if it was never run.
+    fn update(&self, surroundings: &Surroundings, harness: &Harness) -> Result<Option<Record>> {
+        let mut known = Record::load(&surroundings.kept, harness)?;
         if self.with_runs {
             clear(&surroundings.evidence.join(harness.name))?;
             let mishaps = surroundings.run_all(harness, |_| true)?;
-            record = Record { mutants: record.mutants, ..surroundings.read(harness, mishaps)? };
+            let mutants = known.map(|known| known.mutants).unwrap_or_default();
+            known = Some(Record { mutants, ..surroundings.read(harness, mishaps)? });
         }
-        if self.with_mutants {
+        if let Some(record) = known.as_mut().filter(|_| self.with_mutants) {
             record.mutants = mutants::run(harness)?;
         }
-        Ok(record)
+        Ok(known)
     }
 }
 
@@ -82,7 +79,7 @@ pub(crate) fn finish_short() -> Result<()> {
         failed.extend(unknown_claims(&root, harness, &record)?);
         record.store(&surroundings.kept, harness)?;
     }
-    fs::write(surroundings.kept.with_extension("md"), page::render(&surroundings.kept)?)?;
+    surroundings.write_page()?;
     if fs::read_to_string(root.join(PAGE)).ok() != Some(page::render(&root.join(FOLDER))?) {
         failed.push(format!("{PAGE} is not what {FOLDER} says: run `cargo xtask prove --page`"));
     }
@@ -143,6 +140,8 @@ struct Surroundings {
     evidence: PathBuf,
     /// What is made of it.
     kept: PathBuf,
+    /// The program that is tried, once it is built.
+    aya: OnceCell<PathBuf>,
 }
 
 impl Surroundings {
@@ -150,7 +149,7 @@ impl Surroundings {
         let short = command::target_folder()?.join("prove").join("conformance");
         let kept = if is_long { command::root()?.join(FOLDER) } else { short };
         fs::create_dir_all(&kept).with_context(|| format!("cannot make {}", kept.display()))?;
-        Ok(Self { is_long, evidence: evidence_folder()?, kept })
+        Ok(Self { is_long, evidence: evidence_folder()?, kept, aya: OnceCell::new() })
     }
 
     /// Runs what is wanted, and tells of runs that did not end well: what they had to say may be missing.
@@ -170,15 +169,7 @@ impl Surroundings {
             Run::Tests(tests) => {
                 command::cargo(&["nextest", "run", "-p", tests.package, "-E", tests.filter])?
             }
-            Run::Command { short, long } => {
-                let words = if self.is_long { long } else { short };
-                let (program, arguments) = words.split_first().context("a run without a command")?;
-                if *program == "cargo" {
-                    command::cargo(arguments)?
-                } else {
-                    command::command(program, arguments)?
-                }
-            }
+            Run::Command { short, long } => command::cargo(if self.is_long { long } else { short })?,
         };
         process.env("AYA_PROVE", &self.evidence).env("AYA_BIN", self.aya()?);
         process.env("AYA_PYTHON_PACKAGES", command::python_packages()?);
@@ -189,12 +180,13 @@ impl Surroundings {
     }
 
     /// The long form is about the program that is shipped.
-    fn aya(&self) -> Result<PathBuf> {
-        if !self.is_long {
-            return generate::build();
+    fn aya(&self) -> Result<&Path> {
+        if self.aya.get().is_none() {
+            let built = if self.is_long { generate::build_release()? } else { generate::build()? };
+            // Nobody else fills it: there is one thread.
+            let _ = self.aya.set(built);
         }
-        command::succeed(&mut command::cargo(&["build", "--quiet", "--release", "-p", "app-cli"])?)?;
-        Ok(command::target_folder()?.join("release").join("aya"))
+        Ok(self.aya.get().context("the program was just built")?)
     }
 
     /// What the runs of a harness found.
@@ -205,5 +197,14 @@ impl Surroundings {
         }
         let commands = harness.runs.iter().map(|run| run.shown(self.is_long)).collect();
         Record::new(commands, found)
+    }
+
+    /// Makes the page of what is kept.
+    fn write_page(&self) -> Result<()> {
+        let place = self.kept.with_extension("md");
+        fs::write(&place, page::render(&self.kept)?)
+            .with_context(|| format!("cannot write {}", place.display()))?;
+        println!("wrote {}", place.display());
+        Ok(())
     }
 }

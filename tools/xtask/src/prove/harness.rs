@@ -19,11 +19,11 @@ pub(crate) struct Harness {
 pub(crate) enum Run {
     /// Tests that `cargo xtask test` runs as well, in their short form.
     Tests(Tests),
-    /// Another command, the short and the long form of it.
+    /// Another command of cargo, the short and the long form of it.
     Command {
-        /// Words; the first is the program.
+        /// Words behind `cargo`.
         short: &'static [&'static str],
-        /// Words; the first is the program.
+        /// Words behind `cargo`.
         long: &'static [&'static str],
     },
 }
@@ -50,7 +50,9 @@ impl Run {
         match self {
             Self::Tests(tests) if is_long => format!("AYA_LONG=1 {}", tests.shown()),
             Self::Tests(tests) => tests.shown(),
-            Self::Command { short, long } => (if is_long { long } else { short }).join(" "),
+            Self::Command { short, long } => {
+                format!("cargo {}", (if is_long { long } else { short }).join(" "))
+            }
         }
     }
 }

@@ -8,17 +8,8 @@ pub(crate) const HARNESS: Harness = Harness {
     about: "Aya, a bare relay and other proxies, each alone on one core, in turn. The tables are in [benchmarks](benchmarks.md); here is \
             what Aya has to reach. Figures of one machine in one hour: what carries over are the ratios.",
     runs: &[Run::Command {
-        short: &["cargo", "run", "--release", "-p", "bench-http1", "--", "--quick"],
-        long: &[
-            "cargo",
-            "run",
-            "--release",
-            "-p",
-            "bench-http1",
-            "--",
-            "--markdown",
-            "docs/reference/benchmarks.md",
-        ],
+        short: &["run", "--release", "-p", "bench-http1", "--", "--quick"],
+        long: &["run", "--release", "-p", "bench-http1", "--", "--markdown", "docs/reference/benchmarks.md"],
     }],
     // What is slow is measured, not tested: there is nothing here that a fault would make fail.
     mutants: &[],

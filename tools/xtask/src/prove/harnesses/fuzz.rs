@@ -14,8 +14,8 @@ pub(crate) const HARNESS: Harness = Harness {
     runs: &[
         Run::Tests(REPLAY),
         Run::Command {
-            short: &["cargo", "run", "--quiet", "-p", "fuzz", "--", "--seconds", "3"],
-            long: &["cargo", "run", "--quiet", "-p", "fuzz", "--", "--seconds", "600", "--jobs", "2"],
+            short: &["run", "--quiet", "-p", "fuzz", "--", "--seconds", "3"],
+            long: &["run", "--quiet", "-p", "fuzz", "--", "--seconds", "600", "--jobs", "2"],
         },
     ],
     mutants: &[
