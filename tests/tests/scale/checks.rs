@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base_testkit::{Aya, Evidence, Nginx, Stopwatch, cpu_time, raise_file_limit};
 
-use super::{ENDPOINTS_OF_A_POOL, LISTENER, hosts, pools, reload};
+use super::{ENDPOINTS_OF_A_POOL, hosts, pools, reload};
 use crate::is_long;
 use crate::vitals::wait_long;
 
@@ -45,9 +45,17 @@ fn measure(aya: &Aya) -> Cost {
     }
 }
 
-/// As many checks a second, at so few endpoints that each check keeps its connection, whatever the limit of files: an eighth of them.
-const KEPT_POOLS: usize = 100;
-const KEPT_INTERVAL: &str = "200ms";
+/// The one in the middle of three.
+fn median(aya: &Aya) -> Cost {
+    let mut costs = [measure(aya), measure(aya), measure(aya)];
+    costs.sort_by(|one, other| one.share.total_cmp(&other.share));
+    let [_, middle, _] = costs;
+    middle
+}
+
+/// Few connections of clients, so that nearly every check may keep its own.
+const FEW_CLIENTS: &str =
+    "listeners: {web: {bind: '127.0.0.1:0', max-connections: 50}}\nlogs: {level: warn}\n";
 
 /// What it costs to make a connection and close it, in microseconds of CPU time of who does it: no check on a new connection costs less.
 fn floor(address: SocketAddr) -> f64 {
@@ -64,35 +72,29 @@ fn twenty_thousand_checked_endpoints() {
     raise_file_limit();
     let nginx = Nginx::start_on(Ipv4Addr::UNSPECIFIED, "location / { return 200 'fine'; }");
     let port = nginx.address().port();
-    let text_of = |count: usize, check: &str, interval: &str| {
+    let text = |check: &str, interval: &str| {
         let keys = format!(", health: {{{check}, interval: {interval}, timeout: 1500ms}}");
-        format!("{LISTENER}{}{}", hosts(count, count), pools(count, port, &keys))
+        format!("{FEW_CLIENTS}{}{}", hosts(POOLS, POOLS), pools(POOLS, port, &keys))
     };
-    let text = |check: &str, interval: &str| text_of(POOLS, check, interval);
     let aya = Aya::start(&text("http: /bystander", "2s"));
     let due = (POOLS * ENDPOINTS_OF_A_POOL) as f64;
-    wait_long("all endpoints to be checked", || checks(&aya, "pass") > 1.5 * due);
-    let http = measure(&aya);
+    wait_long("all endpoints to be checked", || checks(&aya, "pass") > 2.5 * due);
+    let http = if is_long() { median(&aya) } else { measure(&aya) };
     let again = reload(&aya, &text("http: /bystander", "2500ms"));
     let to_tcp = reload(&aya, &text("tcp: true", "2s"));
-    wait_long("all endpoints to be checked anew", || checks(&aya, "pass") > 4.0 * due);
-    let tcp = measure(&aya);
-    reload(&aya, &text_of(KEPT_POOLS, "http: /bystander", KEPT_INTERVAL));
     let so_far = checks(&aya, "pass");
-    wait_long("all connections to be made", || checks(&aya, "pass") > so_far + due);
-    let kept = measure(&aya);
+    wait_long("all endpoints to be checked anew", || checks(&aya, "pass") > so_far + 1.5 * due);
+    let tcp = measure(&aya);
     let floor = floor(nginx.address());
     let mut evidence = Evidence::of("scale", file!());
     let shown =
         |cost: &Cost| format!("{:.0} checks/s for {:.1} % of one core", cost.per_second, 100.0 * cost.share);
     let seen = format!(
-        "http, an eighth of the files kept as connections: {}; tcp: {}; as many http checks of 2,000 endpoints, all connections kept: \
-         {}; {} failed. All of Aya's CPU time over {} s; each connection has both its ends on this machine, where to make and close one \
-         alone costs {:.0} µs",
+        "http, on connections that are kept: {}; tcp: {}; {} failed. All of Aya's CPU time over {} s; each connection has both its ends \
+         on this machine, where to make and close one alone costs {:.0} µs",
         shown(&http),
         shown(&tcp),
-        shown(&kept),
-        http.failed + tcp.failed + kept.failed,
+        http.failed + tcp.failed,
         WINDOW.as_secs(),
         floor,
     );
@@ -102,8 +104,9 @@ fn twenty_thousand_checked_endpoints() {
     let pace = "1,000 pools of 20 endpoints are checked every 2 s, every check is made in time";
     evidence.claim(pace, in_time && http.failed + tcp.failed < 0.5, seen.as_str());
     if is_long() {
-        let claim = "10,000 http checks a second on kept connections, as 20,000 endpoints every 2 s need, cost at most 15 % of one core";
-        evidence.claim(claim, kept.share * 10_000.0 / kept.per_second <= SHARE_OF_A_CORE, seen.as_str());
+        let claim = "http checks of 20,000 endpoints every 2 s cost at most 15 % of one core, the median of three windows";
+        let share = http.share * due / 2.0 / http.per_second;
+        evidence.claim(claim, share <= SHARE_OF_A_CORE, seen.as_str());
     }
     let claim = "a configuration of 20,000 endpoints is taken up while traffic flows, and nobody notices";
     evidence.claim(claim, true, format!("another interval: {again}; another kind of check: {to_tcp}"));

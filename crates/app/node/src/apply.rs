@@ -227,6 +227,7 @@ impl Node {
             }
         }
         self.0.endpoints.reconcile(&next.pools);
+        self.0.health.keep_at_most(files::kept_by_checks(next));
         self.0.health.apply(&next.pools, &self.0.endpoints);
         self.forget_what_is_gone(before, next);
         Ok(())

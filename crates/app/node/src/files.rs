@@ -8,16 +8,31 @@ const OTHER_FILES: u64 = 256;
 /// A request takes a connection from the client and one to an endpoint.
 const FILES_PER_CONNECTION: u64 = 2;
 
-/// The part of all files that health checks may keep connections with.
+/// The part of all files that health checks may keep connections with, however many the listeners take.
 const SHARE_OF_CHECKS: u64 = 8;
-/// What they keep at most where files have no limit.
+/// Checks under way at once at most.
+const MOST_AT_ONCE: u64 = 1_024;
+/// What they keep at most, however many files there are.
 const MOST_OF_CHECKS: u64 = 65_536;
 
 /// Connections that health checks may keep from one question to the next.
-pub(crate) fn kept_by_checks() -> usize {
-    let files = getrlimit(Resource::Nofile).current;
-    let kept = files.map_or(MOST_OF_CHECKS, |files| files / SHARE_OF_CHECKS);
-    usize::try_from(kept.min(MOST_OF_CHECKS)).unwrap_or_default()
+pub(crate) fn kept_by_checks(model: &Model) -> usize {
+    let kept = getrlimit(Resource::Nofile)
+        .current
+        .map_or(MOST_OF_CHECKS, |files| left_to_checks(files, connections(model)));
+    usize::try_from(kept).unwrap_or_default()
+}
+
+/// Checks under way at once: some of the files, so that many endpoints that do not answer do not hold up the others.
+pub(crate) fn checks_at_once() -> usize {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from((files / SHARE_OF_CHECKS).min(MOST_AT_ONCE)).unwrap_or_default()
+}
+
+/// What the listeners' connections leave of so many files, and a share in any case.
+fn left_to_checks(files: u64, connections: u64) -> u64 {
+    let left = files.saturating_sub(OTHER_FILES).saturating_sub(FILES_PER_CONNECTION * connections);
+    left.max(files / SHARE_OF_CHECKS).min(MOST_OF_CHECKS)
 }
 
 /// Raises the soft limit of open files to the hard one. The low soft limit that systems set is for programs that use `select`.
@@ -38,7 +53,7 @@ pub(crate) fn warn_if_too_few(model: &Model) {
     // No limit, no warning.
     let Some(files) = getrlimit(Resource::Nofile).current else { return };
     let checked = model.pools.iter().map(|pool| pool.endpoints.len() * pool.checks.len()).sum::<usize>();
-    let kept = checked.min(kept_by_checks()) as u64;
+    let kept = checked.min(kept_by_checks(model)) as u64;
     if let Some(possible) = shortage(connections, files - kept) {
         tracing::warn!(
             target: "aya::node",
@@ -68,6 +83,14 @@ mod tests {
         assert_eq!(shortage(384, 1_024), None);
         assert_eq!(shortage(385, 1_024), Some(384));
         assert_eq!(shortage(1, 100), Some(0));
+    }
+
+    #[test]
+    fn checks_keep_what_connections_leave_and_an_eighth_at_least() {
+        assert_eq!(left_to_checks(20_000, 1_000), 20_000 - 256 - 2_000);
+        assert_eq!(left_to_checks(20_000, 100_000), 2_500);
+        assert_eq!(left_to_checks(1_000_000, 100_000), MOST_OF_CHECKS);
+        assert_eq!(left_to_checks(100, 0), 12);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod admin;
 mod apply;
 mod catalog;
+mod check_thread;
 mod control;
 mod cookie_key;
 mod cores;

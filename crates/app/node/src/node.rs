@@ -12,12 +12,12 @@ use base_model::model::{self, AccessLog as AccessSettings, Admin, LogFormat, Log
 use base_model::{Diagnostics, KindCatalog, Loaded, Snapshot};
 use base_signal::{AccessFormat, AccessLayout, AccessLog, AccessLogError, AccessTarget, Shard};
 use thiserror::Error;
-use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use traffic_health::{HealthMonitor, MonitorOptions};
 use traffic_net::{BindError, Driver, RingNetwork};
 use traffic_proxy::{Plan, PlanError, TransitionSink};
 
+use crate::check_thread::CheckThread;
 use crate::control::{lock, tracked};
 use crate::cookie_key::CookieKey;
 use crate::history::History;
@@ -46,6 +46,8 @@ pub(crate) struct Inner {
     pub(crate) shard: Shard,
     pub(crate) endpoints: Arc<traffic_balance::Registry>,
     pub(crate) health: HealthMonitor,
+    /// Carries the tasks of `health`.
+    _checks: CheckThread,
     pub(crate) workers: Workers,
     pub(crate) transitions: TransitionSink,
     pub(crate) causes: transitions::Causes,
@@ -174,9 +176,12 @@ impl Node {
         let endpoints = Arc::new(traffic_balance::Registry::new());
         endpoints.reconcile(&model.pools);
         let on_check = transitions::counting_checks(&metrics);
-        let kept_connections = files::kept_by_checks();
-        let options = MonitorOptions { on_check, kept_connections, ..MonitorOptions::default() };
-        let health = HealthMonitor::new(Handle::current(), counting, options);
+        let kept_connections = files::kept_by_checks(&model);
+        let probes_at_once = files::checks_at_once();
+        let options =
+            MonitorOptions { on_check, probes_at_once, kept_connections, ..MonitorOptions::default() };
+        let checks = CheckThread::start().map_err(StartError::Worker)?;
+        let health = HealthMonitor::new(checks.handle().clone(), counting, options);
         health.apply(&model.pools, &endpoints);
         let generation = history.latest() + 1;
         let plan = Arc::new(Plan::compile(generation, Arc::clone(&model), &endpoints)?);
@@ -199,6 +204,7 @@ impl Node {
                 causes,
                 endpoints,
                 health,
+                checks,
                 workers,
                 listening,
                 history,
@@ -233,6 +239,7 @@ impl Node {
             metrics: parts.metrics,
             endpoints: parts.endpoints,
             health: parts.health,
+            _checks: parts.checks,
             workers: parts.workers,
             transitions: parts.transitions,
             causes: parts.causes,
@@ -311,6 +318,7 @@ struct Parts {
     metrics: base_signal::Registry,
     endpoints: Arc<traffic_balance::Registry>,
     health: HealthMonitor,
+    checks: CheckThread,
     workers: Workers,
     transitions: TransitionSink,
     causes: transitions::Causes,

@@ -1,13 +1,13 @@
 //! What is done when an endpoint's state changes: a line in the log and a number.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use base_kit::WallClock;
 use base_signal::{Registry, families};
 use traffic_balance::{EndpointState, PoolState, Transition};
-use traffic_health::{CheckResult, CheckSink};
+use traffic_health::{CheckResult, CheckSinks};
 use traffic_proxy::TransitionSink;
 
 use crate::control::lock;
@@ -69,10 +69,18 @@ pub(crate) fn reporting(counting: &TransitionSink) -> TransitionSink {
 }
 
 /// Counts health checks.
-pub(crate) fn counting_checks(metrics: &Registry) -> CheckSink {
-    let shard = metrics.shared_shard();
-    Arc::new(move |pool: &str, result: CheckResult| {
-        shard.counter(&families::HEALTH_CHECKS, &[pool, result.word()]).increment();
+pub(crate) fn counting_checks(metrics: &Registry) -> CheckSinks {
+    let shard = Arc::new(metrics.shared_shard());
+    Arc::new(move |pool: &str| {
+        let (shard, pool) = (Arc::clone(&shard), pool.to_owned());
+        // Series appear with the first result of their kind; from then on nothing is looked for.
+        let counters = [const { OnceLock::new() }; CheckResult::ALL.len()];
+        Arc::new(move |result: CheckResult| {
+            let counter = || shard.counter(&families::HEALTH_CHECKS, &[&pool, result.word()]);
+            if let Some(known) = counters.get(result as usize) {
+                known.get_or_init(counter).increment();
+            }
+        })
     })
 }
 

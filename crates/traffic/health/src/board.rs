@@ -1,5 +1,6 @@
 //! What is known about one endpoint: the verdict of each check, and whether its name was found.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -235,16 +236,23 @@ impl Board {
         verdicts.name = Name::NotNeeded;
     }
 
-    /// A check's result, with the cause in words.
-    pub(crate) fn report(&self, id: SlotId, check: &ActiveCheck, finding: Finding<'_>, cause: &str) {
+    /// A check's result, with the cause in words, which are made if anybody is told.
+    pub(crate) fn report(
+        &self,
+        id: SlotId,
+        check: &ActiveCheck,
+        finding: Finding<'_>,
+        cause: &dyn fmt::Display,
+    ) {
         let mut verdicts = self.lock();
         let Some(slot) = verdicts.find(id) else { return };
         let (pending, was_silent) = (slot.pending.take(), slot.silent);
         if slot.take(finding, check) {
-            cause.clone_into(&mut slot.cause);
+            let words = cause.to_string();
+            words.clone_into(&mut slot.cause);
             let (kind, silent) = (slot.kind, slot.silent);
             self.log_silence(was_silent, silent, cause);
-            self.settle(verdicts, Some(id), kind, cause);
+            self.settle(verdicts, Some(id), kind, &words);
         } else {
             self.log_silence(was_silent, slot.silent, cause);
         }
@@ -280,7 +288,7 @@ impl Board {
     }
 
     /// Tells once that an agent is silent, and that it speaks again.
-    fn log_silence(&self, before: bool, now: bool, cause: &str) {
+    fn log_silence(&self, before: bool, now: bool, cause: &dyn fmt::Display) {
         let (pool, endpoint) = (self.endpoint.pool(), self.endpoint.name());
         match (before, now) {
             (false, true) => {

@@ -10,7 +10,7 @@
 //! - An endpoint with several checks is up when all of them pass.
 //! - The first result of an endpoint that was never checked decides at once; later ones as `rise` and `fall` say.
 //! - What an agent says holds at once; one that is silent changes nothing.
-//! - Probes run at once only up to [`MAX_PROBES_AT_ONCE`], each within its timeout, and never on a worker; they keep connections only up to
+//! - Probes run at once only up to [`MonitorOptions::probes_at_once`], each within its timeout, and never on a worker; they keep connections only up to
 //!   [`MonitorOptions::kept_connections`].
 //! - A reload leaves checks that did not change running, with what they counted.
 //! - After [`HealthMonitor::stop`] no task is left.
@@ -30,7 +30,9 @@ mod watch;
 
 pub use check_state::CheckState;
 pub use line::{Line, MAX_QUESTIONS_PER_CONNECTION};
-pub use monitor::{HealthMonitor, MAX_LOOK_UPS_AT_ONCE, MAX_PROBES_AT_ONCE, MonitorOptions};
-pub use probe::{AgentWords, Passed, Probe, ProbeFailure, ProbeFuture, ProbeKind, Target, UnfitCheck};
+pub use monitor::{HealthMonitor, MAX_LOOK_UPS_AT_ONCE, MonitorOptions};
+pub use probe::{
+    AgentWords, MOST_PLACES, Passed, Probe, ProbeFailure, ProbeFuture, ProbeKind, Target, UnfitCheck,
+};
 pub use reference::reference_markdown;
-pub use report::{CheckResult, CheckSink, TransitionSink, publish};
+pub use report::{CheckResult, CheckSink, CheckSinks, TransitionSink, publish};

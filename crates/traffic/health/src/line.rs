@@ -7,19 +7,21 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Questions on one connection: the next one is asked on a new one.
-pub const MAX_QUESTIONS_PER_CONNECTION: u32 = 16;
+/// Questions on one connection: the next one is asked on a new one. As many as Apache httpd answers on one if nothing is said.
+pub const MAX_QUESTIONS_PER_CONNECTION: u32 = 100;
 
 /// What one check of one endpoint keeps. The default keeps nothing.
 #[derive(Debug, Default)]
 pub struct Line {
-    /// How many more may be kept, over all checks.
-    places: Option<Arc<Semaphore>>,
+    /// How many may be kept, over all checks.
+    places: Option<Arc<Places>>,
     kept: Option<Kept>,
+    /// What is sent again and again: composed once, and in one place when it is needed.
+    pub(crate) question: Box<[u8]>,
 }
 
 /// A connection with its place among those that are kept.
@@ -30,13 +32,24 @@ pub(crate) struct Kept {
     /// Questions that were asked on it.
     questions: u32,
     /// `None`: it cannot be kept.
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
 }
+
+/// How many connections are kept, over all checks, and how many may be.
+#[derive(Debug)]
+pub(crate) struct Places {
+    most: AtomicUsize,
+    taken: AtomicUsize,
+}
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+struct Place(Arc<Places>);
 
 impl Line {
     /// One that keeps its connection while there is a place.
-    pub(crate) fn new(places: &Arc<Semaphore>) -> Self {
-        Self { places: Some(Arc::clone(places)), kept: None }
+    pub(crate) fn new(places: &Arc<Places>) -> Self {
+        Self { places: Some(Arc::clone(places)), ..Self::default() }
     }
 
     /// The connection that was kept, unless it leads elsewhere, or the endpoint has closed it or said something unasked.
@@ -46,7 +59,7 @@ impl Line {
 
     /// A new connection, with a place if there is one.
     pub(crate) fn begin(&self, stream: TcpStream, address: SocketAddr) -> Kept {
-        let place = self.places.as_ref().and_then(|places| Arc::clone(places).try_acquire_owned().ok());
+        let place = self.places.as_ref().and_then(Places::take);
         Kept { stream, address, questions: 0, place }
     }
 
@@ -56,10 +69,40 @@ impl Line {
     }
 }
 
+impl Places {
+    pub(crate) const fn new(most: usize) -> Self {
+        Self { most: AtomicUsize::new(most), taken: AtomicUsize::new(0) }
+    }
+
+    /// Says how many there are from now on. If more are taken, the others are given back when they are used next.
+    pub(crate) fn set(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
+    }
+
+    /// Takes one, if there is one.
+    fn take(self: &Arc<Self>) -> Option<Place> {
+        let most = self.most.load(Ordering::Relaxed);
+        let one_more = |taken| (taken < most).then_some(taken + 1);
+        let taken = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        taken.ok().map(|_| Place(Arc::clone(self)))
+    }
+
+    fn are_too_many(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) > self.most.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Kept {
     /// Whether another question may follow the one that is asked now.
-    pub(crate) const fn may_be_kept(&self) -> bool {
-        self.place.is_some() && self.questions < MAX_QUESTIONS_PER_CONNECTION
+    pub(crate) fn may_be_kept(&self) -> bool {
+        self.place.as_ref().is_some_and(|place| !place.0.are_too_many())
+            && self.questions < MAX_QUESTIONS_PER_CONNECTION
     }
 
     /// Counts a question.

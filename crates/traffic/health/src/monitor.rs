@@ -14,13 +14,14 @@ use tokio::time::{sleep, timeout};
 use traffic_balance::{CauseKind, EndpointId, EndpointState, Health, PoolState, Registry};
 
 use crate::board::{Board, Pending, SlotId};
-use crate::line::Line;
-use crate::report::{CheckSink, TransitionSink, publish};
+use crate::line::{Line, Places};
+use crate::probe::MOST_PLACES;
+use crate::report::{CheckSinks, TransitionSink, publish};
 use crate::resolve::{LOOK_UP_EVERY, NameService, SystemNames};
 use crate::watch::{CheckPlan, CheckTask, Complaint, LookUpTask};
 
-/// Probes under way at once, over all pools: enough for thousands of endpoints, few enough for descriptors and servers.
-pub const MAX_PROBES_AT_ONCE: usize = 128;
+/// Probes under way at once if nothing is said: an eighth of the files that systems let a process have at least.
+const DEFAULT_PROBES_AT_ONCE: usize = 128;
 
 /// Look-ups under way at once: each occupies a thread of the runtime while the system's resolver waits.
 pub const MAX_LOOK_UPS_AT_ONCE: usize = 16;
@@ -42,8 +43,11 @@ pub struct MonitorOptions {
     pub clock: Arc<dyn Clock + Send + Sync>,
     /// For jitter.
     pub seed: u64,
-    /// Told of every check that was made.
-    pub on_check: CheckSink,
+    /// Who is told of every check that was made.
+    pub on_check: CheckSinks,
+    /// Probes under way at once, over all pools; one that runs a program counts for several. Endpoints that do not answer
+    /// hold a place for as long as their check's timeout.
+    pub probes_at_once: usize,
     /// Connections that checks keep between questions, over all pools.
     pub kept_connections: usize,
 }
@@ -57,7 +61,8 @@ impl Default for MonitorOptions {
             names: Arc::new(SystemNames),
             clock: Arc::new(MonotonicClock),
             seed: SeededRng::from_system().next_u64(),
-            on_check: Arc::new(|_, _| {}),
+            on_check: Arc::new(|_| Arc::new(|_| {})),
+            probes_at_once: DEFAULT_PROBES_AT_ONCE,
             kept_connections: DEFAULT_KEPT_CONNECTIONS,
         }
     }
@@ -74,7 +79,7 @@ struct Shared {
     options: MonitorOptions,
     probes: Arc<Semaphore>,
     look_ups: Arc<Semaphore>,
-    kept_connections: Arc<Semaphore>,
+    kept_connections: Arc<Places>,
     complaint: Arc<Complaint>,
     /// Checks and names without a first result.
     pending: Arc<watch::Sender<usize>>,
@@ -116,9 +121,11 @@ impl HealthMonitor {
         let shared = Arc::new(Shared {
             runtime,
             sink,
-            probes: Arc::new(Semaphore::new(MAX_PROBES_AT_ONCE)),
+            probes: Arc::new(Semaphore::new(
+                options.probes_at_once.clamp(MOST_PLACES as usize, Semaphore::MAX_PERMITS),
+            )),
             look_ups: Arc::new(Semaphore::new(MAX_LOOK_UPS_AT_ONCE)),
-            kept_connections: Arc::new(Semaphore::new(options.kept_connections.min(Semaphore::MAX_PERMITS))),
+            kept_connections: Arc::new(Places::new(options.kept_connections)),
             complaint: Arc::new(Complaint::new(Arc::clone(&options.clock))),
             pending: Arc::new(watch::Sender::new(0)),
             watched: Mutex::new(watched),
@@ -127,6 +134,11 @@ impl HealthMonitor {
         let looking = keep_looking(Arc::downgrade(&shared), shared.options.look_every);
         shared.lock().tasks.spawn_on(looking, &shared.runtime);
         Self { shared }
+    }
+
+    /// Says how many connections checks may keep between questions from now on, over all pools.
+    pub fn keep_at_most(&self, connections: usize) {
+        self.shared.kept_connections.set(connections);
     }
 
     /// Takes over a configuration, after the registry did. Checks that stay as they are keep running, with what they
@@ -140,7 +152,7 @@ impl HealthMonitor {
         for pool in pools {
             let Some(state) = registry.pool(&pool.name) else { continue };
             let known = before.remove(&pool.name);
-            let mut now = WatchedPool::taken_over(known, state, pool);
+            let mut now = WatchedPool::taken_over(known, state, pool, &self.shared.options.on_check);
             self.shared.watch_pool(&mut watched, &mut now);
             watched.pools.insert(Arc::clone(&pool.name), now);
         }
@@ -298,7 +310,6 @@ impl Shared {
         let mut rng = SeededRng::new(watched.rng.next_u64());
         let task = CheckTask {
             complaint: Arc::clone(&self.complaint),
-            on_check: Arc::clone(&self.options.on_check),
             board: Arc::clone(board),
             slot,
             plan: Arc::clone(plan),
@@ -321,11 +332,11 @@ impl Shared {
 
 impl WatchedPool {
     /// The pool as now configured, with what runs already.
-    fn taken_over(known: Option<Self>, state: Arc<PoolState>, pool: &Pool) -> Self {
+    fn taken_over(known: Option<Self>, state: Arc<PoolState>, pool: &Pool, on_check: &CheckSinks) -> Self {
         let (plans, endpoints) = known.map_or_else(Default::default, |known| (known.plans, known.endpoints));
         let plan = |check: &ActiveCheck| match plans.iter().find(|plan| plan.check == *check) {
             Some(plan) => Arc::clone(plan),
-            None => Arc::new(CheckPlan::new(check)),
+            None => Arc::new(CheckPlan::new(check, on_check(&pool.name))),
         };
         Self { epoch: 0, state, plans: pool.checks.iter().map(plan).collect(), endpoints }
     }

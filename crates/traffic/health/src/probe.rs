@@ -162,6 +162,9 @@ fn is_own_fault(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|errno| own.contains(&errno))
 }
 
+/// The places that one probe takes at most.
+pub const MOST_PLACES: u32 = 8;
+
 /// A probe under way. Dropping it ends it.
 pub type ProbeFuture<'probe> = Pin<Box<dyn Future<Output = Result<Passed, ProbeFailure>> + Send + 'probe>>;
 
@@ -174,6 +177,11 @@ pub trait Probe: Send + Sync {
     fn run_on<'probe>(&'probe self, target: &'probe Target, line: &'probe mut Line) -> ProbeFuture<'probe> {
         let _ = line;
         self.run(target)
+    }
+
+    /// How many of the places for probes under way one takes; at most [`MOST_PLACES`].
+    fn places(&self) -> u32 {
+        1
     }
 
     /// Whether a failure speaks against the endpoint. If not, it changes nothing.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use traffic_balance::Transition;
 
-/// Takes every change of state, for instance to count it. Called on the control runtime or on a worker: must not
+/// Takes every change of state, for instance to count it. Called on the thread of the checks or on a worker: must not
 /// wait, nor call the monitor.
 pub type TransitionSink = Arc<dyn Fn(&Transition) + Send + Sync>;
 
@@ -20,6 +20,9 @@ pub enum CheckResult {
 }
 
 impl CheckResult {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Pass, Self::Fail, Self::Silent];
+
     /// The word in metrics.
     pub const fn word(self) -> &'static str {
         match self {
@@ -30,8 +33,11 @@ impl CheckResult {
     }
 }
 
-/// Told the pool and the result of every check. Must not wait.
-pub type CheckSink = Arc<dyn Fn(&str, CheckResult) + Send + Sync>;
+/// Told the result of every check of a pool. Must not wait.
+pub type CheckSink = Arc<dyn Fn(CheckResult) + Send + Sync>;
+
+/// Gives whom to tell of a pool's checks.
+pub type CheckSinks = Arc<dyn Fn(&str) -> CheckSink + Send + Sync>;
 
 /// Logs a change of state and hands it on.
 pub fn publish(sink: &TransitionSink, transition: &Transition) {

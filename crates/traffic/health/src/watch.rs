@@ -1,5 +1,7 @@
 //! The tasks that ask: one for each check of an endpoint, one for each name.
 
+use std::fmt;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,12 +23,13 @@ pub(crate) struct CheckPlan {
     pub(crate) check: ActiveCheck,
     kind: &'static str,
     probe: Arc<dyn Probe>,
+    on_check: CheckSink,
 }
 
 impl CheckPlan {
-    pub(crate) fn new(check: &ActiveCheck) -> Self {
+    pub(crate) fn new(check: &ActiveCheck, on_check: CheckSink) -> Self {
         let (kind, probe) = kinds::probe(check);
-        Self { check: check.clone(), kind, probe }
+        Self { check: check.clone(), kind, probe, on_check }
     }
 
     async fn ask(&self, target: &Target, line: &mut Line) -> Result<Passed, ProbeFailure> {
@@ -37,6 +40,27 @@ impl CheckPlan {
     fn pause(&self, rng: &mut SeededRng) -> Duration {
         varied(self.check.interval, self.check.jitter, rng)
     }
+
+    /// After such a pause, the time until the next turn.
+    fn until_turn(&self, pause: Duration, now: Moment) -> Duration {
+        until_turn(pause, now, LONGEST_TURN.min(self.check.interval / TURNS_PER_INTERVAL))
+    }
+}
+
+/// Checks that are due begin together, once in such a time: what wakes the thread for one of them wakes it for all, here and where
+/// one machine serves many endpoints.
+const LONGEST_TURN: Duration = Duration::from_millis(10);
+
+/// Checks that are made more often have shorter turns, so that they are late by at most so much of their interval.
+const TURNS_PER_INTERVAL: u32 = 50;
+
+/// The pause, lengthened so that it ends with a turn.
+fn until_turn(pause: Duration, now: Moment, turn: Duration) -> Duration {
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let turn = nanos(turn);
+    let over = (now + pause).as_nanos().checked_rem(turn).unwrap_or_default();
+    let rest = if over == 0 { 0 } else { turn - over };
+    pause + Duration::from_nanos(rest)
 }
 
 /// How often it is said at most that checks could not be made: all of them fail together.
@@ -76,7 +100,6 @@ impl Complaint {
 /// One check of one endpoint.
 pub(crate) struct CheckTask {
     pub(crate) complaint: Arc<Complaint>,
-    pub(crate) on_check: CheckSink,
     pub(crate) board: Arc<Board>,
     pub(crate) slot: SlotId,
     pub(crate) plan: Arc<CheckPlan>,
@@ -90,37 +113,50 @@ pub(crate) struct CheckTask {
 impl CheckTask {
     /// Asks until it is aborted.
     pub(crate) async fn run(mut self) {
-        sleep(self.delay).await;
+        self.rest(self.delay).await;
+        let mut target = self.target().await;
+        let has_name = matches!(self.board.endpoint().host(), Host::Name(_));
         loop {
-            let target = self.target().await;
-            let Ok(permit) = self.limiter.acquire().await else { return };
+            if has_name {
+                target.address = self.address().await;
+            }
+            let Ok(permit) = self.limiter.acquire_many(self.plan.probe.places()).await else { return };
             let result = self.plan.ask(&target, &mut self.line).await;
             drop(permit);
             match &result {
                 Err(ProbeFailure::OwnFault(error)) => self.complaint.make(self.board.endpoint(), error),
                 result => self.report(result),
             }
-            sleep(self.plan.pause(&mut self.rng)).await;
+            let pause = self.plan.pause(&mut self.rng);
+            self.rest(pause).await;
         }
     }
 
+    /// Waits, and then for the next turn.
+    async fn rest(&self, pause: Duration) {
+        let now = self.complaint.clock.now();
+        sleep(self.plan.until_turn(pause, now)).await;
+    }
+
     async fn target(&self) -> Target {
-        let mut address = self.board.address().await;
+        let address = self.address().await;
         let endpoint = self.board.endpoint();
         let (pool, name) = (endpoint.pool().to_owned(), endpoint.name().to_owned());
-        let Some(port) = self.plan.check.port else {
-            return Target { address, authority: name.clone(), pool, endpoint: name };
-        };
-        address.set_port(port);
-        Target { address, authority: authority(endpoint, port), pool, endpoint: name }
+        let authority = self.plan.check.port.map_or_else(|| name.clone(), |port| authority(endpoint, port));
+        Target { address, authority, pool, endpoint: name }
+    }
+
+    /// Where to ask; a name may lead elsewhere than before.
+    async fn address(&self) -> SocketAddr {
+        let mut address = self.board.address().await;
+        if let Some(port) = self.plan.check.port {
+            address.set_port(port);
+        }
+        address
     }
 
     fn report(&self, result: &Result<Passed, ProbeFailure>) {
-        let CheckPlan { check, kind, probe } = &*self.plan;
-        let cause = match result {
-            Ok(passed) => format!("{kind} check: {passed}"),
-            Err(failure) => format!("{kind} check: {failure}"),
-        };
+        let CheckPlan { check, kind, probe, on_check } = &*self.plan;
         let (finding, count) = match result {
             Ok(Passed::Said(words)) if words.up == Some(false) => (Finding::Said(words), CheckResult::Fail),
             Ok(Passed::Said(words)) => (Finding::Said(words), CheckResult::Pass),
@@ -132,15 +168,31 @@ impl CheckTask {
             let now = self.complaint.clock.now();
             self.board.endpoint().learned().utilisation.report(words.resources, now);
         }
-        (self.on_check)(self.board.endpoint().pool(), count);
-        self.board.report(self.slot, check, finding, &cause);
+        on_check(count);
+        self.board.report(self.slot, check, finding, &Cause { kind, result });
+    }
+}
+
+/// What a check found, in words.
+struct Cause<'check> {
+    kind: &'static str,
+    result: &'check Result<Passed, ProbeFailure>,
+}
+
+impl fmt::Display for Cause<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} check: ", self.kind)?;
+        match self.result {
+            Ok(passed) => passed.fmt(f),
+            Err(failure) => failure.fmt(f),
+        }
     }
 }
 
 /// The endpoint's host with another port.
 fn authority(endpoint: &EndpointState, port: u16) -> String {
     match endpoint.host() {
-        Host::Ip(ip) => std::net::SocketAddr::new(*ip, port).to_string(),
+        Host::Ip(ip) => SocketAddr::new(*ip, port).to_string(),
         Host::Name(name) => format!("{name}:{port}"),
     }
 }
@@ -190,6 +242,17 @@ mod tests {
         let (complaint, start) = (Complaint::new(Arc::new(base_kit::MonotonicClock)), Moment::ZERO);
         let due = [0, 1, 9, 10, 11, 30].map(|second| complaint.is_due(start + Duration::from_secs(second)));
         assert_eq!(due, [true, false, false, true, false, true]);
+    }
+
+    #[test]
+    fn pauses_end_with_a_turn() {
+        let millis = Duration::from_millis;
+        let ends = |pause: u64, now: u64| until_turn(millis(pause), Moment::ZERO + millis(now), millis(10));
+        assert_eq!(
+            [ends(2_000, 0), ends(2_000, 3), ends(1_999, 3), ends(1_997, 3)],
+            [2_000, 2_007, 2_007, 1_997].map(millis)
+        );
+        assert_eq!(until_turn(millis(7), Moment::ZERO, Duration::ZERO), millis(7), "no turn, no wait for it");
     }
 
     #[test]

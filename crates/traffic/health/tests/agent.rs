@@ -138,7 +138,7 @@ async fn a_silent_agent_changes_nothing_and_is_counted() {
     let silent = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&silent);
     let options = MonitorOptions {
-        on_check: Arc::new(move |_, result| {
+        on_check: stage::every_pool(move |result| {
             counted.fetch_add(usize::from(result == CheckResult::Silent), Ordering::SeqCst);
         }),
         ..options()

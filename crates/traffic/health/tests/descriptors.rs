@@ -21,7 +21,7 @@ async fn without_descriptors_there_is_no_verdict() {
     let results = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&results);
     let options = MonitorOptions {
-        on_check: Arc::new(move |_, _| {
+        on_check: stage::every_pool(move |_| {
             counted.fetch_add(1, Ordering::SeqCst);
         }),
         ..options()

@@ -63,10 +63,10 @@ async fn watched(
     let (address, seen, _tasks) = server(requests_per_connection).await;
     let failed = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&failed);
-    let on_check = move |_: &str, result| {
+    let on_check = stage::every_pool(move |result| {
         count.fetch_add(usize::from(result != CheckResult::Pass), Ordering::SeqCst);
-    };
-    let options = MonitorOptions { kept_connections, on_check: Arc::new(on_check), ..options() };
+    });
+    let options = MonitorOptions { kept_connections, on_check, ..options() };
     let stage = Stage::with(&pool(vec![endpoint(address)], vec![check(http())]), options, || 0);
     stage::until("enough requests", || seen.requests.load(Ordering::SeqCst) >= requests).await;
     stage.monitor.stop().await;

@@ -16,7 +16,7 @@ use stage::{
 };
 use tokio::runtime::Handle;
 use traffic_balance::{Health, Outcome};
-use traffic_health::{MAX_PROBES_AT_ONCE, MonitorOptions};
+use traffic_health::MonitorOptions;
 
 const LONG: Duration = Duration::from_secs(3_600);
 
@@ -191,16 +191,18 @@ async fn stopping_leaves_no_task() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_so_many_probes_run_at_once() {
     const ENDPOINTS: u16 = 300;
+    const AT_ONCE: usize = 100;
     let server = Server::start(Answer::Held(b"HTTP/1.1 200 OK\r\n\r\n".to_vec())).await;
     let endpoints = (1..=ENDPOINTS).map(|port| endpoint(([127, 0, 0, 1], port).into())).collect();
     let mut once = check(http());
     (once.interval, once.port) = (LONG, Some(server.address.port()));
-    let stage = Stage::new(&pool(endpoints, vec![once]));
-    until("as many as may", || server.open.load(Ordering::SeqCst) == MAX_PROBES_AT_ONCE).await;
+    let options = MonitorOptions { probes_at_once: AT_ONCE, ..options() };
+    let stage = Stage::with(&pool(endpoints, vec![once]), options, || 0);
+    until("as many as may", || server.open.load(Ordering::SeqCst) == AT_ONCE).await;
     server.answer(status(200));
     server.released.notify_waiters();
     assert!(soon("all were asked", stage.monitor.first_round(DEADLINE)).await);
-    assert_eq!(server.most_open.load(Ordering::SeqCst), MAX_PROBES_AT_ONCE);
+    assert_eq!(server.most_open.load(Ordering::SeqCst), AT_ONCE);
     assert_eq!(stage.pool().eligible(Moment::ZERO).len(), usize::from(ENDPOINTS));
 }
 

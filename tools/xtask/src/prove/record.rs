@@ -10,7 +10,7 @@ use crate::command;
 use crate::prove::harness::Harness;
 
 /// All that is known about a harness' last run.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Record {
     /// The day, as `2026-11-21`.
     pub(crate) date: String,

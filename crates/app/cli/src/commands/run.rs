@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::commands::config::colour;
 use crate::{logging, output};
 
-/// Threads of the control side: API, health checks, reloads. None of them is on the request path.
+/// Threads of the control side: API and reloads. Health checks have a thread of their own. None of them is on the request path.
 const CONTROL_THREADS: usize = 2;
 
 /// How long tasks of the control side may take to end after all else has.

@@ -40,7 +40,7 @@ impl Nginx {
             "nginx.conf",
             format!(
                 "daemon off; master_process off; pid {folder}/pid; error_log stderr warn;\n\
-                 events {{ worker_connections 16384; }}\n\
+                 events {{ worker_connections 65536; }}\n\
                  http {{\n\
                    access_log off; keepalive_requests 1000000; client_max_body_size 0;\n\
                    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;\n\

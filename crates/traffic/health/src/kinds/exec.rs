@@ -20,7 +20,9 @@ use tokio::process::{Child, Command};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::probe::{Passed, Probe, ProbeFailure, ProbeFuture, ProbeKind, Target, UnfitCheck, excerpt};
+use crate::probe::{
+    MOST_PLACES, Passed, Probe, ProbeFailure, ProbeFuture, ProbeKind, Target, UnfitCheck, excerpt,
+};
 
 /// The kind.
 pub(super) struct ExecKind;
@@ -110,6 +112,11 @@ impl ExecProbe {
 impl Probe for ExecProbe {
     fn run<'probe>(&'probe self, target: &'probe Target) -> ProbeFuture<'probe> {
         Box::pin(self.ask(target))
+    }
+
+    /// A process and its pipe are more than a connection.
+    fn places(&self) -> u32 {
+        MOST_PLACES
     }
 }
 

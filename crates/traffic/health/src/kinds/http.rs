@@ -25,8 +25,8 @@ const HEAD_LIMITS: HeadLimits =
 /// Interim answers (1xx) before the one that counts; more are a fault.
 const MAX_INTERIM: usize = 8;
 
-/// One read takes at most this much.
-const READ_BYTES: usize = 8 * 1024;
+/// Room for what is read at once: for most health answers all of it.
+const READ_BYTES: usize = 2 * 1024;
 
 const USER_AGENT: &str = concat!("aya-health/", env!("CARGO_PKG_VERSION"));
 
@@ -109,9 +109,12 @@ impl HttpProbe {
     }
 
     async fn ask(&self, target: &Target, line: &mut Line) -> Result<Passed, ProbeFailure> {
+        if line.question.is_empty() {
+            line.question = self.question(target);
+        }
         if let Some(kept) = line.take(target.address) {
             let mut input = Input::new(kept);
-            match self.ask_on(&mut input, target).await {
+            match self.ask_on(&mut input, &line.question).await {
                 // The endpoint may close a connection that was idle at any time. That says nothing; a new one does.
                 Err(ProbeFailure::Closed(_) | ProbeFailure::Broken(_)) if !input.has_spoken => {}
                 done => return input.end(line, done),
@@ -120,18 +123,25 @@ impl HttpProbe {
         let connected = TcpStream::connect(target.address).await;
         let stream = connected.map_err(|error| ProbeFailure::of_connect(&error))?;
         let mut input = Input::new(line.begin(stream, target.address));
-        let done = self.ask_on(&mut input, target).await;
+        let done = self.ask_on(&mut input, &line.question).await;
         input.end(line, done)
     }
 
-    async fn ask_on(&self, input: &mut Input, target: &Target) -> Result<Passed, ProbeFailure> {
+    /// The request, for a connection that may stay open.
+    fn question(&self, target: &Target) -> Box<[u8]> {
+        let host = self.host.as_deref().unwrap_or(&target.authority);
+        [&self.before_host, host, &self.after_host, "\r\n"].concat().into_bytes().into()
+    }
+
+    async fn ask_on(&self, input: &mut Input, question: &[u8]) -> Result<Passed, ProbeFailure> {
         input.kept.ask();
         let stays = self.may_keep && input.kept.may_be_kept();
-        let host = self.host.as_deref().unwrap_or(&target.authority);
-        let end = if stays { "\r\n" } else { "connection: close\r\n\r\n" };
-        let request = [&self.before_host, host, &self.after_host, end].concat();
         // An endpoint may answer and close before it took the request: the answer counts.
-        let _ = input.kept.stream.write_all(request.as_bytes()).await;
+        let _ = if stays {
+            input.kept.stream.write_all(question).await
+        } else {
+            input.kept.stream.write_all(&last_question(question)).await
+        };
         let head = input.head().await?;
         self.judge_status(head.status())?;
         let framing = head.framing(self.method).map_err(not_understood);
@@ -201,12 +211,11 @@ impl Input {
 
     /// Reads more; at the end of the stream sets `ended` instead.
     async fn more(&mut self) -> Result<(), ProbeFailure> {
-        let mut chunk = [0; READ_BYTES];
-        let count = self.kept.stream.read(&mut chunk).await;
+        self.received.reserve(READ_BYTES);
+        let count = self.kept.stream.read_buf(&mut self.received).await;
         let count = count.map_err(|error| ProbeFailure::Broken(error.to_string()))?;
         self.ended = count == 0;
         self.has_spoken |= count > 0;
-        self.received.extend_from_slice(chunk.get(..count).unwrap_or_default());
         Ok(())
     }
 
@@ -270,6 +279,12 @@ impl Input {
             }
         }
     }
+}
+
+/// The same request, and that it is the last on its connection.
+fn last_question(question: &[u8]) -> Vec<u8> {
+    let fields = question.strip_suffix(b"\r\n").unwrap_or(question);
+    [fields, b"connection: close\r\n\r\n"].concat()
 }
 
 fn not_understood(error: HttpError) -> ProbeFailure {

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use traffic_balance::{EndpointState, PoolState, Registry, Transition};
-use traffic_health::{HealthMonitor, MonitorOptions};
+use traffic_health::{CheckResult, CheckSink, CheckSinks, HealthMonitor, MonitorOptions};
 
 /// Longer than anything here takes, unless it never ends.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -254,6 +254,12 @@ pub(crate) fn options() -> MonitorOptions {
         seed: 1,
         ..MonitorOptions::default()
     }
+}
+
+/// Tells one and the same of the checks of every pool.
+pub(crate) fn every_pool(sink: impl Fn(CheckResult) + Send + Sync + 'static) -> CheckSinks {
+    let sink: CheckSink = Arc::new(sink);
+    Arc::new(move |_| Arc::clone(&sink))
 }
 
 /// A monitor, its registry, and what it told.
