@@ -14,6 +14,8 @@ use crate::vitals::wait_long;
 
 /// Connections, where it is not they that are many.
 const CONNECTIONS: usize = 64;
+/// Connections that an endpoint may have: nobody waits for one, and none is made anew.
+const MOST: usize = 8_192;
 /// Requests before anything is measured.
 const WARM_UP: f64 = 3_000.0;
 /// The picture, made by the long form.
@@ -39,7 +41,8 @@ const BASE: Size = Size { workers: 1, connections: CONNECTIONS, routes: 1, endpo
 fn cost(nginx: &Nginx, size: Size) -> f64 {
     let pool = endpoints(0, size.endpoints, nginx.address().port());
     let text = format!(
-        "{LISTENER}workers: {}\n{}pools: {{p0: {{endpoints: [{pool}]}}}}\ndecisions: off\n",
+        "{LISTENER}workers: {}\n{}pools: {{p0: {{endpoints: [{pool}], connections: {{max: {MOST}, max-idle: {MOST}}}}}}}\n\
+         decisions: off\n",
         size.workers,
         hosts(size.routes, 1)
     );
