@@ -71,6 +71,12 @@ pub(crate) fn python_packages() -> Result<PathBuf> {
     Ok(target_folder()?.join("python-packages"))
 }
 
+/// Where the benchmark looks for other proxies that come as Python packages. A folder of their own: who installs into one that has
+/// programs already takes those away.
+pub(crate) fn peers() -> Result<PathBuf> {
+    Ok(target_folder()?.join("peers"))
+}
+
 /// Whether a program of this name is on the search path.
 pub(crate) fn is_installed(program: &str) -> bool {
     env::var_os("PATH")

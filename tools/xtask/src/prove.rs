@@ -172,7 +172,7 @@ impl Surroundings {
             Run::Command { short, long } => command::cargo(if self.is_long { long } else { short })?,
         };
         process.env("AYA_PROVE", &self.evidence).env("AYA_BIN", self.aya()?);
-        process.env("AYA_PYTHON_PACKAGES", command::python_packages()?);
+        process.env("AYA_PYTHON_PACKAGES", command::python_packages()?).env("AYA_PEERS", command::peers()?);
         if self.is_long {
             process.env("AYA_LONG", "1");
         }

@@ -87,7 +87,7 @@ impl Proxy {
 
     /// Aya is built beside this program; what comes from PyPI lies below a folder; the rest is in the search path.
     fn usual_place(self, program: &str) -> PathBuf {
-        let packages = std::env::var_os("AYA_PYTHON_PACKAGES").map(PathBuf::from).unwrap_or_default();
+        let packages = std::env::var_os("AYA_PEERS").map(PathBuf::from).unwrap_or_default();
         let candidates = match self {
             Self::Aya | Self::AyaPlain | Self::AyaLearning => {
                 std::env::current_exe().map(|own| own.with_file_name(program)).into_iter().collect()

@@ -9,7 +9,17 @@ pub(crate) const HARNESS: Harness = Harness {
             what Aya has to reach. Figures of one machine in one hour: what carries over are the ratios.",
     runs: &[Run::Command {
         short: &["run", "--release", "-p", "bench-http1", "--", "--quick"],
-        long: &["run", "--release", "-p", "bench-http1", "--", "--markdown", "docs/reference/benchmarks.md"],
+        long: &[
+            "run",
+            "--release",
+            "-p",
+            "bench-http1",
+            "--",
+            "--markdown",
+            "docs/reference/benchmarks.md",
+            "--svg",
+            "docs/reference/figures/benchmarks.svg",
+        ],
     }],
     // What is slow is measured, not tested: there is nothing here that a fault would make fail.
     mutants: &[],
