@@ -1,6 +1,6 @@
 //! Proofs: harnesses are run, what they found is kept, and the page that shows it is made from that.
 //!
-//! `docs/reference/conformance/NAME.json` is what the long form of a harness found when it ran last; `docs/reference/conformance.md`
+//! `docs/reference/conformance/records/NAME.json` is what the long form of a harness found when it ran last; `docs/reference/conformance.md`
 //! is made from these files alone. The short form, which `cargo xtask test` runs, keeps nothing there: it must hold, and must not
 //! claim what the page does not.
 

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::command;
 use crate::prove::harness::Harness;
 
+/// Where records lie in the folder of what is kept.
+const RECORDS: &str = "records";
+
 /// All that is known about a harness' last run.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -98,7 +101,7 @@ impl Record {
 
     /// The one that is kept in a folder, if there is one.
     pub(crate) fn load(folder: &Path, harness: &Harness) -> Result<Option<Self>> {
-        let path = folder.join(harness.name).with_extension("json");
+        let path = folder.join(RECORDS).join(harness.name).with_extension("json");
         if path.exists() { parse(&path).map(Some) } else { Ok(None) }
     }
 
@@ -108,7 +111,12 @@ impl Record {
             let path = folder.join(name);
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
         };
-        write(format!("{}.json", harness.name), format!("{}\n", serde_json::to_string_pretty(self)?))?;
+        let records = folder.join(RECORDS);
+        fs::create_dir_all(&records).with_context(|| format!("cannot make {}", records.display()))?;
+        write(
+            format!("{RECORDS}/{}.json", harness.name),
+            format!("{}\n", serde_json::to_string_pretty(self)?),
+        )?;
         for page in self.found.iter().flat_map(|finding| &finding.pages) {
             let Page { name, title, text } = page;
             let head = format!("# {title}\n\n<!-- Made by `cargo xtask prove`; do not edit. -->\n");
