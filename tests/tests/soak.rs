@@ -49,13 +49,14 @@ fn is_leak(blocks: &[f64]) -> bool {
 
 /// How often it was higher than ever before.
 fn new_heights(blocks: &[f64]) -> usize {
-    let highest = |before: &[f64]| before.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let is_new = |place: &usize| {
-        blocks
-            .split_at_checked(*place)
-            .is_some_and(|(before, rest)| rest.first().copied() > Some(highest(before)))
+    let Some((&first, rest)) = blocks.split_first() else { return 0 };
+    let mut highest = first;
+    let is_new = |height: &&f64| {
+        let is_higher = **height > highest;
+        highest = highest.max(**height);
+        is_higher
     };
-    (1..blocks.len()).filter(is_new).count()
+    rest.iter().filter(is_new).count()
 }
 
 #[test]

@@ -186,7 +186,7 @@ impl Surroundings {
             // Nobody else fills it: there is one thread.
             let _ = self.aya.set(built);
         }
-        Ok(self.aya.get().context("the program was just built")?)
+        self.aya.get().map(PathBuf::as_path).context("the program was just built")
     }
 
     /// What the runs of a harness found.

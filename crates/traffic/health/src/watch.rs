@@ -41,9 +41,9 @@ impl CheckPlan {
         varied(self.check.interval, self.check.jitter, rng)
     }
 
-    /// After such a pause, the time until the next turn.
-    fn until_turn(&self, pause: Duration, now: Moment) -> Duration {
-        until_turn(pause, now, LONGEST_TURN.min(self.check.interval / TURNS_PER_INTERVAL))
+    /// The time from turn to turn.
+    fn turn(&self) -> Duration {
+        LONGEST_TURN.min(self.check.interval / TURNS_PER_INTERVAL)
     }
 }
 
@@ -135,7 +135,7 @@ impl CheckTask {
     /// Waits, and then for the next turn.
     async fn rest(&self, pause: Duration) {
         let now = self.complaint.clock.now();
-        sleep(self.plan.until_turn(pause, now)).await;
+        sleep(until_turn(pause, now, self.plan.turn())).await;
     }
 
     async fn target(&self) -> Target {
