@@ -55,7 +55,7 @@ fn median(aya: &Aya) -> Cost {
 
 /// Few connections of clients, so that nearly every check may keep its own.
 const FEW_CLIENTS: &str =
-    "listeners: {web: {bind: '127.0.0.1:0', max-connections: 50}}\nlogs: {level: warn}\n";
+    "listeners: {web: {bind: '127.0.0.1:0', max-connections: 10}}\nlogs: {level: warn}\n";
 
 /// What it costs to make a connection and close it, in microseconds of CPU time of who does it: no check on a new connection costs less.
 fn floor(address: SocketAddr) -> f64 {

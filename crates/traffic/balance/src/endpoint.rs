@@ -1,6 +1,7 @@
 //! All that is known about one server, readable and writable from every thread without a lock.
 
 mod agent;
+mod demand;
 mod learned;
 mod load_report;
 mod standing;
@@ -20,6 +21,7 @@ use base_kit::Moment;
 use base_model::model::{Endpoint, Host, PassiveCheck};
 
 pub use self::agent::{AgentWish, MAX_AGENT_PERCENT};
+pub(crate) use self::demand::Demand;
 pub use self::learned::{Average, ByLoad, Learned, Penalty, Share};
 pub use self::load_report::{LoadReport, ProbeAnswer};
 pub(crate) use self::standing::{FULL, TRICKLE};
@@ -180,6 +182,8 @@ pub struct EndpointState {
     owner: Weak<dyn Owner>,
     /// Who waits for room in the pool.
     waiting: Arc<WaitingLine>,
+    /// Whether the pool is asked for anything.
+    demand: Arc<Demand>,
     /// Which one of the pool's levels it belongs to.
     level: AtomicU8,
     zone: ArcSwapOption<Arc<str>>,
@@ -206,6 +210,7 @@ impl EndpointState {
     pub(crate) fn new(
         owner: Weak<dyn Owner>,
         waiting: Arc<WaitingLine>,
+        demand: Arc<Demand>,
         pool_name: Arc<str>,
         endpoint: &Endpoint,
         health: Health,
@@ -219,6 +224,7 @@ impl EndpointState {
             port: endpoint.port,
             owner,
             waiting,
+            demand,
             level: AtomicU8::new(0),
             zone: ArcSwapOption::empty(),
             found_address: ArcSwapOption::empty(),
@@ -298,6 +304,7 @@ impl EndpointState {
         let in_flight = &self.traffic.0.in_flight;
         // With room left, one instruction whatever the other workers do; only a refusal takes a second one.
         let others = in_flight.fetch_add(1, Ordering::SeqCst);
+        self.demand.note();
         if others < max {
             return Some(others);
         }

@@ -18,7 +18,7 @@ use base_model::model::{Endpoint, Host, PassiveCheck, Pool, Preference};
 pub use self::levels::Level;
 use self::peers::{Finding, PeerWatch, Verdict};
 use crate::balancer::{MAX_ENDPOINTS_PER_POOL, Member};
-use crate::endpoint::{AdminState, EndpointState, FULL, Health, Owner, TRICKLE, WaitingLine};
+use crate::endpoint::{AdminState, Demand, EndpointState, FULL, Health, Owner, TRICKLE, WaitingLine};
 use crate::sticky::SessionTable;
 use crate::transition::{CauseKind, Outcome, Transition};
 
@@ -90,6 +90,9 @@ pub struct PoolState {
     /// Whether so little is fit that all endpoints get traffic.
     in_panic: AtomicBool,
     waiting: Arc<WaitingLine>,
+    demand: Arc<Demand>,
+    /// Whether endpoints are not compared until there is a request.
+    is_at_rest: AtomicBool,
     membership: Mutex<Membership>,
     sessions: ArcSwapOption<SessionTable>,
 }
@@ -106,6 +109,8 @@ impl PoolState {
             tended_epoch: AtomicU64::new(0),
             in_panic: AtomicBool::new(false),
             waiting: Arc::default(),
+            demand: Arc::default(),
+            is_at_rest: AtomicBool::new(false),
             membership: Mutex::new(Membership {
                 configured: Vec::new(),
                 checked: !pool.checks.is_empty(),
@@ -177,10 +182,11 @@ impl PoolState {
     }
 
     /// What is due: takes back the endpoints whose ejection is over, compares endpoints with their peers, and tells whether
-    /// enough of the pool is fit. Costs two reads when nothing is due; call it often.
+    /// enough of the pool is fit. Costs a few reads when nothing is due; call it often.
     pub fn tend(&self, now: Moment) -> Vec<Transition> {
         let epoch = self.epoch();
         let is_due = now.as_nanos() >= self.next_tending_nanos.load(Ordering::Acquire);
+        let is_due = is_due || self.is_at_rest.load(Ordering::Acquire) && self.demand.is_there();
         if !is_due && epoch == self.tended_epoch.load(Ordering::Relaxed) {
             return Vec::new();
         }
@@ -205,16 +211,23 @@ impl PoolState {
         told
     }
 
-    /// Compares endpoints with each other, when that is due.
+    /// Compares endpoints with each other, when that is due. Rests where nobody asks and nothing is remembered: then there is nothing
+    /// to compare, however many pools there are.
     fn judge(&self, membership: &mut Membership, now: Moment, told: &mut Vec<Transition>) {
         let Some(policy) = membership.passive.peers.filter(|_| membership.next_judgement <= now) else {
             return;
         };
         membership.next_judgement = now + policy.interval;
+        if self.is_at_rest.load(Ordering::Acquire) {
+            membership.watch.go_on(&membership.endpoints, now);
+        }
+        let was_asked = self.demand.take_back();
         let findings = membership.watch.judge(&membership.endpoints, &policy, now);
         for finding in findings {
             told.extend(self.carry_out(membership, &finding, now));
         }
+        let may_rest = !was_asked && membership.watch.remembers_nothing(&membership.endpoints);
+        self.is_at_rest.store(may_rest, Ordering::Release);
     }
 
     fn carry_out(
@@ -369,8 +382,9 @@ impl PoolState {
     fn new_endpoint(&self, endpoint: &Endpoint, membership: &Membership) -> Arc<EndpointState> {
         let known = matches!(endpoint.host, Host::Ip(_));
         let health = if known && !membership.checked { Health::Up } else { Health::Unchecked };
-        let (owner, waiting) = (Weak::clone(&self.myself), Arc::clone(&self.waiting));
-        let new = EndpointState::new(owner, waiting, Arc::clone(&self.name), endpoint, health);
+        let (owner, name) = (Weak::clone(&self.myself), Arc::clone(&self.name));
+        let (waiting, demand) = (Arc::clone(&self.waiting), Arc::clone(&self.demand));
+        let new = EndpointState::new(owner, waiting, demand, name, endpoint, health);
         put_in_place(&new, endpoint.tier, endpoint.zone.clone(), membership);
         Arc::new(new)
     }
@@ -379,7 +393,8 @@ impl PoolState {
         let next = membership.endpoints.iter().filter_map(|endpoint| endpoint.ejected_until()).min();
         let next = next.unwrap_or(Moment::NEVER);
         self.next_expiry_nanos.store(next.as_nanos(), Ordering::Release);
-        let judgement = membership.passive.peers.map_or(Moment::NEVER, |_| membership.next_judgement);
+        let is_compared = membership.passive.peers.is_some() && !self.is_at_rest.load(Ordering::Acquire);
+        let judgement = if is_compared { membership.next_judgement } else { Moment::NEVER };
         self.next_tending_nanos.store(next.min(judgement).as_nanos(), Ordering::Release);
     }
 

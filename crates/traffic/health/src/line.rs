@@ -8,17 +8,27 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use base_kit::Rng;
 use tokio::net::TcpStream;
 
-/// Questions on one connection: the next one is asked on a new one. As many as Apache httpd answers on one if nothing is said.
-pub const MAX_QUESTIONS_PER_CONNECTION: u32 = 100;
+/// For how long questions are asked on one connection: the next one is asked on a new one. So long an endpoint that accepts no more may go
+/// unnoticed by its check; its traffic notices at once.
+const LONGEST_KEPT: Duration = Duration::from_secs(600);
+
+/// Questions on one connection at most, however short the pauses are. As many as nginx answers on one if nothing is said.
+pub const MAX_QUESTIONS_PER_CONNECTION: u32 = 1_000;
 
 /// What one check of one endpoint keeps. The default keeps nothing.
 #[derive(Debug, Default)]
 pub struct Line {
     /// How many may be kept, over all checks.
     places: Option<Arc<Places>>,
+    /// Questions on one connection.
+    most_questions: u32,
+    /// Those that count as asked on the next connection before the first one is.
+    head_start: u32,
     kept: Option<Kept>,
     /// What is sent again and again: composed once, and in one place when it is needed.
     pub(crate) question: Box<[u8]>,
@@ -29,8 +39,8 @@ pub struct Line {
 pub(crate) struct Kept {
     pub(crate) stream: TcpStream,
     address: SocketAddr,
-    /// Questions that were asked on it.
-    questions: u32,
+    /// Questions that may still be asked on it.
+    questions_left: u32,
     /// `None`: it cannot be kept.
     place: Option<Place>,
 }
@@ -47,9 +57,12 @@ pub(crate) struct Places {
 struct Place(Arc<Places>);
 
 impl Line {
-    /// One that keeps its connection while there is a place.
-    pub(crate) fn new(places: &Arc<Places>) -> Self {
-        Self { places: Some(Arc::clone(places)), ..Self::default() }
+    /// One that keeps its connection while there is a place, for questions with such pauses. The first connection is renewed early, at
+    /// random: checks that began together do not all make new ones together.
+    pub(crate) fn new(places: &Arc<Places>, interval: Duration, rng: &mut dyn Rng) -> Self {
+        let most_questions = questions_within(LONGEST_KEPT, interval);
+        let head_start = (rng.unit() * f64::from(most_questions)) as u32;
+        Self { places: Some(Arc::clone(places)), most_questions, head_start, ..Self::default() }
     }
 
     /// The connection that was kept, unless it leads elsewhere, or the endpoint has closed it or said something unasked.
@@ -58,9 +71,10 @@ impl Line {
     }
 
     /// A new connection, with a place if there is one.
-    pub(crate) fn begin(&self, stream: TcpStream, address: SocketAddr) -> Kept {
+    pub(crate) fn begin(&mut self, stream: TcpStream, address: SocketAddr) -> Kept {
         let place = self.places.as_ref().and_then(Places::take);
-        Kept { stream, address, questions: 0, place }
+        let questions_left = self.most_questions.saturating_sub(std::mem::take(&mut self.head_start));
+        Kept { stream, address, questions_left, place }
     }
 
     /// Keeps a connection for the next question.
@@ -101,16 +115,48 @@ impl Drop for Place {
 impl Kept {
     /// Whether another question may follow the one that is asked now.
     pub(crate) fn may_be_kept(&self) -> bool {
-        self.place.as_ref().is_some_and(|place| !place.0.are_too_many())
-            && self.questions < MAX_QUESTIONS_PER_CONNECTION
+        self.place.as_ref().is_some_and(|place| !place.0.are_too_many()) && self.questions_left > 0
     }
 
     /// Counts a question.
     pub(crate) const fn ask(&mut self) {
-        self.questions += 1;
+        self.questions_left = self.questions_left.saturating_sub(1);
     }
 
     fn is_quiet(&self) -> bool {
         matches!(self.stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// How many questions with such pauses there are in this time.
+fn questions_within(time: Duration, pause: Duration) -> u32 {
+    let questions = time.as_millis() / pause.as_millis().max(1);
+    u32::try_from(questions).unwrap_or(u32::MAX).clamp(1, MAX_QUESTIONS_PER_CONNECTION)
+}
+
+#[cfg(test)]
+mod tests {
+    use base_kit::SeededRng;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_is_kept_for_ten_minutes_or_a_thousand_questions() {
+        let questions = |millis| questions_within(LONGEST_KEPT, Duration::from_millis(millis));
+        assert_eq!(
+            [questions(0), questions(200), questions(2_000), questions(3_600_000)],
+            [1_000, 1_000, 300, 1]
+        );
+    }
+
+    #[test]
+    fn first_connections_end_at_different_times() {
+        let (places, mut rng) = (Arc::new(Places::new(1)), SeededRng::new(3));
+        let starts: Vec<u32> =
+            (0..1_000).map(|_| Line::new(&places, Duration::from_secs(2), &mut rng).head_start).collect();
+        for tenth in 0..10 {
+            let within = starts.iter().filter(|start| (30 * tenth..30 * (tenth + 1)).contains(*start));
+            assert!((60..140).contains(&within.count()), "{starts:?}");
+        }
     }
 }

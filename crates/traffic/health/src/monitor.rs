@@ -314,7 +314,7 @@ impl Shared {
             slot,
             plan: Arc::clone(plan),
             limiter: Arc::clone(&self.probes),
-            line: Line::new(&self.kept_connections),
+            line: Line::new(&self.kept_connections, plan.check.interval, &mut rng),
             delay: self.options.first_spread.mul_f64(rng.unit()),
             rng,
         };

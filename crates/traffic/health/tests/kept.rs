@@ -76,12 +76,18 @@ async fn watched(
 #[tokio::test]
 async fn a_check_keeps_its_connection_and_now_and_then_makes_a_new_one() {
     let each = MAX_QUESTIONS_PER_CONNECTION as usize;
-    let (seen, failed) = watched(usize::MAX, 10, 3 * each + 1).await;
+    let (seen, failed) = watched(usize::MAX, 10, 2 * each + 1).await;
     let (connections, requests) =
         (seen.connections.load(Ordering::SeqCst), seen.requests.load(Ordering::SeqCst));
     assert_eq!(failed, 0);
-    assert_eq!(connections, requests.div_ceil(each), "{requests} requests");
-    assert_eq!(seen.last.load(Ordering::SeqCst), requests / each, "the last of a connection says so");
+    // The first connection has fewer, at random.
+    let most = requests.div_ceil(each);
+    assert!((most..=most + 1).contains(&connections), "{connections} for {requests} requests");
+    let last = seen.last.load(Ordering::SeqCst);
+    assert!(
+        (connections - 1..=connections).contains(&last),
+        "the last of a connection says so: {last} of {connections}"
+    );
 }
 
 #[tokio::test]

@@ -182,6 +182,26 @@ impl PeerWatch {
         findings
     }
 
+    /// Whether nothing is under way, nothing was seen that counts, and nobody has less than all of its traffic: until a request comes, every
+    /// judgement would be as the last one.
+    pub(super) fn remembers_nothing(&self, endpoints: &[Arc<EndpointState>]) -> bool {
+        let is_calm = |endpoint: &EndpointState| {
+            let seen = self.seen.get(&endpoint.id());
+            let has_news = |seen: &Seen| seen.last.is_some() || seen.from != endpoint.totals();
+            endpoint.in_flight() == 0 && !endpoint.is_degraded() && !seen.is_some_and(has_news)
+        };
+        endpoints.iter().all(|endpoint| is_calm(endpoint))
+    }
+
+    /// After a time in which nobody looked: what comes from now on is seen. The longest mean times are kept.
+    pub(super) fn go_on(&mut self, endpoints: &[Arc<EndpointState>], now: Moment) {
+        for endpoint in endpoints {
+            if let Some(seen) = self.seen.get_mut(&endpoint.id()) {
+                *seen = Seen { worst: seen.worst, ..Seen::from_now(endpoint, now) };
+            }
+        }
+    }
+
     /// What was seen of it is of no use any more.
     pub(super) fn forget(&mut self, endpoint: EndpointId) {
         self.seen.remove(&endpoint);

@@ -1,11 +1,12 @@
 //! `http`: the endpoint answers a request as wanted.
 
 use std::fmt::Write as _;
+use std::io;
 
 use base_kit::{KindInfo, Status};
 use base_model::model::{ActiveCheck, BodyMatch, CheckKind, StatusRange};
 use regex::bytes::Regex;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use traffic_http::{BodyEvent, BodyReader, Framing, HeadLimits, HttpError, Method, ResponseHead};
 
@@ -209,11 +210,18 @@ impl Input {
         done
     }
 
-    /// Reads more; at the end of the stream sets `ended` instead.
+    /// Reads more; at the end of the stream sets `ended` instead. Room for it is made when there is something: the questions that
+    /// are under way at once would each take their own, and none would be warm.
     async fn more(&mut self) -> Result<(), ProbeFailure> {
-        self.received.reserve(READ_BYTES);
-        let count = self.kept.stream.read_buf(&mut self.received).await;
-        let count = count.map_err(|error| ProbeFailure::Broken(error.to_string()))?;
+        let stream = &self.kept.stream;
+        let count = loop {
+            stream.readable().await.map_err(|error| ProbeFailure::Broken(error.to_string()))?;
+            self.received.reserve(READ_BYTES);
+            match stream.try_read_buf(&mut self.received) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => break read.map_err(|error| ProbeFailure::Broken(error.to_string()))?,
+            }
+        };
         self.ended = count == 0;
         self.has_spoken |= count > 0;
         Ok(())

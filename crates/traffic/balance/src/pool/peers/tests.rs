@@ -1,5 +1,6 @@
 //! Tests of comparing endpoints with their peers, as it shows at the pool.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base_kit::{Rng, SeededRng};
@@ -69,6 +70,7 @@ impl World {
     }
 
     fn request(&mut self, endpoint: &EndpointState, habit: Habit) {
+        assert!(endpoint.try_begin(u32::MAX));
         if habit.is_silent {
             return endpoint.begin_waiting();
         }
@@ -78,6 +80,7 @@ impl World {
         let spread = 0.5 + self.rng.below(1_000) as f64 / 1_000.0;
         endpoint.observe_answer(Duration::from_secs_f64(habit.millis * spread / 1e3), status);
         endpoint.record(Outcome::Success, &self.policy, now);
+        endpoint.end();
     }
 
     fn ticks(&mut self, seconds: u32, habits: &[Habit]) -> Vec<Transition> {
@@ -316,4 +319,37 @@ fn the_median_of_the_others_is_that_of_the_others() {
         assert_eq!(median_without(&times, None), times.get(times.len() / 2).copied());
     }
     assert_eq!(median_without(&[], None), None);
+}
+
+#[test]
+fn nobody_is_compared_while_nobody_asks() {
+    let mut world = World::new(3);
+    let rests =
+        |world: &World| world.pool.next_tending_nanos.load(Ordering::Relaxed) == Moment::NEVER.as_nanos();
+    let idle = [Habit { rate: 0, ..FINE }; 3];
+    assert!(!rests(&world));
+    world.ticks(2, &idle);
+    assert!(rests(&world), "nothing was ever asked");
+    world.ticks(5, &[FINE; 3]);
+    assert!(!rests(&world), "it is looked at who is asked");
+    world.ticks(30, &idle);
+    assert!(!rests(&world), "what was seen counts for a while");
+    world.ticks(60, &idle);
+    assert!(rests(&world), "and then no longer");
+}
+
+#[test]
+fn after_a_rest_all_is_as_before() {
+    let mut world = World::new(3);
+    world.ticks(2, &[Habit { rate: 0, ..FINE }; 3]);
+    // A long time without a look.
+    world.second += 3_600;
+    let (_, told) = world.after_calm(20, &[FINE, FINE, SLOW]);
+    assert_eq!(steps(&told).first(), Some(&("up", "degraded")), "{told:?}");
+    // Those that began to wait just now have not waited for an hour.
+    let mut world = World::new(3);
+    world.ticks(2, &[Habit { rate: 0, ..FINE }; 3]);
+    world.second += 3_600;
+    let silent = Habit { is_silent: true, rate: 6, ..FINE };
+    assert_eq!(world.tick(&[FINE, FINE, silent]), []);
 }
