@@ -121,7 +121,7 @@ fn target_folder() -> PathBuf {
     given.unwrap_or_else(|| corpus::home().join("../../target"))
 }
 
-fn succeeds(arguments: &[&str]) -> bool {
+pub(crate) fn succeeds(arguments: &[&str]) -> bool {
     let mut command = Command::new("cargo");
     command.args(arguments).env_remove("RUSTUP_TOOLCHAIN").stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
