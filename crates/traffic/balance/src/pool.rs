@@ -332,6 +332,7 @@ impl PoolState {
         membership.preference.clone_from(&pool.preference);
         membership.passive = pool.passive;
         membership.next_judgement = Moment::ZERO;
+        self.is_at_rest.store(false, Ordering::Release);
         membership.slow_start = pool.slow_start;
         let checks_ended = membership.checked && pool.checks.is_empty();
         membership.checked = !pool.checks.is_empty();

@@ -30,6 +30,10 @@ pub trait Stream {
     /// Sends from the front of the slices, in order, and says how many bytes were taken.
     fn poll_send(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
+    /// Waits until the system has taken everything that was given to [`Stream::poll_send`]. What it has not taken when this is dropped is lost.
+    /// Ready at once after [`Stream::abort`].
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
     /// Waits until something can be received, takes nothing. May cost a system call once it is ready, not before.
     fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Peek>>;
 
@@ -78,6 +82,11 @@ impl Stream for TcpSocket {
             [one] => Pin::new(&mut self.0).poll_write(cx, one),
             many => Pin::new(&mut self.0).poll_write_vectored(cx, many),
         }
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // It takes nothing that the system has not taken.
+        Poll::Ready(Ok(()))
     }
 
     fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Peek>> {

@@ -100,6 +100,14 @@ impl Client {
         within(&self.timer, sending).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
+    /// Gives the client its time to take the last of what was sent: what the system has not taken when the connection is closed is lost.
+    pub(crate) async fn flush(&mut self, now: Moment) {
+        self.timer.set(now + self.listener.settings.timeouts.send_progress);
+        let stream = &mut self.stream;
+        // Whoever does not take it in time, or has gone, does without.
+        let _ = within(&self.timer, poll_fn(|cx| stream.poll_flush(cx))).await;
+    }
+
     /// Says that no more is sent, then reads what the client still sends, within limits.
     pub(crate) async fn linger(mut self, now: Moment) {
         self.timer.set(now + LINGER);

@@ -12,15 +12,16 @@ use crate::worker::{DRAIN_GRACE, Worker};
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve_connection(worker: &Rc<Worker>, mut client: Client) {
-    while next_request(&mut client, worker).await {
+    let mut ending = Ending::KeepAlive;
+    while ending == Ending::KeepAlive && next_request(&mut client, worker).await {
         let mut exchange = worker.borrow_exchange();
-        let ending = life::serve(&mut client, worker, &mut exchange).await;
+        ending = life::serve(&mut client, worker, &mut exchange).await;
         worker.return_exchange(exchange);
-        match ending {
-            Ending::KeepAlive => client.input.release(),
-            Ending::Close => return,
-            Ending::Linger => return client.linger(worker.now()).await,
-        }
+        client.input.release();
+    }
+    client.flush(worker.now()).await;
+    if ending == Ending::Linger {
+        client.linger(worker.now()).await;
     }
 }
 

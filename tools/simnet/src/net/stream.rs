@@ -58,6 +58,10 @@ impl Stream for EngineStream {
         Poll::Ready(Ok(sent))
     }
 
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
     fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Peek>> {
         match ready!(self.end.poll_seen(cx, false)) {
             Seen::Bytes => Poll::Ready(Ok(Peek::Bytes)),

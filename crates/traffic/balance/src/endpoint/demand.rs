@@ -2,10 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Set by requests of all workers, taken back by whoever looks.
-///
-/// Sequentially consistent, as the count of requests in flight is: whoever takes it back and then reads that count sees a request in one
-/// of the two.
+/// Set by requests of all workers, taken back by whoever looks now and then. One that is overlooked in the instant of taking it back does
+/// no harm: it counts as in flight, and the next one is noted.
 #[derive(Debug, Default)]
 pub(crate) struct Demand(AtomicBool);
 
@@ -13,17 +11,17 @@ impl Demand {
     /// Notes a request. One read, unless it is the first since the last look.
     pub(super) fn note(&self) {
         if !self.is_there() {
-            self.0.store(true, Ordering::SeqCst);
+            self.0.store(true, Ordering::Release);
         }
     }
 
     /// Whether there was a request since the last look.
     pub(crate) fn is_there(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.load(Ordering::Relaxed)
     }
 
     /// The same, and from now on counts what comes from now on.
     pub(crate) fn take_back(&self) -> bool {
-        self.0.swap(false, Ordering::SeqCst)
+        self.0.swap(false, Ordering::AcqRel)
     }
 }

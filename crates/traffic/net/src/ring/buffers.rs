@@ -35,7 +35,7 @@ impl Provided {
         let page = Box::new(Page(UnsafeCell::new([0; 4096])));
         let mut provided = Self { page, storage: (0..COUNT).map(|_| None).collect(), tail: 0 };
         let place = provided.entries() as u64;
-        // SAFETY: the page holds `COUNT` entries and outlives the ring: `Core` drops its ring first.
+        // SAFETY: the page holds `COUNT` entries, and is freed only after the kernel has let go of it (`Core::drop`), else given up.
         unsafe { io.submitter().register_buf_ring_with_flags(place, COUNT, GROUP, 0)? };
         for number in 0..COUNT {
             provided.lend(number, pool);
@@ -58,8 +58,9 @@ impl Provided {
     fn lend(&mut self, number: u16, pool: &BufferPool) {
         let mut storage = pool.take(SIZE);
         let place = usize::from(self.tail & (COUNT - 1));
-        // SAFETY: `place` is below `COUNT`, so that it is in the ring's memory, which nobody else has a reference to. The kernel reads
-        // an entry only after the tail has gone past it.
+        // SAFETY: `place` is below `COUNT`, so that it is in the ring's memory, to which there is no other reference. The kernel reads
+        // an entry only after the tail has gone past it; what it may read at any time is the tail, a part of the first entry that none of
+        // the calls below writes.
         let entry = unsafe { &mut *self.entries().add(place) };
         entry.set_addr(storage.as_mut_ptr() as u64);
         entry.set_len(u32::try_from(storage.len()).unwrap_or(0));
@@ -68,6 +69,13 @@ impl Provided {
             *slot = Some(storage);
         }
         self.tail = self.tail.wrapping_add(1);
+    }
+
+    /// Leaves everything to the kernel, for good.
+    pub(super) fn give_up(&mut self) {
+        std::mem::forget(std::mem::take(&mut self.storage));
+        let page = Box::new(Page(UnsafeCell::new([0; 4096])));
+        std::mem::forget(std::mem::replace(&mut self.page, page));
     }
 
     /// Tells the kernel of buffers that were lent since.

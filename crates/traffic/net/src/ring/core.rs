@@ -28,6 +28,11 @@ const CALM: u8 = 4;
 const DIRECT_PER_TURN: u32 = 8;
 /// How long what is still being sent when a thread ends may make no progress.
 const LAST_SENDS: Duration = Duration::from_millis(200);
+/// How long the kernel has to give back what it was handed when a ring ends, and in how many looks.
+const LAST_RETURNS: Duration = Duration::from_millis(20);
+const LAST_LOOKS: u32 = 10;
+/// Turns that follow each other at once because each left something to hand over, and nobody to wake.
+const MOST_ROUNDS: u32 = 8;
 /// `IORING_ENTER_GETEVENTS`: have what has come posted.
 const GET_EVENTS: u32 = 1;
 
@@ -47,7 +52,6 @@ const KIND_BITS: u32 = 3;
 
 /// The ring of a thread.
 pub(super) struct Core {
-    /// First, so that it is dropped before the memory that the kernel uses.
     io: IoUring,
     provided: Provided,
     sockets: Slab<Socket>,
@@ -109,6 +113,8 @@ pub(super) struct Socket {
     target: Option<Box<SockAddr>>,
     /// How that ended: with an error's number, or 0.
     pub(super) connected: Option<i32>,
+    /// Its peer is to see that it broke off.
+    pub(super) is_aborted: bool,
     /// Its owner has gone.
     is_left: bool,
 }
@@ -143,6 +149,7 @@ impl Core {
             writer: None,
             target: None,
             connected: None,
+            is_aborted: false,
             is_left: false,
         })
     }
@@ -157,6 +164,7 @@ impl Core {
         let address = Box::new(SockAddr::from(address));
         let fd = types::Fd(socket.fd.as_raw_fd());
         let operation = opcode::Connect::new(fd, address.as_ptr().cast(), address.len()).build();
+        assert!(socket.target.is_none(), "a socket connects once");
         socket.target = Some(address);
         self.push(&operation.user_data(name(key, Kind::Connect)));
     }
@@ -185,6 +193,8 @@ impl Core {
         let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
         let count = u32::try_from(length).unwrap_or(u32::MAX);
         let operation = opcode::Send::new(fd, storage.as_ptr(), count).flags(flags).build();
+        // What is with the kernel must not be given away.
+        assert!(socket.sending.is_none(), "one piece at a time");
         socket.sending = Some(Sending { storage, length });
         self.push(&operation.user_data(name(key, Kind::Send)));
     }
@@ -201,7 +211,8 @@ impl Core {
         self.push(&operation.user_data(name(key, Kind::Room)));
     }
 
-    /// The owner has gone: what is queued is still tried once, in this order, and then given up.
+    /// The owner has gone: what is queued is still tried once, in this order, and then given up. Whoever wants more for what was sent last
+    /// waits for it first.
     pub(super) fn leave(&mut self, key: usize) {
         let Some(socket) = self.sockets.get_mut(key) else { return };
         socket.is_left = true;
@@ -240,8 +251,9 @@ impl Core {
 
     fn push(&mut self, operation: &squeue::Entry) {
         loop {
-            // SAFETY: what the operation points to is owned by the socket's entry or by `Provided`, and neither lets go of it before
-            // the operation is completed.
+            // SAFETY: what the operation points to is owned by the socket's entry or by `Provided`. An entry is removed only when none of its
+            // operations is under way (`release`), and when the ring ends, both are given up without being freed unless everything has
+            // come back (`drop`).
             if unsafe { self.io.submission().push(operation) }.is_ok() {
                 return;
             }
@@ -357,15 +369,49 @@ impl Core {
         }
         self.woken.extend(socket.writer.take());
     }
+
+    /// Stops everything that is under way; whether the kernel holds nothing any more.
+    fn take_back(&mut self) -> bool {
+        self.enter();
+        // There may be nothing to cancel; what counts is what is seen below.
+        let _ =
+            self.io.submitter().register_sync_cancel(Some(LAST_RETURNS.into()), types::CancelBuilder::any());
+        let timeout = types::Timespec::from(LAST_RETURNS);
+        let arguments = types::SubmitArgs::new().timespec(&timeout);
+        for _ in 0..LAST_LOOKS {
+            self.reap();
+            if !self.sockets.iter().any(|(_, socket)| socket.is_lent()) {
+                return self.io.submitter().unregister_buf_ring(GROUP).is_ok();
+            }
+            let _ = self.io.submitter().submit_with_args(1, &arguments);
+        }
+        false
+    }
+}
+
+impl Drop for Core {
+    /// Closing a ring does not wait for what is under way. Memory that the kernel may still write to is rather lost than used by others.
+    fn drop(&mut self) {
+        if !self.take_back() {
+            tracing::warn!(target: "aya::net", "the kernel does not give back the memory of a ring that ends; it stays taken");
+            std::mem::forget(std::mem::take(&mut self.sockets));
+            self.provided.give_up();
+        }
+    }
 }
 
 impl Socket {
+    /// Whether the kernel holds memory of it.
+    const fn is_lent(&self) -> bool {
+        self.receiving || self.sending.is_some() || self.target.is_some()
+    }
+
     /// Notes what a direct read brought, where it could have brought `room`.
     pub(super) fn has_read(&mut self, count: usize, room: usize) {
         let Mode::Bulk { is_readable, small } = &mut self.mode else { return };
         // A read that does not fill its buffer has emptied the socket.
         *is_readable = count == room;
-        *small = if count < super::buffers::SIZE.bytes() { *small + 1 } else { 0 };
+        *small = if count < super::buffers::SIZE.bytes() { small.saturating_add(1) } else { 0 };
         if *small >= CALM && !*is_readable {
             self.mode = Mode::AsItComes;
         }
@@ -431,8 +477,14 @@ pub(super) fn turn(core: &RefCell<Core>) {
         if !core.has_work() {
             return;
         }
-        core.enter();
-        core.reap();
+        for _ in 0..MOST_ROUNDS {
+            core.enter();
+            core.reap();
+            // Receives that were begun anew are not to wait for what wakes the thread next. Whoever is woken makes another turn.
+            if !core.woken.is_empty() || core.io.submission().is_empty() {
+                break;
+            }
+        }
         std::mem::take(&mut core.woken)
     };
     // Outside, because whoever is woken may be dropped on the spot, with sockets.

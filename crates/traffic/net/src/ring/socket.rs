@@ -194,6 +194,11 @@ impl Stream for RingSocket {
         self.poll_send_now(cx, slices)
     }
 
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_aborted = self.core.borrow_mut().socket(self.key).is_none_or(|socket| socket.is_aborted);
+        if is_aborted { Poll::Ready(Ok(())) } else { self.poll_sent(cx) }
+    }
+
     fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Peek>> {
         loop {
             match ready!(self.poll_arrival(cx))? {
@@ -236,6 +241,7 @@ impl Stream for RingSocket {
 
     fn abort(&mut self) {
         if let Some(socket) = self.core.borrow_mut().socket(self.key) {
+            socket.is_aborted = true;
             reset_on_close(&socket.fd);
         }
     }

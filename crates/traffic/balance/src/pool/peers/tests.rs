@@ -339,6 +339,18 @@ fn nobody_is_compared_while_nobody_asks() {
 }
 
 #[test]
+fn a_pool_that_rests_and_is_compared_no_longer_is_not_due() {
+    let mut world = World::new(3);
+    world.ticks(2, &[Habit { rate: 0, ..FINE }; 3]);
+    let mut settings = pool("p", (0..3).map(|number| endpoint(number, 1)).collect());
+    settings.passive.peers = None;
+    world.pool.reconcile(&settings);
+    world.ticks(3, &[FINE; 3]);
+    assert_eq!(world.pool.next_tending_nanos.load(Ordering::Relaxed), Moment::NEVER.as_nanos());
+    assert!(!world.pool.is_at_rest.load(Ordering::Relaxed), "else every look would find it due");
+}
+
+#[test]
 fn after_a_rest_all_is_as_before() {
     let mut world = World::new(3);
     world.ticks(2, &[Habit { rate: 0, ..FINE }; 3]);

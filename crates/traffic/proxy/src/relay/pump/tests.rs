@@ -56,6 +56,10 @@ impl Stream for Memory {
 
     fn abort(&mut self) {}
 
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
     fn poll_peek(&mut self, _: &mut Context<'_>) -> Poll<io::Result<Peek>> {
         Poll::Pending
     }
