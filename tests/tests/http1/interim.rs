@@ -238,6 +238,49 @@ fn an_early_answer_overtakes_the_body() {
     assert_eq!(aya.get("/").status, 413);
 }
 
+/// An endpoint that answers early and keeps its connection reads the rest: it is passed on, and both connections stay.
+#[test]
+fn after_an_early_answer_the_rest_is_passed_on() {
+    let backend = Backend::script(|session| {
+        while let Some(head) = session.request_head()? {
+            session.send(answer(200, &[], "early"))?;
+            let length = head.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+            session.exactly(length)?;
+        }
+        Ok(())
+    });
+    let aya = front(&[&backend]);
+    let mut client = aya.client();
+    for _ in 0..3 {
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n");
+        client.send(noise(100_000, 3));
+        let response = client.response();
+        assert_eq!((response.status, response.text().as_str()), (200, "early"));
+        assert!(response.keeps_alive());
+        client.send(noise(200_000, 4));
+    }
+    assert_eq!(client.get("/").status, 200);
+    assert_eq!(backend.connection_count(), 1);
+}
+
+/// A body that an endpoint may not expect, and may take for a request of its own, is the last on its connection.
+#[test]
+fn a_body_where_none_belongs_ends_the_connection() {
+    let backend = Backend::echo("a");
+    let aya = front(&[&backend]);
+    for (number, method) in ["GET", "DELETE", "GET"].iter().enumerate() {
+        let mut client = aya.client();
+        client.send(format!(
+            "{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 26\r\n\r\nGET /admin HTTP/1.1\r\nx: y\r\n"
+        ));
+        assert_eq!(client.response().status, 200);
+        assert_eq!(backend.connection_count(), number + 1);
+    }
+    // All others share one.
+    (0..3).for_each(|_| assert_eq!(aya.get("/").status, 200));
+    assert_eq!(backend.connection_count(), 4);
+}
+
 /// An early answer by a backend that closes at once, with body bytes under way, still reaches the client.
 #[test]
 fn an_early_answer_survives_the_reset_behind_it() {

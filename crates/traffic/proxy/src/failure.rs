@@ -22,6 +22,8 @@ pub enum Fault {
     Endpoint,
     /// The endpoint closed the connection without answering a byte, as it may with one that was idle.
     EndpointSilent,
+    /// The endpoint did the same while the client still owed it a part of the request: it may have waited long enough.
+    EndpointWaiting,
     /// Nobody's, or nobody can tell: time that both had to share ran out, Aya is draining or short of something.
     Neither,
 }
@@ -32,13 +34,23 @@ impl Fault {
         match self {
             Self::Client => "client",
             Self::Endpoint | Self::EndpointSilent => "endpoint",
-            Self::Neither => "neither",
+            Self::EndpointWaiting | Self::Neither => "neither",
         }
     }
 
-    /// Whether another endpoint may do better, and this one is to be held to account.
+    /// Whether the endpoint is to be held to account.
     pub(crate) const fn is_the_endpoints(self) -> bool {
         matches!(self, Self::Endpoint | Self::EndpointSilent)
+    }
+
+    /// Whether another endpoint may do better.
+    pub(crate) const fn may_be_mended_elsewhere(self) -> bool {
+        self.is_the_endpoints() || matches!(self, Self::EndpointWaiting)
+    }
+
+    /// Whether the connection was closed without a byte of an answer.
+    pub(crate) const fn is_silent_close(self) -> bool {
+        matches!(self, Self::EndpointSilent | Self::EndpointWaiting)
     }
 }
 

@@ -69,7 +69,7 @@ impl Life<'_> {
 
     /// Why no other endpoint is to be asked, if none is.
     fn forbids_next(&self, broken: &Broken) -> Option<After> {
-        if broken.fault.is_the_endpoints() { self.forbids_again() } else { Some(After::NotItsFault) }
+        if broken.fault.may_be_mended_elsewhere() { self.forbids_again() } else { Some(After::NotItsFault) }
     }
 
     /// Why the request cannot be sent once more without harm. It can if the endpoint got nothing of it, or it is one that may
@@ -122,7 +122,7 @@ impl Life<'_> {
                 // The endpoint may close a connection that was idle at any time. That says nothing about its health.
                 Err(broken)
                     if connection.reused
-                        && broken.fault == Fault::EndpointSilent
+                        && broken.fault.is_silent_close()
                         && self.forbids_again().is_none() =>
                 {
                     self.exchange.decision.broke(broken.fault, &broken.failure);
@@ -289,9 +289,14 @@ impl Life<'_> {
         self.exchange.reply.body.reset(framing, answer::client_framing(framing, self.version));
         self.prepare_response(persists, framing, (turn, local), route);
         let head_bytes = self.exchange.reply.out.len() as u64;
+        let stays = persists && !self.closes;
         let result = {
             let mut transfer = self.transfer(&mut connection, turn, local);
-            poll_fn(|cx| transfer.poll_answer(cx)).await
+            let result = poll_fn(|cx| transfer.poll_answer(cx)).await;
+            if result.is_ok() && stays {
+                poll_fn(|cx| transfer.poll_rest(cx)).await;
+            }
+            result
         };
         self.exchange.record.bytes_sent += head_bytes + self.exchange.reply.body.body_bytes;
         if let Err(broken) = result {
@@ -302,15 +307,22 @@ impl Life<'_> {
         }
         self.note_success(turn, local);
         if !self.exchange.up.is_finished() {
-            // The endpoint has answered without wanting the rest of the request, and the client is still sending it.
+            // The endpoint has answered and does not take the rest of the request, which the client is still sending.
             return Ok(Ending::Linger);
         }
-        if persists && connection.input.is_empty() {
+        if persists && connection.input.is_empty() && !self.may_be_taken_for_two() {
             let now = self.exchange.record.started + self.exchange.record.first_byte.unwrap_or_default();
             connection.is_suspect = self.method == Method::Head;
             turn.keep(connection, local.settings.connections.max_idle, now);
         }
         Ok(self.ending())
+    }
+
+    /// Whether an endpoint could take the body for a request of its own, because this method has none as a rule (RFC 9110 §9.3.1, §9.3.5):
+    /// its answer to that would come when another request waits for its own.
+    fn may_be_taken_for_two(&self) -> bool {
+        self.exchange.up.has_body()
+            && matches!(self.method, Method::Get | Method::Head | Method::Delete | Method::Trace)
     }
 
     /// Makes the endpoint's head the one that the client gets.

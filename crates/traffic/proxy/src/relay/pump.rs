@@ -127,6 +127,11 @@ pub(crate) struct Ends<'a> {
 }
 
 impl Pump {
+    /// Whether anything is sent behind the head.
+    pub(crate) const fn has_body(&self) -> bool {
+        !matches!(self.to, Framing::Empty | Framing::Length(0))
+    }
+
     /// A pump from one framing to another.
     pub(crate) fn new(from: Framing, to: Framing) -> Self {
         Self {

@@ -166,8 +166,25 @@ impl<'a> Transfer<'a> {
     fn no_answer(&mut self, began: bool, error: Option<io::Error>) -> Broken {
         let error = self.up_broken.take().or(error);
         let detail = error.map_or_else(|| "closed without an answer".to_owned(), |error| error.to_string());
-        let fault = if began { Fault::Endpoint } else { Fault::EndpointSilent };
+        let fault = match began {
+            true => Fault::Endpoint,
+            false if self.client_owes_body() => Fault::EndpointWaiting,
+            false => Fault::EndpointSilent,
+        };
         Broken { fault, failure: Failure::with(Reason::UpstreamClosed, detail) }
+    }
+
+    /// Passes on what is left of the request once its answer is complete: an endpoint that keeps the connection reads it. Whatever keeps it from
+    /// that is no failure any more.
+    pub(crate) fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let is_over = self.poll_up(cx).is_err() || self.up_broken.is_some() || self.exchange.up.is_finished();
+        if is_over { Poll::Ready(()) } else { self.poll_deadline(cx, Phase::Answer).map(drop) }
+    }
+
+    /// Whether it is the client's turn: the endpoint has everything that came of the request, and there is more to come.
+    fn client_owes_body(&self) -> bool {
+        let up = &self.exchange.up;
+        !up.is_finished() && up.waits_for() == Side::Source
     }
 
     /// Relays the answer's body, and what is left of the request's, until the answer is complete.
@@ -275,17 +292,18 @@ impl<'a> Transfer<'a> {
                 self.sent = Some(Sent { at: now, up, up_finished });
             }
         }
+        // The whole request's time is shared. There is none left to try again, and it ends with the reason of who owes something at its end.
+        let (late, late_by) = match owed.by {
+            Fault::Client => (owed.reason, owed.by),
+            _ => (Reason::RequestTimeout, Fault::Neither),
+        };
         let half_close = self.client.listener.settings.timeouts.half_close;
         if self.client_ended && half_close < owed.span {
             owed = Owed { span: half_close, reason: Reason::ClientClosed, by: Fault::Client };
         }
         let deadline = now + owed.span;
-        // The whole request's time is shared: who used it up cannot be told, and there is none left to try again.
-        (self.reason, self.fault) = if self.request_deadline < deadline {
-            (Reason::RequestTimeout, Fault::Neither)
-        } else {
-            (owed.reason, owed.by)
-        };
+        (self.reason, self.fault) =
+            if self.request_deadline < deadline { (late, late_by) } else { (owed.reason, owed.by) };
         self.client.timer.set(deadline.min(self.request_deadline));
         self.armed = Some(progress);
     }
