@@ -85,8 +85,12 @@ fn a_bad_file_changes_nothing() {
     }
     aya.wait_for_line("nowhere");
     std::fs::remove_file(aya.config()).expect("a file can be removed");
+    let rejected = aya.total("aya_config_reloads_total", &[("result", "rejected")]);
     aya.signal(Signal::HUP);
     aya.wait_for_line("not readable");
+    wait_until("that to be counted", || {
+        aya.total("aya_config_reloads_total", &[("result", "rejected")]) > rejected
+    });
     assert_eq!((aya.get("/").text().as_str(), aya.generation()), ("one", before));
     aya.rewrite(&saying("two"));
     wait_until("the good file to be taken up", || aya.get("/").text() == "two");

@@ -276,9 +276,9 @@ fn a_body_where_none_belongs_ends_the_connection() {
         assert_eq!(client.response().status, 200);
         assert_eq!(backend.connection_count(), number + 1);
     }
-    // All others share one.
-    (0..3).for_each(|_| assert_eq!(aya.get("/").status, 200));
-    assert_eq!(backend.connection_count(), 4);
+    // All others share one on each worker.
+    (0..10).for_each(|_| assert_eq!(aya.get("/").status, 200));
+    assert!(backend.connection_count() <= 3 + 2, "{}", backend.connection_count());
 }
 
 /// An early answer by a backend that closes at once, with body bytes under way, still reaches the client.

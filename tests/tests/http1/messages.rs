@@ -266,6 +266,36 @@ fn trailers_pass_both_ways() {
     }
 }
 
+/// What filters set or drop cannot come back behind the body, in either direction.
+#[test]
+fn trailers_cannot_undo_filters() {
+    let backend = Backend::script(|session| {
+        while session.request()?.is_some() {
+            session.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+            session.send("2\r\nok\r\n0\r\nX-Debug: 1\r\nX-Sum: 42\r\n\r\n")?;
+        }
+        Ok(())
+    });
+    let filters = "filters: [{set-header: {request: {x-auth-user: nobody}}}, \
+                   {remove-header: {request: [x-internal], response: [x-debug]}}]";
+    let aya = front_with("", filters, "", &[&backend]);
+    let mut client = aya.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    client.send(chunked(
+        b"data",
+        4,
+        "X-Auth-User: root\r\nX_Auth_User: root\r\nX-Internal: 1\r\nX-Sum: 7\r\n",
+    ));
+    let response = client.response();
+    assert_eq!((response.trailers.get("x-debug"), response.trailers.get("x-sum")), (None, Some("42")));
+    let [request] = &backend.requests()[..] else { panic!("one request") };
+    assert_eq!(request.fields.get("x-auth-user"), Some("nobody"));
+    for gone in ["x-auth-user", "x_auth_user", "x-internal"] {
+        assert_eq!(request.trailers.get(gone), None, "{gone}");
+    }
+    assert_eq!(request.trailers.get("x-sum"), Some("7"));
+}
+
 /// A trailer section cannot bring in what frames or routes a message.
 #[test]
 fn trailers_cannot_change_the_message() {

@@ -105,8 +105,17 @@ impl Node {
             Ok(_) => "unchanged",
             Err(_) => "rejected",
         };
-        self.0.shard.counter(&families::CONFIG_RELOADS, &[word]).increment();
+        self.count_reload(word);
         result
+    }
+
+    /// Counts a configuration that could not even be read.
+    pub(crate) fn count_rejected(&self) {
+        self.count_reload("rejected");
+    }
+
+    fn count_reload(&self, word: &str) {
+        self.0.shard.counter(&families::CONFIG_RELOADS, &[word]).increment();
     }
 
     async fn try_apply(

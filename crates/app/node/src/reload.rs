@@ -53,6 +53,7 @@ pub async fn apply_file(node: &Node, path: &Path) {
         // What comes of it is logged where it is applied.
         Ok(source) => drop(node.apply_source(&source, &path.display().to_string(), Origin::File, None).await),
         Err(error) => {
+            node.count_rejected();
             tracing::error!(target: "aya::config", path = %path.display(), %error, "not readable; the configuration in use stays");
         }
     }

@@ -91,10 +91,14 @@ fn check_host(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
 
 /// Whether an authority names this machine, whatever the port.
 fn is_loopback(authority: &str) -> bool {
-    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, _port)) => address,
-        None => authority.split_once(':').map_or(authority, |(host, _port)| host),
+    let (host, rest) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some(parts) => parts,
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
+    let port = rest.strip_prefix(':');
+    if !rest.is_empty() && port.is_none_or(|port| port.parse::<u16>().is_err()) {
+        return false;
+    }
     match host.parse::<IpAddr>() {
         Ok(address) => address.is_loopback(),
         Err(_) => host.eq_ignore_ascii_case("localhost"),
@@ -153,7 +157,10 @@ mod tests {
             "localhost.example.com",
             "10.0.0.1",
             "[::2]",
+            "[::1]evil",
             "0.0.0.0",
+            "localhost:1@evil",
+            "localhost:",
         ] {
             assert!(!is_loopback(host), "{host}");
         }

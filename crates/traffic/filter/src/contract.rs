@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use base_kit::KindInfo;
-use traffic_http::{RequestHead, ResponseHead};
+use traffic_http::{FieldName, RequestHead, ResponseHead};
 
 use crate::SettingsError;
 
@@ -52,6 +52,17 @@ pub trait Filter: Send + Sync + fmt::Debug {
     fn request_head(&self, context: &RequestContext<'_>, request: &mut RequestHead) -> Flow {
         let _ = (context, request);
         Flow::Continue
+    }
+
+    /// Fields of requests of which it alone decides whether, and with what, they arrive. The rest of the message must not bring them
+    /// back: trailers with such names are dropped.
+    fn decides_in_requests(&self) -> Vec<FieldName> {
+        Vec::new()
+    }
+
+    /// The same for answers.
+    fn decides_in_responses(&self) -> Vec<FieldName> {
+        Vec::new()
     }
 
     /// Called with the final answer, in the reverse order of the document.

@@ -72,6 +72,23 @@ impl Filter for FieldEdits {
     fn response_head(&self, context: &RequestContext<'_>, response: &mut ResponseHead) {
         apply(&self.response, context, response.fields_mut());
     }
+
+    fn decides_in_requests(&self) -> Vec<FieldName> {
+        decided(&self.request)
+    }
+
+    fn decides_in_responses(&self) -> Vec<FieldName> {
+        decided(&self.response)
+    }
+}
+
+/// The fields that are set or dropped, whatever the message had.
+fn decided(edits: &[Edit]) -> Vec<FieldName> {
+    let name = |edit: &Edit| match edit {
+        Edit::Set(name, _) | Edit::Remove(name) => Some(name.clone()),
+        Edit::Add(..) => None,
+    };
+    edits.iter().filter_map(name).collect()
 }
 
 /// Makes the changes, in their order.

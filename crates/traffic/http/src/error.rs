@@ -22,8 +22,13 @@ pub enum HttpError {
     /// RFC 9112 §2.2: lines end with CRLF.
     #[error("a line does not end with CRLF")]
     InvalidLineEnd,
-    /// The method is empty or no token.
-    #[error("the method is empty or has a character that it must not have")]
+    /// The first bytes of a TLS handshake (RFC 8446 §5.1).
+    #[error("this is TLS, and the port speaks plain HTTP")]
+    TlsHandshake,
+    /// The method is empty, no token, or a known one in other letters than capitals.
+    #[error(
+        "the method is empty, is a known one that is not in capitals, or has a character that it must not have"
+    )]
     InvalidMethod,
     /// The target is empty, of no known form, or has a character that must not be there.
     #[error("the request target is invalid")]

@@ -171,6 +171,9 @@ impl Filter for Rewriting {
             if uri::has_dot_segments(path) {
                 return Flow::Answer(Answer { head: ResponseHead::new(400), body: [].into() });
             }
+            // At the front, a browser that is sent there again would take two slashes for the beginning of a host.
+            let slashes = path.iter().take_while(|byte| **byte == b'/').count();
+            path.drain(1.min(slashes)..slashes);
             if let Some(query) = request.query() {
                 path.push(b'?');
                 path.extend_from_slice(query);

@@ -161,6 +161,7 @@ fn paths_are_rewritten_and_queries_stay() {
         (json!({"strip-prefix": "/api/"}), "/api", "/"),
         (json!({"strip-prefix": "/api"}), "/apix", "/apix"),
         (json!({"strip-prefix": "/api"}), "//api/x?q", "/x?q"),
+        (json!({"strip-prefix": "/api"}), "/api//evil.example/x", "/evil.example/x"),
         (json!({"strip-prefix": "/a//b", "add-prefix": "/c"}), "/a///b//x", "/c//x"),
         (json!({"add-prefix": "/v2"}), "/x", "/v2/x"),
         (json!({"add-prefix": "/v2"}), "/", "/v2/"),

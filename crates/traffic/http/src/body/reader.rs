@@ -3,7 +3,7 @@
 use super::chunk_line::ChunkLine;
 use super::trailers::Trailers;
 use crate::HttpError;
-use crate::fields::Fields;
+use crate::fields::{FieldName, Fields};
 use crate::head::Framing;
 
 /// What the front of the input held.
@@ -163,6 +163,11 @@ impl BodyReader {
             State::Length(left) => Some(left),
             _ => None,
         }
+    }
+
+    /// Drops trailers of this name, and of names that are read as this one by servers that take `_` for `-`.
+    pub fn remove_trailers(&mut self, name: &FieldName) {
+        self.trailers.remove(name);
     }
 
     /// The trailers, once the body is done; without those that must not be trailers.

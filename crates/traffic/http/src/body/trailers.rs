@@ -1,7 +1,7 @@
 //! The fields after a chunked body (RFC 9112 §7.1.2, RFC 9110 §6.5).
 
 use crate::HttpError;
-use crate::fields::{Fields, KnownField, begins_alike, known_alike, parse_field_lines};
+use crate::fields::{FieldName, Fields, KnownField, begins_alike, known_alike, parse_field_lines};
 use crate::limits::MAX_TRAILER_BYTES;
 
 /// Collects the trailer section, which may be split anywhere, and then its fields.
@@ -21,6 +21,12 @@ static NONE: Fields = Fields::new();
 impl Trailers {
     pub(super) fn fields(&self) -> &Fields {
         self.0.as_ref().map_or(&NONE, |collected| &collected.fields)
+    }
+
+    pub(super) fn remove(&mut self, name: &FieldName) {
+        if let Some(collected) = &mut self.0 {
+            collected.fields.remove_named(name);
+        }
     }
 
     pub(super) fn clear(&mut self) {

@@ -94,10 +94,14 @@ pub(super) fn leading_empty_line(window: &[u8]) -> Result<usize, HttpError> {
     }
 }
 
+/// A record of type handshake: no method begins like that.
+const TLS_HANDSHAKE: &[u8] = &[22];
+
 /// Names what is wrong with a request head.
 #[cold]
 pub(super) fn request_error(head: &[u8], error: httparse::Error) -> HttpError {
     match error {
+        httparse::Error::Token if head.starts_with(TLS_HANDSHAKE) => HttpError::TlsHandshake,
         httparse::Error::Token => {
             let (method, rest) = split_at_blank(head);
             match (is_token(method), rest) {

@@ -36,6 +36,7 @@ impl Life<'_> {
         if route.filters.is_empty() {
             return None;
         }
+        self.exchange.up.drop_trailers(&route.decided_in_requests);
         let context = context!(self, route);
         for (filter, used) in route.filters.iter().zip(&route.route.filters) {
             if let Flow::Answer(answer) = filter.request_head(&context, &mut self.exchange.request) {
@@ -48,6 +49,7 @@ impl Life<'_> {
 
     /// Lets the route's filters see the head of an endpoint's answer.
     pub(super) fn filter_response(&mut self, route: &RoutePlan) {
+        self.exchange.reply.body.drop_trailers(&route.decided_in_responses);
         let context = context!(self, route);
         for filter in route.filters.iter().rev() {
             filter.response_head(&context, &mut self.exchange.reply.head);

@@ -10,6 +10,7 @@ use base_model::model::{Action, KindSettings, Pool, Route};
 use thiserror::Error;
 use traffic_balance::{PoolState, Registry, Selector};
 use traffic_filter::{Filter, Handler};
+use traffic_http::FieldName;
 use traffic_route::{CompileError, Router, Split};
 
 pub(crate) use view::{ListenerView, View, head_limits};
@@ -29,6 +30,9 @@ pub struct Plan {
 pub(crate) struct RoutePlan {
     pub(crate) route: Route,
     pub(crate) filters: Vec<Box<dyn Filter>>,
+    /// Fields that trailers of requests and of answers must not bring, because filters decide about them.
+    pub(crate) decided_in_requests: Arc<[FieldName]>,
+    pub(crate) decided_in_responses: Arc<[FieldName]>,
     pub(crate) action: ActionPlan,
 }
 
@@ -86,11 +90,13 @@ impl fmt::Debug for Plan {
 impl RoutePlan {
     fn build(route: &Route) -> Result<Self, PlanError> {
         let fail = |problem: String| PlanError::Kind { place: format!("route `{}`", route.name), problem };
-        let filters = route
+        let filters: Vec<Box<dyn Filter>> = route
             .filters
             .iter()
             .map(|filter| build_filter(&filter.kind).map_err(&fail))
             .collect::<Result<_, _>>()?;
+        let decided_in_requests = filters.iter().flat_map(|filter| filter.decides_in_requests()).collect();
+        let decided_in_responses = filters.iter().flat_map(|filter| filter.decides_in_responses()).collect();
         let action = match &route.action {
             Action::Proxy(shares) => {
                 let split = Split::compile(shares).ok_or_else(|| fail("no share has a weight".to_owned()))?;
@@ -98,7 +104,7 @@ impl RoutePlan {
             }
             Action::Handler(kind) => ActionPlan::Handler(build_handler(kind).map_err(&fail)?),
         };
-        Ok(Self { route: route.clone(), filters, action })
+        Ok(Self { route: route.clone(), filters, decided_in_requests, decided_in_responses, action })
     }
 }
 

@@ -4,9 +4,10 @@
 //! read was taken.
 
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use traffic_http::{BodyEvent, BodyReader, BodyWriter, Framing, HttpError};
+use traffic_http::{BodyEvent, BodyReader, BodyWriter, FieldName, Framing, HttpError};
 use traffic_net::{Buffer, BufferSize, Stream};
 
 /// Re-framed bytes gathered before they are sent; as much as one read of a medium buffer brings.
@@ -104,6 +105,8 @@ pub(crate) struct Pump {
     /// Whether the sink took any byte.
     sent: bool,
     waits_for: Side,
+    /// Names of trailers that are not passed on.
+    dropped_trailers: Option<Arc<[FieldName]>>,
     /// Body bytes taken from the source.
     pub(crate) body_bytes: u64,
     /// Grows whenever bytes were taken in or sent.
@@ -146,6 +149,7 @@ impl Pump {
             finished: false,
             sent: false,
             waits_for: Side::Source,
+            dropped_trailers: None,
             body_bytes: 0,
             progress: 0,
         }
@@ -166,6 +170,12 @@ impl Pump {
         (self.body_bytes, self.progress) = (0, 0);
         (self.ended, self.finished, self.sent) = (false, false, false);
         self.waits_for = Side::Source;
+        self.dropped_trailers = None;
+    }
+
+    /// Has trailers of these names not passed on.
+    pub(crate) fn drop_trailers(&mut self, names: &Arc<[FieldName]>) {
+        self.dropped_trailers = (!names.is_empty()).then(|| Arc::clone(names));
     }
 
     /// How the sink gets the body.
@@ -283,6 +293,9 @@ impl Pump {
     /// The source's body is complete: adds what ends it for the sink.
     fn end(&mut self, out: &mut Vec<u8>) -> Result<(), HttpError> {
         self.ended = true;
+        for name in self.dropped_trailers.as_deref().unwrap_or_default() {
+            self.reader.remove_trailers(name);
+        }
         let trailers = self.reader.trailers();
         let trailers = (!trailers.is_empty()).then_some(trailers);
         // Only a re-framed body has something to add, and it never has direct bytes in front of it.

@@ -29,6 +29,7 @@ const REQUEST_LINES: &[Case] = &[
     ("G@T / HTTP/1.1\r\n", Err(HttpError::InvalidMethod)),
     ("G\u{e9}T / HTTP/1.1\r\n", Err(HttpError::InvalidMethod)),
     ("GET\t/ HTTP/1.1\r\n", Err(HttpError::InvalidMethod)),
+    ("\u{16}\u{3}\u{1}\u{0}\u{5}\u{1}\r\n", Err(HttpError::TlsHandshake)),
     ("GET\r\n", Err(HttpError::InvalidMethod)),
     ("GET /\r\n", Err(HttpError::InvalidStartLine)),
     ("GET  / HTTP/1.1\r\n", Err(HttpError::InvalidStartLine)),
