@@ -20,6 +20,7 @@ use crate::control::lock;
 use crate::files;
 use crate::listening::Prepared;
 use crate::node::{AdminPort, Current, FIRST_CHECKS, Node, Origin, bind_admin, start_access_log};
+use crate::privilege;
 
 /// How long reading a configuration may take, the files that it names included: ten times what 100,000 routes need on a machine that
 /// has other things to do.
@@ -47,6 +48,8 @@ pub enum RejectReason {
     Invalid(Diagnostics),
     /// The one in use has another number than expected: this one.
     Outdated(u64),
+    /// It takes more rights than whoever offers it has.
+    Forbidden(String),
     /// It is valid, but could not be put to work.
     Failed(String),
 }
@@ -64,7 +67,7 @@ impl fmt::Display for RejectReason {
         match self {
             Self::Invalid(diagnostics) => diagnostics.fmt(f),
             Self::Outdated(current) => write!(f, "the configuration in use is generation {current}"),
-            Self::Failed(what) => f.write_str(what),
+            Self::Forbidden(what) | Self::Failed(what) => f.write_str(what),
         }
     }
 }
@@ -135,6 +138,11 @@ impl Node {
         };
         if if_generation.is_some_and(|expected| expected != generation) {
             return Err(RejectReason::Outdated(generation));
+        }
+        let has_token = before.model.operation.admin.as_ref().is_some_and(|admin| admin.token.is_some());
+        if origin == Origin::Api && !has_token {
+            privilege::refusal(&before.model, &loaded.model)
+                .map_or(Ok(()), |why| Err(RejectReason::Forbidden(why)))?;
         }
         let changes = diff(&before, &loaded);
         if before.model == loaded.model {

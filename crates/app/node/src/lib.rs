@@ -17,6 +17,7 @@ mod files;
 mod history;
 mod listening;
 mod node;
+mod privilege;
 mod reload;
 mod transitions;
 mod workers;

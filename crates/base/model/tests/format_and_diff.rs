@@ -45,6 +45,9 @@ fn what_is_not_yaml_is_not_formatted() {
     assert!(matches!(format("a: [", "x"), Err(FormatError::Unreadable(_))));
     assert_eq!(format("", "x").unwrap(), "");
     assert_eq!(format("# only a comment\n", "x").unwrap(), "# only a comment\n");
+    // An anchor without a value is nothing, too.
+    assert_eq!(format("&&\n", "x").unwrap(), "");
+    assert_eq!(format("&a # c\n", "x").unwrap(), "# c\n");
 }
 
 const BASE: &str = "

@@ -101,6 +101,14 @@ pub enum ApplyError {
         /// The number of the configuration in use.
         current: u64,
     },
+    /// It takes more rights than whoever offers it has.
+    #[error("{what}")]
+    Forbidden {
+        /// What it takes.
+        what: String,
+        /// How it can be done.
+        how: String,
+    },
     /// It is valid, but could not be put to work.
     #[error(transparent)]
     Failed(#[from] NodeError),

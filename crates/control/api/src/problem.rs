@@ -143,6 +143,7 @@ impl From<ApplyError> for Problem {
                     .at("If-Match")
                     .how("read the configuration again, redo the change on it, and send its new generation")
             }
+            ApplyError::Forbidden { what, how } => Self::new(Code::Forbidden, what).how(how),
             ApplyError::Failed(error) => error.into(),
         }
     }

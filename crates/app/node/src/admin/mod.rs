@@ -187,6 +187,12 @@ impl Node {
             }),
             Err(RejectReason::Invalid(found)) => Err(ApplyError::Rejected(refused(&found))),
             Err(RejectReason::Outdated(current)) => Err(ApplyError::Outdated { current }),
+            Err(RejectReason::Forbidden(what)) => Err(ApplyError::Forbidden {
+                what,
+                how:
+                    "set `admin.token` in the file, or put this into the file and have it read again (SIGHUP)"
+                        .to_owned(),
+            }),
             Err(RejectReason::Failed(what)) => Err(ApplyError::Failed(NodeError::Failed {
                 what,
                 how: "the configuration in use stays; mend the cause and offer it again".to_owned(),

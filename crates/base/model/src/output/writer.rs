@@ -43,7 +43,9 @@ impl<'a> Writer<'a> {
             Value::List(items) if !items.is_empty() => self.list(items, 0, u32::MAX),
             _ => {
                 let text = flow(root);
-                self.line(0, &text);
+                if !text.is_empty() {
+                    self.line(0, &text);
+                }
             }
         }
         while let Some(comment) = self.comments.pop_front() {
