@@ -41,7 +41,8 @@ fn hosts(count: usize, pools: usize) -> String {
     text
 }
 
-const LISTENER: &str = "listeners: {web: {bind: '127.0.0.1:0'}}\nlogs: {level: warn}\n";
+const LISTENER: &str =
+    "listeners: {web: {bind: '127.0.0.1:0', max-connections: 16384}}\nlogs: {level: warn}\n";
 
 /// Has Aya take up a configuration while a bystander looks on; gives how long it took, and what the bystander saw.
 fn reload(aya: &Aya, text: &str) -> String {

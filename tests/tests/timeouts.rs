@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base_testkit::{Aya, Backend, FullPort, Gate, Stopwatch, answer, wait_until};
+use base_testkit::{Aya, Backend, FullPort, Gate, Signal, Stopwatch, answer, wait_until};
 
 use crate::{chunked, config_of, front, front_with, noise};
 
@@ -253,6 +253,33 @@ fn connections_over_the_limit_wait() {
     inside.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
     drop(inside);
     assert_eq!(waiting.response().json()["target"], "/waited");
+}
+
+/// However many clients come, no more are taken in than there are files for: those are served, the others wait, and the admin port answers.
+#[test]
+fn clients_beyond_the_limit_of_files_wait() {
+    let backend = Backend::echo("a");
+    let mut aya = front(&[&backend]);
+    aya.limit_files(400);
+    let generation = aya.generation();
+    aya.rewrite(&crate::config("", "timeouts: {request: 61s}", "", &[&backend]));
+    aya.signal(Signal::HUP);
+    wait_until("the limit to be known", || aya.generation() > generation);
+    let limit = aya.metrics().sum("aya_connections_limit", &[]);
+    assert!((50.0..100.0).contains(&limit), "{limit}");
+    std::thread::scope(|scope| {
+        for _ in 0..300 {
+            scope.spawn(|| {
+                let mut client = aya.client();
+                assert_eq!(client.get("/").status, 200);
+                std::thread::sleep(SHORT);
+            });
+        }
+        let held = || aya.metrics().sum("aya_connections_held_total", &[]);
+        wait_until("clients to wait", || held() > 0.5);
+    });
+    assert!(failures(&aya, "overloaded") < 0.5);
+    aya.wait_for_line("all connections of the listener are in use");
 }
 
 /// Without limits of the play's own, ordinary slowness is fine: the defaults are generous.

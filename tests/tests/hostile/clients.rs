@@ -177,7 +177,8 @@ fn clients_that_never_read() {
 #[test]
 fn ten_thousand_half_open_heads() {
     let backend = Backend::echo("a");
-    let siege = Siege::lay("timeouts: {request-head: 10s}", "", "", &[&backend]);
+    let listener = "max-connections: 16384, timeouts: {request-head: 10s}";
+    let siege = Siege::lay(listener, "", "", &[&backend]);
     let mut crowd = crowd(&siege.aya, 10_000);
     let part = format!("GET /half HTTP/1.1\r\nHost: a\r\nX-Half: {}", "x".repeat(2_000));
     crowd.iter_mut().for_each(|stream| drop(stream.write_all(part.as_bytes())));

@@ -57,7 +57,7 @@ impl Play {
         (pool.sticky, pool.replay_bytes, pool.passive.consecutive_failures) = (None, 0, 0);
         (pool.connections.max, pool.connections.queue, pool.connections.queue_timeout) = (1_000, 0, ms(600));
         (model.routes[0].request_timeout, model.routes[0].attempts) = (None, 1);
-        model.listeners[0].max_connections = 100;
+        model.listeners[0].max_connections = Some(100);
         change(&mut model);
         let stage = Stage::begin(&world, model, &Metrics::new());
         Self { world, stage }
@@ -251,7 +251,7 @@ fn a_drain_waits_for_who_may_still_ask() {
 #[test]
 fn who_waits_for_a_place_when_draining_begins_is_served() {
     play(async || {
-        let one = |model: &mut Model| model.listeners[0].max_connections = 1;
+        let one = |model: &mut Model| model.listeners[0].max_connections = Some(1);
         let play = Play::begin(Weather::CALM, Some(EndpointFault::Errs), one);
         let (_first, second) = (play.connect().await, play.connect().await);
         second.send(GET.as_bytes()).await.expect("it is taken");

@@ -103,7 +103,7 @@ fn listener(scenario: &Scenario, dice: &mut Dice) -> Listener {
         forwarded: Forwarded { mode: ForwardedMode::Append, style: ForwardedStyle::Both },
         request_id: RequestId { header: Some("x-request-id".into()), trust: false },
         via: Some("aya".into()),
-        max_connections: dice.weighted(&[(3, 1000), (1, 2)]),
+        max_connections: Some(dice.weighted(&[(3, 1000), (1, 2)])),
         max_head_bytes: 16 << 10,
         max_fields: 100,
         max_target_bytes: 8 << 10,

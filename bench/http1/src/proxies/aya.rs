@@ -28,7 +28,7 @@ fn setup(site: &Site<'_>, balancing: &str) -> Result<Setup> {
     let mut text = format!(
         "workers: 1
 listeners:
-  web: {{bind: {address}, forwarded: append}}
+  web: {{bind: {address}, forwarded: append, max-connections: 16384}}
 pools:
   backend:
     endpoints: [{endpoints}]

@@ -87,6 +87,7 @@ impl Node {
             base_model::load_bytes(source, name, &|variable| std::env::var(variable).ok(), &self.0.catalog)?;
         self.0.overrides.apply(&mut loaded);
         self.0.cookie_key.put_into(&mut loaded.model);
+        files::share_out(&mut loaded.model);
         Ok(loaded)
     }
 
@@ -305,6 +306,10 @@ impl Node {
             (entry, Arc::clone(&current.snapshot.source), Arc::clone(&current.snapshot.model))
         };
         self.0.shard.gauge(&families::CONFIG_GENERATION, &[]).set(entry.generation.cast_signed());
+        for listener in &model.listeners {
+            let limit = self.0.shard.gauge(&families::CONNECTIONS_LIMIT, &[&listener.name]);
+            limit.set(listener.max_connections.unwrap_or_default().into());
+        }
         if let Err(error) = lock(&self.0.history).add(entry, &source) {
             tracing::error!(target: "aya::history", %error, "the configuration in use was not kept");
         }

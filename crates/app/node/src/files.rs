@@ -8,6 +8,9 @@ const OTHER_FILES: u64 = 256;
 /// A request takes a connection from the client and one to an endpoint.
 const FILES_PER_CONNECTION: u64 = 2;
 
+/// What a listener takes at most that does not say how many.
+const MOST_CONNECTIONS: u64 = 100_000;
+
 /// The part of all files that health checks may keep connections with, however many the listeners take.
 const SHARE_OF_CHECKS: u64 = 8;
 /// Checks under way at once at most.
@@ -47,13 +50,36 @@ pub fn raise_file_limit() {
     }
 }
 
+/// Gives the listeners that say nothing of it as many connections as there are files for: those that others have asked for, and those that
+/// checks keep in any case, come first.
+pub(crate) fn share_out(model: &mut Model) {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let for_checks = checked(model).min(files / SHARE_OF_CHECKS);
+    let rest = possible(files - for_checks).saturating_sub(connections(model));
+    let open = || model.listeners.iter().filter(|listener| listener.max_connections.is_none());
+    let each = each_of(rest, open().count() as u64);
+    model.listeners.iter_mut().for_each(|listener| {
+        listener.max_connections.get_or_insert(each);
+    });
+}
+
+/// The share of each of so many listeners.
+fn each_of(connections: u64, listeners: u64) -> u32 {
+    let each = (connections / listeners.max(1)).clamp(1, MOST_CONNECTIONS);
+    u32::try_from(each).unwrap_or(u32::MAX)
+}
+
+/// Checks of endpoints.
+fn checked(model: &Model) -> u64 {
+    model.pools.iter().map(|pool| (pool.endpoints.len() * pool.checks.len()) as u64).sum()
+}
+
 /// Says so when the listeners take more connections than there can be files for.
 pub(crate) fn warn_if_too_few(model: &Model) {
     let connections = connections(model);
     // No limit, no warning.
     let Some(files) = getrlimit(Resource::Nofile).current else { return };
-    let checked = model.pools.iter().map(|pool| pool.endpoints.len() * pool.checks.len()).sum::<usize>();
-    let kept = checked.min(kept_by_checks(model)) as u64;
+    let kept = checked(model).min(kept_by_checks(model) as u64);
     if let Some(possible) = shortage(connections, files - kept) {
         tracing::warn!(
             target: "aya::node",
@@ -65,13 +91,18 @@ pub(crate) fn warn_if_too_few(model: &Model) {
 
 /// Connections that the listeners take at most.
 pub(crate) fn connections(model: &Model) -> u64 {
-    model.listeners.iter().map(|listener| u64::from(listener.max_connections)).sum()
+    model.listeners.iter().filter_map(|listener| listener.max_connections).map(u64::from).sum()
 }
 
 /// How many connections so many files are enough for, if that is fewer than wanted.
 const fn shortage(connections: u64, files: u64) -> Option<u64> {
-    let possible = files.saturating_sub(OTHER_FILES) / FILES_PER_CONNECTION;
+    let possible = possible(files);
     if connections > possible { Some(possible) } else { None }
+}
+
+/// Connections that so many files are enough for.
+const fn possible(files: u64) -> u64 {
+    files.saturating_sub(OTHER_FILES) / FILES_PER_CONNECTION
 }
 
 #[cfg(test)]
@@ -83,6 +114,14 @@ mod tests {
         assert_eq!(shortage(384, 1_024), None);
         assert_eq!(shortage(385, 1_024), Some(384));
         assert_eq!(shortage(1, 100), Some(0));
+    }
+
+    #[test]
+    fn listeners_share_what_there_is() {
+        assert_eq!(each_of(possible(20_000), 1), 9_872);
+        assert_eq!(each_of(possible(20_000), 3), 3_290);
+        assert_eq!(each_of(possible(1_048_576), 1), 100_000);
+        assert_eq!(each_of(possible(100), 2), 1, "some, whatever comes of it");
     }
 
     #[test]

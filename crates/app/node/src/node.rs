@@ -159,6 +159,7 @@ impl Node {
         overrides.apply(&mut loaded);
         let cookie_key = CookieKey::draw().map_err(StartError::Randomness)?;
         cookie_key.put_into(&mut loaded.model);
+        files::share_out(&mut loaded.model);
         let model = Arc::new(loaded.model.clone());
         let metrics = base_signal::Registry::new();
         let causes = transitions::Causes::default();

@@ -171,7 +171,7 @@ fn secrets_variables_and_paths() {
          admin: {bind: 0.0.0.0:0, token: {env: TOKEN}}\nlogs: {access: {to: ./a.log}}\nhistory: {folder: history}\nworkers: \"${TWO}\"",
     );
     let model = &loaded.model;
-    assert_eq!((model.listeners[0].bind[0].port(), model.listeners[0].max_connections), (8080, 8080));
+    assert_eq!((model.listeners[0].bind[0].port(), model.listeners[0].max_connections), (8080, Some(8080)));
     let Action::Handler(kind) = &model.routes[0].action else { panic!() };
     assert_eq!(kind.settings["body"], "${PORT}");
     let operation = &model.operation;

@@ -262,6 +262,11 @@ impl Aya {
         self.process().descriptors()
     }
 
+    /// Has it open at most so many files from now on.
+    pub fn limit_files(&self, files: u64) {
+        self.process().limit_files(files);
+    }
+
     /// How many threads it has.
     pub fn threads(&self) -> usize {
         self.process().threads()

@@ -180,6 +180,14 @@ impl Process {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
     }
 
+    /// Lowers its limit of open files, for good.
+    pub fn limit_files(&self, files: u64) {
+        use rustix::process::{Pid, Resource, Rlimit, prlimit};
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let limit = Rlimit { current: Some(files), maximum: Some(files) };
+        prlimit(pid, Resource::Nofile, limit).unwrap_or_else(|error| panic!("cannot limit files: {error}"));
+    }
+
     /// How many threads it has.
     pub fn threads(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/task", self.child.id())).map_or(0, Iterator::count)

@@ -118,6 +118,7 @@ impl Server {
     async fn accept(&self) -> (TcpStream, Place) {
         // The semaphore is never closed.
         let of_all = self.places.clone().acquire_owned().await.ok();
+        let mut complained = false;
         loop {
             match self.listener.accept().await {
                 Ok((stream, peer)) => match self.hosts.enter(peer.ip(), limits::CONNECTIONS_PER_HOST) {
@@ -125,7 +126,9 @@ impl Server {
                     None => tracing::debug!(%peer, "an admin connection was closed: its host has too many"),
                 },
                 Err(error) => {
-                    tracing::warn!(%error, "the admin port cannot accept a connection");
+                    if !std::mem::replace(&mut complained, true) {
+                        tracing::warn!(%error, "the admin port cannot accept connections");
+                    }
                     sleep(limits::ACCEPT_PAUSE).await;
                 }
             }

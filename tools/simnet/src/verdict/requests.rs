@@ -171,16 +171,22 @@ impl Judgement<'_> {
             self.pools(asked.pool, |pool, _| of(pool)).into_iter().min().unwrap_or_default()
         };
         let whole: Vec<_> = self.pools(asked.pool, |_, route| route.request_timeout);
+        let whole_least = whole.iter().flatten().min().copied().unwrap_or(Duration::MAX);
         let least = match reason {
             Reason::RequestHeadTimeout => self.least(|listener| listener.timeouts.request_head),
-            Reason::RequestBodyTimeout => self.least(|listener| listener.timeouts.body_progress),
-            Reason::ClientSendTimeout => self.least(|listener| listener.timeouts.send_progress),
+            // The client owed something when its own time was over, or the request's.
+            Reason::RequestBodyTimeout => {
+                self.least(|listener| listener.timeouts.body_progress).min(whole_least)
+            }
+            Reason::ClientSendTimeout => {
+                self.least(|listener| listener.timeouts.send_progress).min(whole_least)
+            }
             Reason::FirstByteTimeout => pool(&|pool| pool.timeouts.first_byte),
             Reason::ResponseTimeout => pool(&|pool| pool.timeouts.response_progress),
             Reason::UpstreamSendTimeout => pool(&|pool| pool.timeouts.send_progress),
             Reason::ConnectTimeout => pool(&|pool| pool.timeouts.connect),
             Reason::QueueTimeout => pool(&|pool| pool.connections.queue_timeout),
-            Reason::RequestTimeout => whole.iter().flatten().min().copied().unwrap_or(Duration::MAX),
+            Reason::RequestTimeout => whole_least,
             _ => Duration::ZERO,
         };
         if record.total < least {

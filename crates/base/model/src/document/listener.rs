@@ -31,10 +31,10 @@ pub struct Listener {
     #[serde(default = "default_via")]
     #[schemars(with = "OrOff<Token>")]
     pub via: OrOff<String>,
-    /// Connections open at once; more wait in the kernel's queue.
-    #[serde(default = "default_max_connections")]
+    /// Connections open at once; more wait in the kernel's queue. As many as there may be open files for, at most 100000, if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000_000))]
-    pub max_connections: u32,
+    pub max_connections: Option<u32>,
     /// How large a request head may be.
     #[serde(default)]
     pub limits: ListenerLimits,
@@ -60,11 +60,6 @@ pub(super) struct Token(#[expect(dead_code, reason = "only its schema is used")]
 
 fn default_via() -> OrOff<String> {
     OrOff::On("aya".to_owned())
-}
-
-/// Enough for a large machine; each costs a descriptor.
-const fn default_max_connections() -> u32 {
-    100_000
 }
 
 /// What a listener speaks.

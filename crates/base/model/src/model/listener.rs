@@ -23,8 +23,8 @@ pub struct Listener {
     pub request_id: RequestId,
     /// The pseudonym in `Via`; `None` leaves `Via` alone.
     pub via: Option<Arc<str>>,
-    /// Connections open at once, over all workers; more wait in the kernel's queue.
-    pub max_connections: u32,
+    /// Connections open at once, over all workers; more wait in the kernel's queue. `None`: whoever puts this to work decides.
+    pub max_connections: Option<u32>,
     /// Longest request head, in bytes; at most 256 KiB.
     pub max_head_bytes: usize,
     /// Most header fields in a request head.

@@ -81,6 +81,10 @@ families! {
         "Client connections open.";
     CONNECTIONS_ACCEPTED = Counter "aya_connections_accepted_total" ["listener"], NAMED,
         "Client connections accepted.";
+    CONNECTIONS_LIMIT = Gauge "aya_connections_limit" ["listener"], NAMED,
+        "Client connections that may be open at once (max-connections).";
+    CONNECTIONS_HELD = Counter "aya_connections_held_total" ["listener"], NAMED,
+        "Client connections that had to wait because as many as may be were open. Those behind them in the kernel's queue are not counted.";
     BYTES_RECEIVED = Counter "aya_bytes_received_total" ["listener"], NAMED,
         "Bytes received from clients, heads included.";
     BYTES_SENT = Counter "aya_bytes_sent_total" ["listener"], NAMED,

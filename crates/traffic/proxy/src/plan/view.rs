@@ -35,6 +35,8 @@ pub(crate) struct ListenerView {
 pub(crate) struct ListenerMeters {
     pub(crate) open: Gauge,
     pub(crate) accepted: Counter,
+    /// Those that had to wait for a place.
+    pub(crate) held: Counter,
     pub(crate) received: Counter,
     pub(crate) sent: Counter,
 }
@@ -100,6 +102,7 @@ impl ListenerView {
             meters: ListenerMeters {
                 open: shard.gauge(&families::CONNECTIONS_OPEN, &[name]),
                 accepted: shard.counter(&families::CONNECTIONS_ACCEPTED, &[name]),
+                held: shard.counter(&families::CONNECTIONS_HELD, &[name]),
                 received: shard.counter(&families::BYTES_RECEIVED, &[name]),
                 sent: shard.counter(&families::BYTES_SENT, &[name]),
             },

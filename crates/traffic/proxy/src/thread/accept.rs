@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use base_kit::Moment;
 use base_signal::Gauge;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_local};
@@ -23,6 +24,9 @@ use crate::worker::Worker;
 /// How long to wait when the system has no descriptor or memory for another connection, or a listener is at its limit: short
 /// enough not to be felt, long enough not to burn a core.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// How often it is said at most that a listener is at its limit.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// The task that accepts on one socket.
 pub(super) struct Acceptor {
@@ -39,6 +43,7 @@ impl Acceptor {
             listener: socket.listener,
             open: socket.open,
             next: Cell::default(),
+            complained: Cell::default(),
         };
         let stopped = Rc::clone(&stop);
         let task = spawn_local(async move {
@@ -68,6 +73,8 @@ struct Door {
     open: Arc<AtomicU32>,
     /// Accepted, and waiting for its place.
     next: Cell<Option<Accepted>>,
+    /// When it was said last that all places are taken.
+    complained: Cell<Option<Moment>>,
 }
 
 /// A connection, and who has opened it.
@@ -102,16 +109,34 @@ impl Door {
     /// Takes a place among the listener's connections. At its limit, one connection waits here, the others in the kernel's
     /// queue.
     async fn wait_for_room(&self) {
+        let mut complained = false;
         loop {
             let view = self.worker.view();
             let listener = view.listener(&self.listener);
-            let limit = listener.map_or(u32::MAX, |listener| listener.settings.max_connections);
+            let limit =
+                listener.map_or(u32::MAX, |listener| listener.settings.max_connections.unwrap_or(u32::MAX));
             if self.open.fetch_add(1, Ordering::Relaxed) < limit {
                 return;
             }
             self.open.fetch_sub(1, Ordering::Relaxed);
+            if !std::mem::replace(&mut complained, true) {
+                if let Some(listener) = listener {
+                    listener.meters.held.increment();
+                }
+                self.complain_of_crowd(limit);
+            }
             drop(view);
             tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Says now and then that the listener is full.
+    fn complain_of_crowd(&self, limit: u32) {
+        let now = self.worker.now();
+        if self.complained.get().is_none_or(|last| now.since(last) >= COMPLAIN_EVERY) {
+            self.complained.set(Some(now));
+            let listener = &*self.listener;
+            tracing::warn!(target: "aya::worker", listener, limit, "all connections of the listener are in use (`max-connections`): others wait");
         }
     }
 
