@@ -17,7 +17,6 @@ mod files;
 mod history;
 mod listening;
 mod node;
-mod privilege;
 mod reload;
 mod transitions;
 mod workers;

@@ -3,6 +3,8 @@
 //! Everything that can fail comes first and is undone if it does. Endpoints that are new are checked before they are needed, and
 //! those that go stay until nobody is sent to them any more.
 
+mod privilege;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +22,6 @@ use crate::control::lock;
 use crate::files;
 use crate::listening::Prepared;
 use crate::node::{AdminPort, Current, FIRST_CHECKS, Node, Origin, bind_admin, start_access_log};
-use crate::privilege;
 
 /// How long reading a configuration may take, the files that it names included: ten times what 100,000 routes need on a machine that
 /// has other things to do.
