@@ -62,7 +62,7 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
     /// Another program for a proxy, as `haproxy=/opt/haproxy/sbin/haproxy`; by default Aya is what was built beside this, Envoy and
-    /// Traefik lie below AYA_PYTHON_PACKAGES, the rest is in the search path.
+    /// Traefik lie below AYA_PEERS, the rest is in the search path.
     #[arg(long, value_name = "NAME=PATH")]
     program: Vec<ProgramPath>,
     /// One more build of a proxy, beside its usual one.

@@ -2,6 +2,9 @@
 
 use crate::proxies::Proxy;
 
+/// Of what a proxy can do; beyond, requests pile up and their latency says nothing.
+const MOST_SHARE: f64 = 0.8;
+
 /// What one proxy did in one case; a figure for each round.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
@@ -15,11 +18,19 @@ pub(crate) struct Row {
     pub(crate) failures: u64,
 }
 
+/// How the rate at which latency is measured is found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Pace {
+    /// This share of what the proxy itself can do.
+    OfItsOwn(f64),
+    /// This share of what the peer can do that can do most: the same rate for all.
+    OfBestPeer(f64),
+}
+
 /// Latency at a fixed rate: p50, p99 and p99.9 of each round.
 #[derive(Clone, Debug)]
 pub(crate) struct Latency {
-    /// Of what the proxy can do.
-    pub(crate) share: f64,
+    pub(crate) pace: Pace,
     pub(crate) rate_per_second: f64,
     /// Through the proxy.
     pub(crate) with_us: Vec<[f64; 3]>,
@@ -79,15 +90,14 @@ impl Row {
         median(self.rates_per_second.iter().copied())
     }
 
-    /// What the proxy adds at this share of its capacity.
-    pub(crate) fn added_us(&self, share: f64) -> Option<[f64; 3]> {
-        let latency = self.latencies.iter().find(|latency| latency.share == share)?;
-        (!latency.with_us.is_empty()).then(|| latency.added_us())
+    /// What was measured at this pace.
+    pub(crate) fn latency(&self, pace: Pace) -> Option<&Latency> {
+        self.latencies.iter().find(|latency| latency.pace == pace && !latency.with_us.is_empty())
     }
 
     /// One line while the bench runs.
     pub(crate) fn summary(&self) -> String {
-        let [p50, p99, _] = self.added_us(0.5).unwrap_or([f64::NAN; 3]);
+        let [p50, p99, _] = self.latency(Pace::OfItsOwn(0.5)).map_or([f64::NAN; 3], Latency::added_us);
         format!(
             "{:14} {:8.2} µs CPU/request, {:7.0} requests/s, at half of it p50 +{p50:.0} p99 +{p99:.0} µs, {:.2} calls/request, {} failed",
             self.name,
@@ -99,15 +109,33 @@ impl Row {
     }
 }
 
+impl Pace {
+    /// The paces at which each proxy is measured.
+    pub(crate) const ALL: &[Self] =
+        &[Self::OfItsOwn(0.25), Self::OfItsOwn(0.5), Self::OfItsOwn(0.75), Self::OfBestPeer(0.5)];
+
+    /// Requests a second, by what the proxy and the best peer can do. `None` where a proxy could not keep up.
+    pub(crate) fn rate_per_second(self, own: f64, best_peer: f64) -> Option<f64> {
+        let rate = match self {
+            Self::OfItsOwn(share) => share * own,
+            Self::OfBestPeer(share) => share * best_peer,
+        };
+        (rate <= MOST_SHARE * own).then_some(rate)
+    }
+
+    /// In words, for a table.
+    pub(crate) fn words(self) -> String {
+        match self {
+            Self::OfItsOwn(share) => format!("at {:.0} %", share * 100.0),
+            Self::OfBestPeer(share) => format!("all at {:.0} % of the best peer's", share * 100.0),
+        }
+    }
+}
+
 impl Latency {
     /// None measured yet.
-    pub(crate) fn at(share: f64, capacity_per_second: f64) -> Self {
-        Self {
-            share,
-            rate_per_second: share * capacity_per_second,
-            with_us: Vec::new(),
-            without_us: Vec::new(),
-        }
+    pub(crate) const fn at(pace: Pace, rate_per_second: f64) -> Self {
+        Self { pace, rate_per_second, with_us: Vec::new(), without_us: Vec::new() }
     }
 
     /// The difference of the medians: p50, p99 and p99.9.
@@ -222,9 +250,9 @@ mod tests {
 
     #[test]
     fn what_is_added_is_the_difference_of_medians() {
-        let mut latency = Latency::at(0.5, 1000.0);
+        let mut latency = Latency::at(Pace::OfItsOwn(0.5), 500.0);
         latency.with_us = vec![[30.0, 50.0, 9.0], [32.0, 60.0, 9.0], [90.0, 70.0, 9.0]];
         latency.without_us = vec![[20.0, 40.0, 9.0]];
-        assert_eq!((latency.rate_per_second, latency.added_us()), (500.0, [12.0, 20.0, 0.0]));
+        assert_eq!(latency.added_us(), [12.0, 20.0, 0.0]);
     }
 }

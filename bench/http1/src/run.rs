@@ -11,10 +11,8 @@ use crate::load::{Load, Tally, Traffic};
 use crate::machine::Cores;
 use crate::process::Process;
 use crate::proxies::{Installed, Proxy, Routes, Running};
-use crate::results::{CaseResult, HostsResult, IdleResult, Latency, Results, Row};
+use crate::results::{CaseResult, HostsResult, IdleResult, Latency, Pace, Results, Row};
 
-/// The rates at which latency is measured, as shares of what the proxy itself can do.
-const SHARES: [f64; 3] = [0.25, 0.5, 0.75];
 /// Connections while routes are looked up.
 const HOSTS_CONNECTIONS: usize = 64;
 /// Rounds in which every host must have been asked for.
@@ -127,15 +125,17 @@ impl Bench {
         Ok(CaseResult { name: case.name, title: case.title, rows })
     }
 
-    /// What each proxy adds to the latency of the backend, which is asked at the same rate right after.
+    /// What each proxy adds to the latency of the same backend, which is asked itself at the same rate right after.
     fn latencies(&self, case: &Case, subjects: &mut [Subject<'_>]) -> Result<()> {
-        let mut direct = Load::new(self.alone, (case.traffic)())?;
-        for share in SHARES {
-            for subject in &mut *subjects {
-                subject.row.latencies.push(Latency::at(share, subject.row.rate_per_second()));
-            }
+        let backend = *self.backends.first().context("no backend")?;
+        let mut direct = Load::new(backend, (case.traffic)())?;
+        let peers = subjects.iter().filter(|subject| subject.row.proxy.is_peer());
+        let best_peer = peers.map(|peer| peer.row.rate_per_second()).fold(f64::NAN, f64::max);
+        for pace in Pace::ALL {
+            let proxies = subjects.iter_mut().filter(|subject| subject.row.proxy != Proxy::Direct);
+            let mut able: Vec<_> = proxies.filter_map(|subject| subject.at(*pace, best_peer)).collect();
             for _ in 0..self.effort.latency_repeats {
-                for subject in subjects.iter_mut().filter(|subject| subject.row.proxy != Proxy::Direct) {
+                for subject in &mut able {
                     subject.latency(&mut direct, &self.effort)?;
                 }
             }
@@ -230,6 +230,13 @@ impl<'a> Subject<'a> {
         self.row.cpu_us.extend(used.map(|used| used.as_secs_f64() * 1e6 / tally.answered as f64));
         self.row.rates_per_second.push(tally.rate_per_second());
         Ok(())
+    }
+
+    /// Begins to measure latency at this pace; `None` where it could not keep up.
+    fn at(&mut self, pace: Pace, best_peer: f64) -> Option<&mut Self> {
+        let rate = pace.rate_per_second(self.row.rate_per_second(), best_peer)?;
+        self.row.latencies.push(Latency::at(pace, rate));
+        Some(self)
     }
 
     /// A round at the rate of the last latency that was begun, and one without the proxy.

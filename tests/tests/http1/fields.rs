@@ -193,6 +193,8 @@ fn the_forwarded_field_can_be_chosen() {
 fn via_names_the_proxy() {
     let request = passed("via: gate", "Via: 1.0 fred\r\n");
     assert_eq!(request.headers("via").join(", "), "1.0 fred, 1.1 gate");
+    let request = passed("", "Via: 1.0 fred\r\n");
+    assert_eq!(request.headers("via").join(", "), "1.0 fred, 1.1 aya", "it is on by itself");
     let request = passed("via: off", "Via: 1.0 fred\r\n");
     assert_eq!(request.headers("via"), ["1.0 fred"]);
 }

@@ -60,7 +60,7 @@ impl Options {
             known = Some(Record { mutants, ..surroundings.read(harness, mishaps)? });
         }
         if let Some(record) = known.as_mut().filter(|_| self.with_mutants) {
-            record.mutants = mutants::run(harness)?;
+            record.mutants = mutants::run(harness, &surroundings.commit)?;
         }
         Ok(known)
     }
@@ -136,6 +136,8 @@ fn clear(folder: &Path) -> Result<()> {
 /// What runs need, and where things go.
 struct Surroundings {
     is_long: bool,
+    /// What is tried, as it is before anything runs.
+    commit: String,
     /// What experiments write.
     evidence: PathBuf,
     /// What is made of it.
@@ -149,7 +151,8 @@ impl Surroundings {
         let short = command::target_folder()?.join("prove").join("conformance");
         let kept = if is_long { command::root()?.join(FOLDER) } else { short };
         fs::create_dir_all(&kept).with_context(|| format!("cannot make {}", kept.display()))?;
-        Ok(Self { is_long, evidence: evidence_folder()?, kept, aya: OnceCell::new() })
+        let commit = record::commit()?;
+        Ok(Self { is_long, commit, evidence: evidence_folder()?, kept, aya: OnceCell::new() })
     }
 
     /// Runs what is wanted, and tells of runs that did not end well: what they had to say may be missing.
@@ -196,7 +199,7 @@ impl Surroundings {
             found.push(Finding { by: String::new(), claims: mishaps, pages: Vec::new() });
         }
         let commands = harness.runs.iter().map(|run| run.shown(self.is_long)).collect();
-        Record::new(commands, found)
+        Record::new(&self.commit, commands, found)
     }
 
     /// Makes the page of what is kept.

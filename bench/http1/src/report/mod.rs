@@ -6,7 +6,7 @@ mod verdict;
 use std::fmt::Write as _;
 
 use crate::proxies::{Installed, Proxy};
-use crate::results::{CaseResult, Results, Row, spread};
+use crate::results::{CaseResult, Latency, Pace, Results, Row, spread};
 
 pub(crate) use picture::bars;
 pub(crate) use verdict::publish;
@@ -69,27 +69,28 @@ fn cpu_table(cases: &[CaseResult]) -> String {
     text
 }
 
-/// What is added at each share of the proxy's capacity; below, the rate.
+/// What is added at each pace, and the rate.
 fn latency_table(cases: &[CaseResult]) -> String {
     let measured: Vec<&CaseResult> = cases.iter().filter(|case| case.rows.iter().any(has_latency)).collect();
     let title = "Latency added, µs: p50 / p99 / p99.9 (requests per second)";
     let mut text = heading(title, cases, has_process, &[]);
     for case in &measured {
-        let shares = case.rows.first().map(|row| row.latencies.as_slice()).unwrap_or_default();
-        for share in shares.iter().map(|latency| latency.share) {
-            let cell = |row: &Row| {
-                let added = row.added_us(share).unwrap_or([f64::NAN; 3]).map(|us| number(us, 0)).join(" / ");
-                format!("{added} ({})", number(row.rate_per_second() * share, 0))
-            };
+        for pace in Pace::ALL {
+            let cell = |row: &Row| row.latency(*pace).map_or_else(|| "–".to_owned(), latency_cell);
             let cells: Vec<String> = case.rows.iter().filter(|row| has_process(row)).map(cell).collect();
-            let _ = writeln!(text, "| {}, at {:.0} % | {} |", case.title, share * 100.0, cells.join(" | "));
+            let _ = writeln!(text, "| {}, {} | {} |", case.title, pace.words(), cells.join(" | "));
         }
     }
     if measured.is_empty() { String::new() } else { text }
 }
 
+fn latency_cell(latency: &Latency) -> String {
+    let added = latency.added_us().map(|us| number(us, 0)).join(" / ");
+    format!("{added} ({})", number(latency.rate_per_second, 0))
+}
+
 fn has_latency(row: &Row) -> bool {
-    row.latencies.iter().any(|latency| !latency.with_us.is_empty())
+    Pace::ALL.iter().any(|pace| row.latency(*pace).is_some())
 }
 
 fn table(cases: &[CaseResult], title: &str, wanted: fn(&Row) -> bool, cell: fn(&Row) -> String) -> String {

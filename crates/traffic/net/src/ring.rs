@@ -1,5 +1,5 @@
 //! The system's network, driven by io_uring: many operations are handed to the kernel with one system call, and data arrives in buffers
-//! that are lent to the kernel only when there is something to put into them.
+//! that all sockets of a thread share: one that is idle holds none.
 //!
 //! A worker's thread has one ring. What its sockets ask for is queued, and handed over when the thread has nothing else to do
 //! ([`RingNetwork::turn`], called before the runtime waits); what has come is then in the sockets' queues.

@@ -8,13 +8,14 @@ use anyhow::{Context, Result, bail};
 
 use crate::command;
 use crate::prove::harness::{Harness, Mutant, Tests};
-use crate::prove::record::Caught;
+use crate::prove::record::{self, Caught};
 
 /// Tries all mutants of a harness.
-pub(crate) fn run(harness: &Harness) -> Result<Vec<Caught>> {
+pub(crate) fn run(harness: &Harness, commit: &str) -> Result<Vec<Caught>> {
     if harness.mutants.is_empty() {
         return Ok(Vec::new());
     }
+    let tried = format!("{}, commit {commit}", record::today()?);
     let copy = Copy::make()?;
     let mut sound = Vec::new();
     let mut all = Vec::new();
@@ -28,7 +29,12 @@ pub(crate) fn run(harness: &Harness) -> Result<Vec<Caught>> {
         }
         let by = copy.with(mutant, |copy| copy.first_failure(mutant.caught_by))?;
         println!("fault {:?}: noticed by {}", mutant.fault, by.as_deref().unwrap_or("NOTHING"));
-        all.push(Caught { fault: mutant.fault.to_owned(), file: mutant.file.to_owned(), by });
+        all.push(Caught {
+            fault: mutant.fault.to_owned(),
+            file: mutant.file.to_owned(),
+            by,
+            tried: tried.clone(),
+        });
     }
     Ok(all)
 }

@@ -15,8 +15,9 @@ const HEAD: &str = "\
 <!-- Made by `cargo xtask prove`; do not edit. -->
 
 What is claimed of Aya's engine, and the experiments behind it. Every row names the file that produces it, every section the command that
-repeats it; `cargo xtask prove` runs them all, which takes some hours, `cargo xtask test` a short form of each. Each harness is held to
-account as well: faults that were put into Aya on purpose, one at a time, must make it fail.
+repeats it; `cargo xtask prove` runs them all, which takes some hours, `cargo xtask test` a short form of each. Harnesses are held to
+account as well: faults that are put into Aya on purpose, one at a time, must make them fail. The table says for which that was shown; what compares
+figures has none.
 ";
 
 /// The page, from the records in a folder.
@@ -39,9 +40,10 @@ fn overview(harness: &Harness, record: Option<&Record>) -> String {
     let link = format!("[{}](#{})", harness.title, anchor(harness.title));
     let Some(record) = record else { return format!("| {link} | | | all | | never |") };
     let count = |outcome| record.count(outcome);
-    let noticed = record.mutants.iter().filter(|mutant| mutant.by.is_some()).count();
-    let noticed = match (harness.mutants.len(), record.mutants.len()) {
-        (0, _) => String::new(),
+    let tried: Vec<_> = harness.mutants.iter().filter_map(|mutant| record.caught(mutant)).collect();
+    let noticed = tried.iter().filter(|caught| caught.by.is_some()).count();
+    let noticed = match (harness.mutants.len(), tried.len()) {
+        (0, _) => "none".to_owned(),
         (_, 0) => "not tried".to_owned(),
         (all, _) => format!("{noticed} of {all}"),
     };
@@ -52,19 +54,27 @@ fn overview(harness: &Harness, record: Option<&Record>) -> String {
 fn section(harness: &Harness, record: Option<&Record>) -> String {
     let mut text = format!("\n## {}\n\n{}\n", harness.title, harness.about);
     let Some(record) = record else {
-        let _ = writeln!(text, "\nNot run yet.");
+        let _ = writeln!(text, "\nNot run yet; to be run with:\n");
+        commands(&mut text, &harness.runs.iter().map(|run| run.shown(true)).collect::<Vec<_>>());
         return text;
     };
-    let _ = writeln!(text, "\n{}, commit {}:\n\n```sh", record.date, record.commit);
-    for command in &record.commands {
-        let _ = writeln!(text, "{command}");
-    }
-    text.push_str("```\n\n| claim | | seen | by |\n|---|---|---|---|\n");
+    let _ = writeln!(text, "\n{}, commit {}:\n", record.date, record.commit);
+    commands(&mut text, &record.commands);
+    text.push_str("\n| claim | | seen | by |\n|---|---|---|---|\n");
     for finding in &record.found {
         rows(&mut text, finding);
     }
-    faults(&mut text, record);
+    let links: Vec<_> =
+        record.details.iter().map(|page| format!("[{}](conformance/{}.md)", page.title, page.name)).collect();
+    if !links.is_empty() {
+        let _ = writeln!(text, "\nMore: {}.", links.join(", "));
+    }
+    faults(&mut text, harness, record);
     text
+}
+
+fn commands(text: &mut String, commands: &[String]) {
+    let _ = writeln!(text, "```sh\n{}\n```", commands.join("\n"));
 }
 
 fn rows(text: &mut String, finding: &Finding) {
@@ -82,15 +92,22 @@ fn rows(text: &mut String, finding: &Finding) {
     }
 }
 
-fn faults(text: &mut String, record: &Record) {
-    if record.mutants.is_empty() {
+fn faults(text: &mut String, harness: &Harness, record: &Record) {
+    if harness.mutants.is_empty() {
         return;
     }
-    text.push_str("\n| fault put in on purpose | into | noticed by |\n|---|---|---|\n");
-    for mutant in &record.mutants {
-        let name = mutant.file.rsplit('/').next().unwrap_or(&mutant.file);
-        let by = mutant.by.as_ref().map_or("**nothing**".to_owned(), |test| format!("`{test}`"));
-        let _ = writeln!(text, "| {} | [{name}](../../{}) | {by} |", cell(&mutant.fault), mutant.file);
+    text.push_str("\n| fault put in on purpose | into | noticed by | tried |\n|---|---|---|---|\n");
+    for mutant in harness.mutants {
+        let name = mutant.file.rsplit('/').next().unwrap_or(mutant.file);
+        let caught = record.caught(mutant);
+        let by = match caught.map(|caught| &caught.by) {
+            Some(Some(test)) => format!("`{test}`"),
+            Some(None) => "**nothing**".to_owned(),
+            None => String::new(),
+        };
+        let tried = caught.map_or("not yet", |caught| &caught.tried);
+        let _ =
+            writeln!(text, "| {} | [{name}](../../{}) | {by} | {tried} |", cell(mutant.fault), mutant.file);
     }
 }
 
@@ -108,10 +125,22 @@ fn anchor(title: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prove::record::{Caught, Claim};
+    use crate::prove::harness::{Mutant, Run, Tests};
+    use crate::prove::record::{Caught, Claim, Detail};
 
-    const HARNESS: Harness =
-        Harness { name: "x", title: "HTTP/1 corpus", about: "About.", runs: &[], mutants: &[] };
+    const TESTS: Tests = Tests { package: "x", filter: "all()" };
+
+    const fn mutant(fault: &'static str) -> Mutant {
+        Mutant { fault, file: "a/b.rs", before: "", after: "", caught_by: TESTS }
+    }
+
+    const HARNESS: Harness = Harness {
+        name: "x",
+        title: "HTTP/1 corpus",
+        about: "About.",
+        runs: &[Run::Tests(TESTS)],
+        mutants: &[mutant("f"), mutant("g"), mutant("h")],
+    };
 
     #[test]
     fn a_section_shows_claims_faults_and_what_was_not_run() {
@@ -120,20 +149,33 @@ mod tests {
             Claim { claim: "c".to_owned(), outcome: Outcome::NotRun, seen: "no nightly".to_owned() },
         ];
         let found = vec![Finding { by: "tests/tests/x.rs".to_owned(), claims, pages: Vec::new() }];
-        let missed = Caught { fault: "f".to_owned(), file: "a/b.rs".to_owned(), by: None };
+        let caught = |fault: &str, by: Option<&str>| Caught {
+            fault: fault.to_owned(),
+            file: "a/b.rs".to_owned(),
+            by: by.map(str::to_owned),
+            tried: "2026-11-20, commit c".to_owned(),
+        };
+        // The last one is no longer among the faults that the harness names.
+        let mutants = vec![caught("f", None), caught("g", Some("t::u")), caught("gone", Some("t::u"))];
+        let details = vec![Detail { name: "corpus".to_owned(), title: "The corpus".to_owned() }];
         let record = Record {
             date: "2026-11-21".to_owned(),
             commands: vec!["cargo x".to_owned()],
             found,
-            mutants: vec![missed],
+            details,
+            mutants,
             ..Record::default()
         };
         let text = section(&HARNESS, Some(&record));
         assert!(text.contains("| a \\| b | held | 12 of 12 | [x.rs](../../tests/tests/x.rs) |\n"), "{text}");
         assert!(text.contains("| c | not run | no nightly |"), "{text}");
-        assert!(text.contains("| f | [b.rs](../../a/b.rs) | **nothing** |"), "{text}");
+        assert!(text.contains("| f | [b.rs](../../a/b.rs) | **nothing** | 2026-11-20, commit c |"), "{text}");
+        assert!(text.contains("| g | [b.rs](../../a/b.rs) | `t::u` |"), "{text}");
+        assert!(text.contains("| h | [b.rs](../../a/b.rs) |  | not yet |"), "{text}");
+        assert!(text.contains("More: [The corpus](conformance/corpus.md)."), "{text}");
+        assert!(overview(&HARNESS, Some(&record)).contains("| 1 of 3 |"));
         assert!(text.contains("```sh\ncargo x\n```"), "{text}");
-        assert!(section(&HARNESS, None).contains("Not run yet."));
+        assert!(section(&HARNESS, None).contains("AYA_LONG=1 cargo nextest run -p x"));
         assert_eq!(anchor(HARNESS.title), "http1-corpus");
         assert_eq!(record.failures().count(), 1);
     }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::command;
-use crate::prove::harness::Harness;
+use crate::prove::harness::{Harness, Mutant};
 
 /// Where records lie in the folder of what is kept.
 const RECORDS: &str = "records";
@@ -23,9 +23,19 @@ pub(crate) struct Record {
     pub(crate) commands: Vec<String>,
     /// One for each test or program that had something to say.
     pub(crate) found: Vec<Finding>,
+    /// Pages of its own.
+    #[serde(default)]
+    pub(crate) details: Vec<Detail>,
     /// What became of deliberate faults.
     #[serde(default)]
     pub(crate) mutants: Vec<Caught>,
+}
+
+/// A page beside the one that shows all harnesses.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Detail {
+    pub(crate) name: String,
+    pub(crate) title: String,
 }
 
 /// What one test or program found, as `base_testkit::Evidence` writes it.
@@ -55,7 +65,7 @@ pub(crate) enum Outcome {
     NotRun,
 }
 
-/// A page beside the one that shows all harnesses.
+/// Such a page, with what stands on it.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Page {
     pub(crate) name: String,
@@ -70,6 +80,15 @@ pub(crate) struct Caught {
     pub(crate) file: String,
     /// The first test that failed; none if all passed.
     pub(crate) by: Option<String>,
+    /// The day and the commit.
+    #[serde(default)]
+    pub(crate) tried: String,
+}
+
+impl Caught {
+    pub(crate) fn is_of(&self, mutant: &Mutant) -> bool {
+        self.fault == mutant.fault && self.file == mutant.file
+    }
 }
 
 impl Claim {
@@ -92,11 +111,12 @@ impl Finding {
 }
 
 impl Record {
-    pub(crate) fn new(commands: Vec<String>, found: Vec<Finding>) -> Result<Self> {
-        let said = |mut process: std::process::Command| command::output(&mut process);
-        let date = said(command::command("date", &["-u", "+%F"])?)?.trim().to_owned();
-        let commit = said(command::git(&["rev-parse", "--short=10", "HEAD"])?)?.trim().to_owned();
-        Ok(Self { date, commit, commands, found, mutants: Vec::new() })
+    /// What was found of this commit.
+    pub(crate) fn new(commit: &str, commands: Vec<String>, found: Vec<Finding>) -> Result<Self> {
+        let pages = found.iter().flat_map(|finding| &finding.pages);
+        let detail = |page: &Page| Detail { name: page.name.clone(), title: page.title.clone() };
+        let details = pages.map(detail).collect();
+        Ok(Self { date: today()?, commit: commit.to_owned(), commands, found, details, mutants: Vec::new() })
     }
 
     /// The one that is kept in a folder, if there is one.
@@ -129,6 +149,11 @@ impl Record {
         self.found.iter().flat_map(|finding| &finding.claims)
     }
 
+    /// What became of a deliberate fault, if it was tried.
+    pub(crate) fn caught(&self, mutant: &Mutant) -> Option<&Caught> {
+        self.mutants.iter().find(|caught| caught.is_of(mutant))
+    }
+
     /// How many claims ended so.
     pub(crate) fn count(&self, outcome: Outcome) -> usize {
         self.claims().filter(|claim| claim.outcome == outcome).count()
@@ -141,6 +166,19 @@ impl Record {
         let claims = failed.map(|claim| format!("{}: {}", claim.claim, claim.seen));
         claims.chain(missed.map(|mutant| format!("nothing noticed this fault: {}", mutant.fault)))
     }
+}
+
+/// The day, as `2026-11-21`.
+pub(crate) fn today() -> Result<String> {
+    Ok(command::output(&mut command::command("date", &["-u", "+%F"])?)?.trim().to_owned())
+}
+
+/// The commit of the checkout, shortened, and whether anything but what runs bring about is different there.
+pub(crate) fn commit() -> Result<String> {
+    let said = |words: &[&str]| command::output(&mut command::git(words)?);
+    let commit = said(&["rev-parse", "--short=10", "HEAD"])?.trim().to_owned();
+    let changed = said(&["status", "--porcelain", "--", ".", ":!docs/reference"])?;
+    Ok(if changed.trim().is_empty() { commit } else { format!("{commit}, with changes") })
 }
 
 fn parse<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {

@@ -44,8 +44,8 @@ pub(crate) const HARNESS: Harness = Harness {
         Mutant {
             fault: "a connection with bytes of a former answer is used again",
             file: "crates/traffic/proxy/src/life/forward.rs",
-            before: "if persists && connection.input.is_empty() {",
-            after: "if persists {",
+            before: "if persists && connection.input.is_empty() && !self.may_be_taken_for_two() {",
+            after: "if persists && !self.may_be_taken_for_two() {",
             caught_by: SEEDS,
         },
     ],

@@ -109,11 +109,10 @@ pub(super) const REQUIREMENTS: &[Requirement] = &[
         "`Max-Forwards` of OPTIONS and TRACE is counted down, and the request answered at zero",
         &["http1/fields.rs::max_forwards_is_counted_down"],
     ),
-    otherwise(
+    held(
         "9110 §7.6.3",
         Must,
-        "a gateway sends `Via` in each request",
-        "it does where `via` is set. It is off by default: some servers turn compression off for requests with it",
+        "a gateway sends `Via` in each request, unless it is switched off",
         &["http1/fields.rs::via_names_the_proxy"],
     ),
     held(
