@@ -29,7 +29,12 @@ fn many_connections() {
     let nginx = Nginx::start("location / { return 200 'fine'; }");
     // Requests that find no connection wait in line: so many more descriptors are not to be had.
     let pool = format!("connections: {{max: {}, queue: 10000, queue-timeout: 60s, idle: 1s}}", active / 4);
-    let aya = Aya::start(&config_of("timeouts: {idle: 10m}", "", &pool, &nginx.address().to_string()));
+    let aya = Aya::start(&config_of(
+        "max-connections: 16384, timeouts: {idle: 10m}",
+        "",
+        &pool,
+        &nginx.address().to_string(),
+    ));
     (0..100).for_each(|_| assert_eq!(aya.get("/").text(), "fine"));
     let before = Vitals::of(&aya);
     let mut crowd = crate::hostile::crowd(&aya, idle);
@@ -37,7 +42,11 @@ fn many_connections() {
         stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is taken");
         let mut answer = [0; ANSWER_BYTES];
         let count = stream.read(&mut answer).expect("an answer comes");
-        assert!(answer.starts_with(b"HTTP/1.1 200") && answer[..count].ends_with(b"fine"), "another answer");
+        assert!(
+            answer.starts_with(b"HTTP/1.1 200") && answer[..count].ends_with(b"fine"),
+            "{:?}",
+            String::from_utf8_lossy(&answer[..count])
+        );
     };
     crowd.iter_mut().for_each(ask);
     let waiting = Vitals::of(&aya);
