@@ -1,9 +1,12 @@
 //! An HTTP server in a process of its own, so that a play can kill it, stop it and cut it off.
 //!
-//! `origin ADDRESS` listens there and says `ready`. `/length/ID/COUNT` and `/chunked/ID/COUNT` are answered with so many bytes, made of
+//! `origin ADDRESS DIARY` listens there and says `ready`. `/length/ID/COUNT` and `/chunked/ID/COUNT` are answered with so many bytes, made of
 //! the id and of the request's body; what is in a request's body is thereby checked as well. `/` is fine.
+//! The id of each POST is noted at the end of the diary, a line for each, when its body has come whole.
 
 use std::env;
+use std::fs::File;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::thread;
 
@@ -13,20 +16,29 @@ use base_testkit::{Backend, Request, Session, Wire, WireError, answer};
 const CHUNK_BYTES: usize = 4_111;
 
 fn main() -> Result<(), String> {
-    let address = env::args().nth(1).ok_or("an address is to be given")?;
+    let mut arguments = env::args().skip(1);
+    let (Some(address), Some(diary)) = (arguments.next(), arguments.next()) else {
+        return Err("an address and a diary are to be given".to_owned());
+    };
     let listener =
         TcpListener::bind(&address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
-    let _server = Backend::script_on(listener, serve);
+    let diary = File::options().append(true).create(true).open(&diary);
+    let diary = diary.map_err(|error| format!("cannot keep a diary: {error}"))?;
+    let _server = Backend::script_on(listener, move |session| serve(session, &diary));
     eprintln!("ready");
     loop {
         thread::park();
     }
 }
 
-fn serve(session: &mut Session) -> Result<(), WireError> {
+fn serve(session: &mut Session, mut diary: &File) -> Result<(), WireError> {
     // Not the session's own: that one remembers all requests.
     let wire: &mut Wire = session;
     while let Some(request) = wire.request()? {
+        if let Some(id) = request.target.split('/').nth(2).filter(|_| request.method == "POST") {
+            // In one piece: other servers write there as well.
+            diary.write_all(format!("{id}\n").as_bytes())?;
+        }
         wire.send(respond(&request))?;
     }
     Ok(())

@@ -4,6 +4,7 @@ mod checker;
 mod continuity;
 mod network;
 mod origin;
+mod strokes;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

@@ -8,6 +8,7 @@ mod heads;
 mod slowhttptest;
 
 use std::net::TcpStream;
+use std::time::Duration;
 
 use base_testkit::{Aya, Backend, Evidence, answer};
 
@@ -18,6 +19,10 @@ use crate::vitals::{Bystander, MIB, Vitals, wait_for_rest, wait_long};
 const OWN_BYTES: u64 = 24 * MIB;
 /// What a connection costs besides the bytes that it has sent: its task, its timer, and what the allocator rounds up.
 const STATE_BYTES: u64 = 4 * 1024;
+
+/// How late whoever's time is over may be let go: the attackers are slow to see it on a machine that they share with Aya. Without its
+/// time a client would stay for ever.
+const GRACE: Duration = Duration::from_secs(15);
 
 /// An Aya under attack: routes `/bystander` to a sound backend of its own, and everything else to the pool `main`.
 struct Siege {

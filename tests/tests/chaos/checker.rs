@@ -8,6 +8,7 @@ use base_testkit::{Aya, Wire, WireError, wait_for};
 use scenarios::{answer_body, noise};
 use serde_json::Value;
 
+use super::strokes::Strokes;
 use crate::chunked;
 
 /// What is kept of a request's body to send it again, by the play's configuration.
@@ -138,7 +139,7 @@ enum Outcome {
 }
 
 /// A client that asks, one request after the other, until it is told to stop.
-pub(crate) fn ask_until(over: &AtomicBool, aya: &Aya, client: u64) -> Findings {
+pub(crate) fn ask_until(over: &AtomicBool, aya: &Aya, strokes: &Strokes, client: u64) -> Findings {
     let mut findings = Findings::default();
     let mut kept = None;
     for number in 0.. {
@@ -161,11 +162,11 @@ pub(crate) fn ask_until(over: &AtomicBool, aya: &Aya, client: u64) -> Findings {
                 false
             }
             Outcome::Refused { status, reason, stays } => {
-                findings.judge(aya, &plan, None, &format!("{status} {reason}"));
+                findings.judge(aya, strokes, &plan, None, &format!("{status} {reason}"));
                 stays
             }
             Outcome::Broken(error) => {
-                findings.judge(aya, &plan, Some(Excuse::AnswerBegun), &error.to_string());
+                findings.judge(aya, strokes, &plan, Some(Excuse::AnswerBegun), &error.to_string());
                 false
             }
         };
@@ -178,10 +179,12 @@ pub(crate) fn ask_until(over: &AtomicBool, aya: &Aya, client: u64) -> Findings {
 
 impl Findings {
     /// Asks Aya what became of a request that failed, and finds the excuse or the fault. What Aya says is believed only where it
-    /// fits what the client knows.
-    fn judge(&mut self, aya: &Aya, plan: &Plan, known: Option<Excuse>, seen: &str) {
+    /// fits what the client knows, and of a server that something has befallen.
+    fn judge(&mut self, aya: &Aya, strokes: &Strokes, plan: &Plan, known: Option<Excuse>, seen: &str) {
+        let struck = strokes.now();
         let decision = decision(aya, &plan.id);
         let last = decision["attempts"].as_array().and_then(|attempts| attempts.last());
+        let server = last.and_then(|attempt| attempt["endpoint"].as_str()).unwrap_or_default();
         let after = last.and_then(|attempt| attempt["after"].as_str()).unwrap_or_default();
         let is_large = plan.body.as_ref().is_some_and(|body| body.len() > REPLAY_BYTES);
         let excuse = match after {
@@ -190,9 +193,11 @@ impl Findings {
             "answer-begun" => known,
             _ => None,
         };
-        match excuse {
+        match excuse.filter(|_| struck.iter().any(|one| one == server)) {
             Some(excuse) => *self.excused.entry(excuse).or_default() += 1,
-            None => self.faults.push(format!("{} {}: {seen}; {decision}", plan.method, plan.id)),
+            None => self
+                .faults
+                .push(format!("{} {}: {seen}; struck: {struck:?}; {decision}", plan.method, plan.id)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Servers in processes of their own, and what fate has in store for them.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -52,13 +53,15 @@ pub(crate) struct Origin {
     process: Option<Process>,
     address: SocketAddr,
     namespace: Option<Namespace>,
+    diary: PathBuf,
 }
 
 impl Origin {
-    /// Starts one.
-    pub(crate) fn start(namespace: Option<Namespace>) -> Self {
+    /// Starts one that notes the POSTs it is sent at the end of this file.
+    pub(crate) fn start(namespace: Option<Namespace>, diary: &Path) -> Self {
         let host = namespace.as_ref().map_or(Ipv4Addr::LOCALHOST, Namespace::address);
-        let mut origin = Self { process: None, address: (IpAddr::V4(host), free_port()).into(), namespace };
+        let address = (IpAddr::V4(host), free_port()).into();
+        let mut origin = Self { process: None, address, namespace, diary: diary.to_owned() };
         origin.revive();
         origin
     }
@@ -117,7 +120,7 @@ impl Origin {
         let program = env!("CARGO_BIN_EXE_origin");
         let mut command =
             self.namespace.as_ref().map_or_else(|| Command::new(program), |space| space.command(program));
-        command.arg(self.address.to_string());
+        command.arg(self.address.to_string()).arg(&self.diary);
         let mut process = Process::start(command);
         process.wait_for_line("ready");
         self.process = Some(process);

@@ -1,15 +1,16 @@
 //! Backends that do whatever a backend should not. The bystander's backend is another one, and must not be felt to have such company.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use base_testkit::{Backend, Response, Session, WireError};
+use base_testkit::{Backend, Response, Session, Stopwatch, WireError};
 
-use super::{STATE_BYTES, Siege};
+use super::{GRACE, STATE_BYTES, Siege};
 use crate::vitals::wait_long;
 
 /// Clients at once.
 const CLIENTS: usize = 16;
+/// What a request may take, as the route says.
+const REQUEST_TIME: Duration = Duration::from_secs(3);
 /// What a bad backend sends at most before it gives up: far above every limit.
 const FLOOD_BYTES: usize = 8 << 20;
 
@@ -187,39 +188,39 @@ fn ask(siege: &Siege) -> Option<Response> {
     }
 }
 
-/// Has many clients meet this backend; every one of them sees what it may see, and soon. Gives the number of exchanges.
-fn indulge(siege: &Siege, vice: &Vice, rounds: usize) -> usize {
-    let seen = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..CLIENTS {
-            scope.spawn(|| {
-                for _ in 0..rounds {
-                    match ask(siege) {
-                        None => assert!(vice.may_break, "{}: nothing whole came", vice.name),
-                        Some(response) => {
-                            let found = (response.status, response.reason());
-                            assert!(vice.expected.contains(&found), "{}: {found:?}", vice.name);
-                            assert!(
-                                response.status != 200 || !response.text().contains("wrong"),
-                                "{}",
-                                vice.name
-                            );
-                        }
-                    }
-                    seen.fetch_add(1, Ordering::Relaxed);
+/// Has many clients meet this backend; every one of them sees what it may see, and soon. Gives the longest time that one waited.
+fn indulge(siege: &Siege, vice: &Vice, rounds: usize) -> Duration {
+    let client = || {
+        let mut longest = Duration::ZERO;
+        for _ in 0..rounds {
+            let watch = Stopwatch::start();
+            match ask(siege) {
+                None => assert!(vice.may_break, "{}: nothing whole came", vice.name),
+                Some(response) => {
+                    let found = (response.status, response.reason());
+                    assert!(vice.expected.contains(&found), "{}: {found:?}", vice.name);
+                    let is_wrong = response.status == 200 && response.text().contains("wrong");
+                    assert!(!is_wrong, "{}", vice.name);
                 }
-            });
+            }
+            longest = longest.max(watch.elapsed());
         }
-    });
-    seen.into_inner()
+        longest
+    };
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
+        let times = clients.into_iter().map(|client| client.join().expect("a client sees what it may see"));
+        times.max().unwrap_or_default()
+    })
 }
 
 /// Lets each of these vices loose, one Aya for all of them: what one leaves behind, the next would suffer from.
 fn suffer(vices: &[Vice], rounds: usize, claim: &str) {
     let pool = "ejection: off, connections: {max: 1024, idle: 1s}, timeouts: {first-byte: 500ms, response-progress: 500ms}";
     let backends: Vec<_> = vices.iter().map(|vice| (vice, Backend::script(vice.play))).collect();
-    let siege = Siege::lay("", "timeouts: {request: 3s}, retry: {attempts: 1}", pool, &[&backends[0].1]);
-    let mut exchanges = 0;
+    let route = format!("timeouts: {{request: {}s}}, retry: {{attempts: 1}}", REQUEST_TIME.as_secs());
+    let siege = Siege::lay("", &route, pool, &[&backends[0].1]);
+    let mut longest = Duration::ZERO;
     for (vice, backend) in &backends {
         let path = "/api/v1/pools/main/endpoints";
         let there = siege.aya.admin("GET", "/api/v1/pools/main", "").json();
@@ -229,24 +230,32 @@ fn suffer(vices: &[Vice], rounds: usize, claim: &str) {
             assert_eq!(siege.aya.admin("POST", path, &new).status, 201);
             assert_eq!(siege.aya.admin("DELETE", &format!("{path}/{former}"), "").status, 204);
         }
-        exchanges += indulge(&siege, vice, rounds);
+        longest = longest.max(indulge(&siege, vice, rounds));
         wait_long(&format!("the backend that {} to be let go", vice.name), || {
             backend.open_connections() == 0
         });
     }
+    assert!(longest < REQUEST_TIME + GRACE, "a client waited for {longest:?}");
     let names: Vec<_> = vices.iter().map(|vice| vice.name).collect();
     siege.lift(
         &format!("{claim}: {}", names.join(", ")),
         file!(),
         CLIENTS as u64 * EXCHANGE_BYTES,
-        &format!("{CLIENTS} exchanges of 836 KiB at once; {exchanges} were made"),
+        &format!(
+            "{CLIENTS} exchanges of 836 KiB at once; {} were made, the longest took {longest:.1?}",
+            CLIENTS * rounds * vices.len(),
+        ),
     );
 }
 
 /// Endpoints that hang, drip or never close hold a request no longer than the pool's times and the route's time say.
 #[test]
 fn backends_that_are_silent() {
-    suffer(SILENT, 2, "a backend may hang as it likes, its clients are answered in time");
+    suffer(
+        SILENT,
+        2,
+        "a backend may hang as it likes, its clients are answered or let go when `timeouts.request` is over",
+    );
 }
 
 /// Endpoints that break off or lie about what they send: what is wrong is never passed on as whole.

@@ -22,7 +22,7 @@ fn as_far_as_files_go() -> (usize, usize) {
 }
 
 /// Ten thousand clients that have had an answer and wait cost 4 KiB each; five thousand that ask beside them are all served; those
-/// that wait are served when they ask again; and nothing is left of any of them.
+/// that wait are served when they ask again; and no connection, request or descriptor is left of any of them.
 #[test]
 fn many_connections() {
     let (idle, active) = as_far_as_files_go();
@@ -81,7 +81,7 @@ fn many_connections() {
     );
     println!("{each} bytes each; {seen}");
     evidence.claim(
-        "5,000 active clients beside 10,000 idle ones are all served, and leave nothing behind",
+        "5,000 active clients beside 10,000 idle ones are all served, and no connection, request or descriptor stays behind",
         fine,
         seen,
     );

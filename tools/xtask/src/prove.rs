@@ -11,6 +11,7 @@ mod page;
 mod record;
 
 use std::cell::OnceCell;
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -198,7 +199,9 @@ impl Surroundings {
         if !mishaps.is_empty() {
             found.push(Finding { by: String::new(), claims: mishaps, pages: Vec::new() });
         }
-        let commands = harness.runs.iter().map(|run| run.shown(self.is_long)).collect();
+        let driver = env::var("AYA_IO").map_or_else(|_| String::new(), |driver| format!("AYA_IO={driver} "));
+        let commands =
+            harness.runs.iter().map(|run| format!("{driver}{}", run.shown(self.is_long))).collect();
         Record::new(&self.commit, commands, found)
     }
 

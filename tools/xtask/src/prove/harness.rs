@@ -10,12 +10,13 @@ pub(crate) struct Harness {
     pub(crate) about: &'static str,
     /// In this order.
     pub(crate) runs: &'static [Run],
-    /// Deliberate faults of Aya that its short form notices.
+    /// Deliberate faults of Aya that it notices.
     pub(crate) mutants: &'static [Mutant],
 }
 
 /// How experiments are run. They learn from `AYA_LONG=1` that they shall take their long form, and write what they find to the
 /// folder `AYA_PROVE`.
+#[derive(Clone, Copy)]
 pub(crate) enum Run {
     /// Tests that `cargo xtask test` runs as well, in their short form.
     Tests(Tests),
@@ -67,6 +68,6 @@ pub(crate) struct Mutant {
     pub(crate) before: &'static str,
     /// What takes its place.
     pub(crate) after: &'static str,
-    /// Tests of which at least one must fail with it.
-    pub(crate) caught_by: Tests,
+    /// Tests of which at least one must fail with it, or a command that must find that a claim does not hold; in its short form.
+    pub(crate) caught_by: Run,
 }

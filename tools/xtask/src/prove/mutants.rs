@@ -1,4 +1,4 @@
-//! Faults put into Aya on purpose: each in a copy of the checkout, where the tests that it names must fail.
+//! Faults put into Aya on purpose: each in a copy of the checkout, where the tests that it names must fail, or the claims of a command.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::command;
-use crate::prove::harness::{Harness, Mutant, Tests};
-use crate::prove::record::{self, Caught};
+use crate::prove::harness::{Harness, Mutant, Run, Tests};
+use crate::prove::record::{self, Caught, Finding, Outcome};
 
 /// Tries all mutants of a harness.
 pub(crate) fn run(harness: &Harness, commit: &str) -> Result<Vec<Caught>> {
@@ -20,14 +20,19 @@ pub(crate) fn run(harness: &Harness, commit: &str) -> Result<Vec<Caught>> {
     let mut sound = Vec::new();
     let mut all = Vec::new();
     for mutant in harness.mutants {
-        // A test that fails anyway notices nothing.
-        if !sound.contains(&mutant.caught_by.filter) {
-            if let Some(test) = copy.first_failure(mutant.caught_by)? {
-                bail!("{test} fails without any fault");
+        let first_failure = |copy: &Copy| match mutant.caught_by {
+            Run::Tests(tests) => copy.first_failed_test(tests),
+            Run::Command { short, .. } => copy.first_failed_claim(harness, short),
+        };
+        // What fails anyway notices nothing.
+        let command = mutant.caught_by.shown(false);
+        if !sound.contains(&command) {
+            if let Some(failed) = first_failure(&copy)? {
+                bail!("{failed:?} fails without any fault");
             }
-            sound.push(mutant.caught_by.filter);
+            sound.push(command);
         }
-        let by = copy.with(mutant, |copy| copy.first_failure(mutant.caught_by))?;
+        let by = copy.with(mutant, first_failure)?;
         println!("fault {:?}: noticed by {}", mutant.fault, by.as_deref().unwrap_or("NOTHING"));
         all.push(Caught {
             fault: mutant.fault.to_owned(),
@@ -102,7 +107,7 @@ impl Copy {
     }
 
     /// The first of the tests that fails.
-    fn first_failure(&self, tests: Tests) -> Result<Option<String>> {
+    fn first_failed_test(&self, tests: Tests) -> Result<Option<String>> {
         // What does not compile is no fault that a test could notice.
         command::succeed(&mut self.nextest(tests, &["--no-run"])?)
             .with_context(|| format!("{} cannot be built", tests.shown()))?;
@@ -119,13 +124,34 @@ impl Copy {
         failed.map(Some).with_context(|| format!("{} did not run:\n{said}", tests.shown()))
     }
 
+    /// The first claim of a command about the program as it is shipped that does not hold.
+    fn first_failed_claim(&self, harness: &Harness, words: &[&str]) -> Result<Option<String>> {
+        command::succeed(&mut self.cargo(&["build", "--quiet", "--release", "-p", "app-cli"])?)?;
+        let evidence = self.target.join("evidence");
+        super::clear(&evidence)?;
+        // It may say that it failed; what counts is what it claims.
+        let status = self.cargo(words)?.env("AYA_PROVE", &evidence).status().context("cannot start cargo")?;
+        let found = Finding::read_all(&evidence.join(harness.name))?;
+        if found.is_empty() {
+            bail!("cargo {} claims nothing, and ended with {status}", words.join(" "));
+        }
+        let mut claims = found.into_iter().flat_map(|finding| finding.claims);
+        Ok(claims.find(|claim| claim.outcome == Outcome::Failed).map(|claim| claim.claim))
+    }
+
     fn nextest(&self, tests: Tests, more: &[&str]) -> Result<Command> {
-        let mut nextest = command::cargo(&["nextest", "run", "-p", tests.package, "-E", tests.filter])?;
-        nextest.args(more).current_dir(&self.folder).env("CARGO_TARGET_DIR", &self.target);
-        nextest.env("AYA_PYTHON_PACKAGES", command::python_packages()?);
-        let data = command::root()?.join("../shared/data");
-        nextest.env("AYA_DATA", data).env_remove("AYA_LONG").env_remove("AYA_BIN").env_remove("AYA_PROVE");
+        let mut nextest = self.cargo(&["nextest", "run", "-p", tests.package, "-E", tests.filter])?;
+        nextest.args(more);
         Ok(nextest)
+    }
+
+    fn cargo(&self, words: &[&str]) -> Result<Command> {
+        let mut cargo = command::cargo(words)?;
+        cargo.current_dir(&self.folder).env("CARGO_TARGET_DIR", &self.target);
+        cargo.env("AYA_PYTHON_PACKAGES", command::python_packages()?);
+        let data = command::root()?.join("../shared/data");
+        cargo.env("AYA_DATA", data).env_remove("AYA_LONG").env_remove("AYA_BIN").env_remove("AYA_PROVE");
+        Ok(cargo)
     }
 }
 

@@ -16,8 +16,8 @@ const HEAD: &str = "\
 
 What is claimed of Aya's engine, and the experiments behind it. Every row names the file that produces it, every section the command that
 repeats it; `cargo xtask prove` runs them all, which takes some hours, `cargo xtask test` a short form of each. Harnesses are held to
-account as well: faults that are put into Aya on purpose, one at a time, must make them fail. The table says for which that was shown; what compares
-figures has none.
+account as well: faults that are put into Aya on purpose, one at a time, must make them fail. The table says for which that was shown. Sockets are driven
+by io_uring unless `AYA_IO` says otherwise.
 ";
 
 /// The page, from the records in a folder.
@@ -131,7 +131,7 @@ mod tests {
     const TESTS: Tests = Tests { package: "x", filter: "all()" };
 
     const fn mutant(fault: &'static str) -> Mutant {
-        Mutant { fault, file: "a/b.rs", before: "", after: "", caught_by: TESTS }
+        Mutant { fault, file: "a/b.rs", before: "", after: "", caught_by: Run::Tests(TESTS) }
     }
 
     const HARNESS: Harness = Harness {

@@ -1,6 +1,24 @@
 //! Side by side with other proxies.
 
-use crate::prove::harness::{Harness, Run};
+use crate::prove::harness::{Harness, Mutant, Run};
+
+/// Enough to tell that something costs twice as much.
+const SMALL: Run = {
+    let words: &[&str] = &[
+        "run",
+        "--release",
+        "-p",
+        "bench-http1",
+        "--",
+        "--only",
+        "keepalive-64",
+        "--proxies",
+        "aya,relay",
+        "--seconds",
+        "1",
+    ];
+    Run::Command { short: words, long: words }
+};
 
 pub(crate) const HARNESS: Harness = Harness {
     name: "bench",
@@ -21,6 +39,12 @@ pub(crate) const HARNESS: Harness = Harness {
             "docs/reference/figures/benchmarks.svg",
         ],
     }],
-    // What is slow is measured, not tested: there is nothing here that a fault would make fail.
-    mutants: &[],
+    mutants: &[Mutant {
+        fault: "each request keeps its core busy for twenty thousand turns",
+        file: "crates/traffic/proxy/src/life/forward.rs",
+        before: "let mut left = route.route.attempts;",
+        after: "let mut left = route.route.attempts;\n        \
+                std::hint::black_box((0..20_000_u32).fold(0, |sum, turn| std::hint::black_box(sum ^ turn)));",
+        caught_by: SMALL,
+    }],
 };

@@ -16,7 +16,7 @@ pub(crate) const HARNESS: Harness = Harness {
             file: "crates/traffic/http/src/body/trailers.rs",
             before: "                self.fields.retain(may_be_trailer);",
             after: "                self.fields.retain(|known, name| may_be_trailer(known, name) && false);",
-            caught_by: DIFFERENTIAL,
+            caught_by: Run::Tests(DIFFERENTIAL),
         },
         Mutant {
             fault: "Of several Set-Cookie only the first reaches the client",
@@ -25,14 +25,14 @@ pub(crate) const HARNESS: Harness = Harness {
             after: "        hygiene::strip_hop_by_hop(response.fields_mut());\n        \
                     if let Some(first) = response.fields().find(\"set-cookie\").map(<[u8]>::to_vec) {\n            \
                     response.fields_mut().set(\"set-cookie\", &first);\n        }",
-            caught_by: DIFFERENTIAL,
+            caught_by: Run::Tests(DIFFERENTIAL),
         },
         Mutant {
             fault: "Interim answers end at Aya",
             file: "crates/traffic/proxy/src/life/forward.rs",
             before: "        if wanted {\n            let reply",
             after: "        if wanted && status == 100 {\n            let reply",
-            caught_by: DIFFERENTIAL,
+            caught_by: Run::Tests(DIFFERENTIAL),
         },
     ],
 };

@@ -15,21 +15,44 @@ pub(crate) const HARNESS: Harness = Harness {
     runs: &[Run::Tests(PLAYS)],
     mutants: &[
         Mutant {
+            fault: "a head may take a hundred times as long as is said",
+            file: "crates/traffic/proxy/src/life/head.rs",
+            before: "listener.settings.timeouts.request_head;",
+            after: "listener.settings.timeouts.request_head * 100;",
+            caught_by: Run::Tests(Tests {
+                package: "scenarios",
+                filter: "test(hostile::clients::slow_heads)",
+            }),
+        },
+        Mutant {
+            fault: "a request may take a hundred times as long as is said",
+            file: "crates/traffic/proxy/src/life/head.rs",
+            before: "self.deadline = self.exchange.record.started + span;",
+            after: "self.deadline = self.exchange.record.started + span * 100;",
+            caught_by: Run::Tests(Tests {
+                package: "scenarios",
+                filter: "test(hostile::backends::backends_that_are_silent)",
+            }),
+        },
+        Mutant {
             fault: "interim answers are relayed without end",
             file: "crates/traffic/proxy/src/life/forward.rs",
             before: "const MAX_INTERIM: u32 = 32;",
             after: "const MAX_INTERIM: u32 = u32::MAX;",
-            caught_by: Tests { package: "scenarios", filter: "test(hostile::backends::backends_that_flood)" },
+            caught_by: Run::Tests(Tests {
+                package: "scenarios",
+                filter: "test(hostile::backends::backends_that_flood)",
+            }),
         },
         Mutant {
             fault: "a head that drips in holds a large buffer",
             file: "crates/traffic/proxy/src/life/head.rs",
             before: "            self.client.input.shrink();\n",
             after: "",
-            caught_by: Tests {
+            caught_by: Run::Tests(Tests {
                 package: "scenarios",
                 filter: "test(hostile::clients::ten_thousand_half_open_heads)",
-            },
+            }),
         },
     ],
 };

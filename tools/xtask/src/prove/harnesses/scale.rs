@@ -17,6 +17,9 @@ pub(crate) const HARNESS: Harness = Harness {
         file: "crates/traffic/proxy/src/connection.rs",
         before: "client.input.release();",
         after: "drop(client.input.spare());",
-        caught_by: Tests { package: "scenarios", filter: "test(scale::connections::many_connections)" },
+        caught_by: Run::Tests(Tests {
+            package: "scenarios",
+            filter: "test(scale::connections::many_connections)",
+        }),
     }],
 };

@@ -18,6 +18,6 @@ pub(crate) const HARNESS: Harness = Harness {
         file: "crates/traffic/proxy/src/thread/accept.rs",
         before: "listener.meters.accepted.increment();",
         after: "listener.meters.accepted.increment();\n        std::mem::forget(vec![1_u8; 2048]);",
-        caught_by: PLAYS,
+        caught_by: Run::Tests(PLAYS),
     }],
 };
