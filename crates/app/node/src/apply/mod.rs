@@ -141,10 +141,9 @@ impl Node {
         if if_generation.is_some_and(|expected| expected != generation) {
             return Err(RejectReason::Outdated(generation));
         }
-        let has_token = before.model.operation.admin.as_ref().is_some_and(|admin| admin.token.is_some());
-        if origin == Origin::Api && !has_token {
-            privilege::refusal(&before.model, &loaded.model)
-                .map_or(Ok(()), |why| Err(RejectReason::Forbidden(why)))?;
+        let is_asked = origin == Origin::Api;
+        if let Some(why) = is_asked.then(|| privilege::refusal(&before.model, &loaded.model)).flatten() {
+            return Err(RejectReason::Forbidden(why));
         }
         let changes = diff(&before, &loaded);
         if before.model == loaded.model {

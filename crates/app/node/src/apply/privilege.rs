@@ -8,8 +8,11 @@ use std::collections::BTreeSet;
 use base_model::Model;
 use base_model::model::{CheckKind, LogTarget};
 
-/// Why a configuration needs more than whoever has no token may do; `None` if it does not.
+/// Why whoever asks the admin port may not bring about a configuration; `None` if they may, as is always so when that takes a token.
 pub(crate) fn refusal(now: &Model, next: &Model) -> Option<String> {
+    if has_token(now) {
+        return None;
+    }
     let (now, next) = (powers(now), powers(next));
     let mut more = next.difference(&now).peekable();
     more.peek()?;
@@ -31,9 +34,12 @@ fn powers(model: &Model) -> BTreeSet<String> {
     });
     let history =
         operation.history.as_ref().map(|history| format!("the folder `{}`", history.folder.display()));
-    let has_token = operation.admin.as_ref().is_some_and(|admin| admin.token.is_some());
-    let token = has_token.then(|| "a token".to_owned());
+    let token = has_token(model).then(|| "a token".to_owned());
     programs.chain(log).chain(history).chain(token).collect()
+}
+
+fn has_token(model: &Model) -> bool {
+    model.operation.admin.as_ref().is_some_and(|admin| admin.token.is_some())
 }
 
 #[cfg(test)]
