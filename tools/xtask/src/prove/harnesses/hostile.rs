@@ -45,10 +45,10 @@ pub(crate) const HARNESS: Harness = Harness {
             }),
         },
         Mutant {
-            fault: "a head that drips in holds a large buffer",
+            fault: "whoever has not sent all of a head holds another 16 KiB",
             file: "crates/traffic/proxy/src/life/head.rs",
-            before: "            self.client.input.shrink();\n",
-            after: "",
+            before: "self.client.timer.set(deadline);",
+            after: "self.client.timer.set(deadline);\n        let _held = std::hint::black_box(vec![1_u8; 16 * 1024]);",
             caught_by: Run::Tests(Tests {
                 package: "scenarios",
                 filter: "test(hostile::clients::ten_thousand_half_open_heads)",
