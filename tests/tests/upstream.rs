@@ -131,6 +131,38 @@ fn idempotent_requests_survive_a_dead_connection() {
     assert!(aya.metrics().sum("aya_upstream_replays_total", &[("pool", "main")]) > 5.0);
 }
 
+/// A reused connection that dies is no reason to go back to an endpoint that was taken out meanwhile: another one answers, and that
+/// costs no attempt.
+#[test]
+fn a_dead_connection_does_not_lead_back_to_an_endpoint_that_was_taken_out() {
+    let gate = Arc::new(Gate::new());
+    let opened = Arc::clone(&gate);
+    let old = Backend::script(move |session| {
+        if session.request()?.is_some() {
+            session.send(answer(200, &[], "old"))?;
+            session.request()?;
+            opened.pass();
+        }
+        Ok(())
+    });
+    let new = Backend::answering(|_| answer(200, &[], "new"));
+    let aya = front_with("", "retry: {attempts: 1}", "ejection: off", &[&old, &new]);
+    let put = |backend: &Backend, state: &str| {
+        let path = format!("/api/v1/pools/main/endpoints/{backend}");
+        assert_eq!(aya.admin("PATCH", &path, &format!("{{\"state\": \"{state}\"}}")).status, 200);
+    };
+    put(&new, "maintenance");
+    let mut client = aya.client();
+    assert_eq!(client.get("/").text(), "old");
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_until("the second request to be there", || old.request_count() == 2);
+    put(&new, "ready");
+    put(&old, "maintenance");
+    gate.open();
+    assert_eq!(client.response().text(), "new");
+    assert_eq!(old.connection_count(), 1, "it was asked again");
+}
+
 /// A request that may have had its effect is not sent twice: the client is told.
 #[test]
 fn a_post_is_not_sent_twice() {

@@ -580,6 +580,38 @@ fn a_broken_response_is_not_made_whole() {
     });
 }
 
+/// What a client has not read yet of whole answers is not taken from it when the answer behind them breaks off, whatever it still sends.
+#[test]
+fn whole_answers_survive_the_broken_one_behind_them() {
+    let whole = noise(200_000, 9);
+    let body = whole.clone();
+    let backend = Backend::script(move |session| {
+        while let Some(request) = session.request()? {
+            if request.target == "/half" {
+                return session.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+            }
+            session.send(answer(200, &[], &body))?;
+        }
+        Ok(())
+    });
+    let aya = front(&[&backend]);
+    // Whether a reset overtakes what it would discard is a matter of luck.
+    for round in 1..=8 {
+        let mut client = aya.client();
+        client.send("GET /whole HTTP/1.1\r\nHost: a\r\n\r\nGET /half HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.send("POST /never HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n");
+        client.send(noise(300_000, 1));
+        // It reads when all is over.
+        wait_until("the second answer to have broken", || {
+            let broken = aya.metrics().sum("aya_failures_total", &[("reason", "response-broken")]);
+            broken > f64::from(round) - 0.5
+        });
+        assert!(client.response().body == whole, "the first answer is whole");
+        let head = client.head();
+        client.expect_broken_body(&head);
+    }
+}
+
 /// A request that the client breaks off is broken off for the backend too.
 #[test]
 fn a_broken_request_is_not_made_whole() {

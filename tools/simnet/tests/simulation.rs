@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, LocalOptions};
 
 /// Seeds of the short form, and of the long one.
 const SHORT: u64 = 240;
-const LONG: u64 = 5_000;
+const LONG: u64 = 10_000;
 /// Seeds that are played twice.
 const REPEATED: u64 = 20;
 /// Tries to make a failing run smaller.

@@ -24,6 +24,8 @@ pub enum Fault {
     EndpointSilent,
     /// The endpoint did the same while the client still owed it a part of the request: it may have waited long enough.
     EndpointWaiting,
+    /// The endpoint closed a connection that was idle, and takes no more traffic.
+    EndpointGone,
     /// Nobody's, or nobody can tell: time that both had to share ran out, Aya is draining or short of something.
     Neither,
 }
@@ -34,7 +36,7 @@ impl Fault {
         match self {
             Self::Client => "client",
             Self::Endpoint | Self::EndpointSilent => "endpoint",
-            Self::EndpointWaiting | Self::Neither => "neither",
+            Self::EndpointWaiting | Self::EndpointGone | Self::Neither => "neither",
         }
     }
 
@@ -45,7 +47,7 @@ impl Fault {
 
     /// Whether another endpoint may do better.
     pub(crate) const fn may_be_mended_elsewhere(self) -> bool {
-        self.is_the_endpoints() || matches!(self, Self::EndpointWaiting)
+        self.is_the_endpoints() || matches!(self, Self::EndpointWaiting | Self::EndpointGone)
     }
 
     /// Whether the connection was closed without a byte of an answer.

@@ -16,6 +16,8 @@ use crate::world::World;
 const TICK: Duration = Duration::from_millis(2);
 /// With smaller pieces, what was sent of a request may be too little to tell whose it is.
 const TELLING_PIECE: usize = 200;
+/// Times for getting on that sending an answer of Aya's own takes at most in smaller pieces.
+const SPOONFULS: u32 = 8;
 
 /// Judges all requests.
 pub(crate) fn judge(world: &Rc<World>, engine: &Engine) {
@@ -195,12 +197,14 @@ impl Judgement<'_> {
         let Some(most) = whole.iter().copied().max().flatten().filter(|_| !whole.contains(&None)) else {
             return Ok(());
         };
-        // An answer of Aya's own may take its time to be sent.
+        // An answer of Aya's own may take its time to be sent, and whoever has read a part of it and stops has that time again.
         let models = self.world.models.borrow();
+        let spans = if self.tells() { 1 } else { SPOONFULS };
+        let spans = spans + u32::from(asked.fault == Some(ClientFault::StallsReading));
         let sending = models
             .iter()
             .flat_map(|model| &model.listeners)
-            .map(|listener| listener.timeouts.send_progress + listener.timeouts.request_head);
+            .map(|listener| spans * listener.timeouts.send_progress + listener.timeouts.request_head);
         let most = most + sending.max().unwrap_or_default() + TICK;
         if record.total > most {
             Err(format!("{reason} after {:?}, later than {most:?}", record.total))
@@ -209,14 +213,19 @@ impl Judgement<'_> {
         }
     }
 
+    /// Whether what is sent goes out in pieces of some length.
+    fn tells(&self) -> bool {
+        let weather = self.world.net.weather();
+        weather.piece.min(weather.room) >= TELLING_PIECE
+    }
+
     /// What is not tried again could not be.
     fn needed(&self, asked: &Asked, record: &Decision) -> Result<(), String> {
         let Some((_, attempt)) = record.attempts().last() else { return Ok(()) };
         let Some(setback) = &attempt.setback else { return Ok(()) };
         let least = |numbers: Vec<usize>| numbers.into_iter().min().unwrap_or_default();
-        let tells = self.world.net.weather().piece >= TELLING_PIECE;
         let is_right = match setback.after {
-            After::NotIdempotent => asked.method == "POST" && (!tells || asked.sendings > 0),
+            After::NotIdempotent => asked.method == "POST" && (!self.tells() || asked.sendings > 0),
             After::BodyGone => {
                 let kept = least(self.pools(asked.pool, |pool, _| pool.replay_bytes));
                 asked.method == "POST" || asked.body_bytes > kept as u64

@@ -58,7 +58,9 @@ impl Life<'_> {
                         return Err(broken.failure);
                     }
                     // Nobody was asked anything where no connection came about: that costs no attempt, only an endpoint.
-                    left -= u32::from(broken.failure.reason != Reason::ConnectFailed);
+                    let was_asked =
+                        broken.failure.reason != Reason::ConnectFailed && broken.fault != Fault::EndpointGone;
+                    left -= u32::from(was_asked);
                     last = Some(broken.failure);
                 }
             }
@@ -125,6 +127,9 @@ impl Life<'_> {
                         && broken.fault.is_silent_close()
                         && self.forbids_again().is_none() =>
                 {
+                    if !local.takes_traffic(&turn.state, self.worker.now()) {
+                        return Err(Broken { fault: Fault::EndpointGone, failure: broken.failure });
+                    }
                     self.exchange.decision.broke(broken.fault, &broken.failure);
                     self.exchange.decision.then(After::FreshConnection);
                     // The others are likely to be just as dead; a fresh one tells for sure.

@@ -102,8 +102,12 @@ impl Life<'_> {
             // An end would look like that of the answer.
             self.client.stream.abort();
         }
-        if self.begun || gone {
+        if gone || self.begun && self.until_close {
             return Ending::Close;
+        }
+        if self.begun {
+            // Its length tells the client that it broke off; a reset could take whole answers before it along.
+            return Ending::Linger;
         }
         // What follows on such a connection may not be what the client believes it is.
         let distrusted = reason.blame() == Blame::Client;

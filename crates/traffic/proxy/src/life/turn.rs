@@ -28,10 +28,13 @@ impl Life<'_> {
         local: &LocalPool,
         facts: RequestFacts,
     ) -> Result<Turn, Failure> {
-        let waits = self.exchange.tried.is_empty() && local.settings.connections.queue > 0;
+        let is_first = self.exchange.tried.is_empty();
+        let waits = is_first && local.settings.connections.queue > 0;
+        // Much may have changed while another endpoint was tried.
+        let now = if is_first { self.exchange.record.started } else { self.worker.now() };
         let session = self.session_endpoint(local);
         if !waits || local.state.waiting().is_free(session) {
-            match self.try_turn(local, facts, !waits, self.exchange.record.started) {
+            match self.try_turn(local, facts, !waits, now) {
                 Err(Reason::ConnectionLimit) if waits => {}
                 done => return done.map_err(Into::into),
             }

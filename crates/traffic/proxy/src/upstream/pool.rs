@@ -123,6 +123,12 @@ impl LocalPool {
         sessions.reach(endpoint)
     }
 
+    /// Whether an endpoint may be asked now, by whatever request.
+    pub(crate) fn takes_traffic(&self, endpoint: &EndpointState, now: Moment) -> bool {
+        let id = endpoint.id();
+        self.serves_sessions(id) || self.state.eligible(now).iter().any(|member| member.state.id() == id)
+    }
+
     /// Whether an endpoint may serve the sessions that are bound to it.
     pub(crate) fn serves_sessions(&self, endpoint: EndpointId) -> bool {
         self.sessions.as_ref().is_some_and(|sessions| sessions.borrow().reach(endpoint).is_some())
