@@ -23,6 +23,8 @@ pub(super) struct RequestTap {
     id: String,
     /// Body bytes so far.
     body: u64,
+    /// Requests that have begun.
+    requests: usize,
 }
 
 /// What comes next.
@@ -37,7 +39,15 @@ enum Stage {
 
 impl RequestTap {
     pub(super) fn new(world: Rc<World>, endpoint: u32) -> Self {
-        Self { world, endpoint, stage: Stage::Head, line: Vec::new(), id: String::new(), body: 0 }
+        Self {
+            world,
+            endpoint,
+            stage: Stage::Head,
+            line: Vec::new(),
+            id: String::new(),
+            body: 0,
+            requests: 0,
+        }
     }
 
     fn byte(&mut self, end: &End, byte: u8) {
@@ -116,7 +126,8 @@ impl RequestTap {
     }
 
     /// The first byte of a request: the one before must have its answer, and Aya must have read that and nothing behind it.
-    fn begins(&self, end: &End) {
+    fn begins(&mut self, end: &End) {
+        self.requests += 1;
         let (link, read) = (end.link, end.totals().1);
         let mut ledger = self.world.ledger.borrow_mut();
         let Some(exchanges) = ledger.upstream.get_mut(&link) else { return };
@@ -149,8 +160,10 @@ impl RequestTap {
                 .violate("belongs", format!("endpoint {endpoint} gets {line:?}, which nobody has sent"));
         };
         let (first, is_same) = (asked.sendings == 0, asked.method == method);
+        // While a connection was made, the one that it is bound to may have come back.
+        let is_chosen_now = first && self.requests > 1;
         let is_passed_over =
-            first && asked.bound.is_some_and(|bound| bound != endpoint && serves(&self.world, bound));
+            is_chosen_now && asked.bound.is_some_and(|bound| bound != endpoint && serves(&self.world, bound));
         asked.sendings += 1;
         asked.was_passed_over |= is_passed_over;
         let may_be_repeated = matches!(asked.method, "GET" | "HEAD" | "PUT");

@@ -33,6 +33,8 @@ pub(crate) const HARNESS: Harness = Harness {
             "-p",
             "bench-http1",
             "--",
+            "--seconds",
+            "2",
             "--markdown",
             "docs/reference/benchmarks.md",
             "--svg",
