@@ -97,9 +97,12 @@ impl Row {
 
     /// One line while the bench runs.
     pub(crate) fn summary(&self) -> String {
-        let [p50, p99, _] = self.latency(Pace::OfItsOwn(0.5)).map_or([f64::NAN; 3], Latency::added_us);
+        let added = self.latency(Pace::OfItsOwn(0.5)).map(Latency::added_us);
+        let added = added.map_or_else(String::new, |[p50, p99, _]| {
+            format!(" at half of it p50 {p50:+.0} p99 {p99:+.0} µs,")
+        });
         format!(
-            "{:14} {:8.2} µs CPU/request, {:7.0} requests/s, at half of it p50 +{p50:.0} p99 +{p99:.0} µs, {:.2} calls/request, {} failed",
+            "{:14} {:8.2} µs CPU/request, {:7.0} requests/s,{added} {:.2} calls/request, {} failed",
             self.name,
             self.cpu_us(),
             self.rate_per_second(),
