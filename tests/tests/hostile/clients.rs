@@ -212,7 +212,7 @@ fn ten_thousand_half_open_heads() {
         file!(),
         count as u64 * (4096 + STATE_BYTES),
         &format!(
-            "{count} connections of 4 KiB of head and 4 KiB of state; of 10 s, {took:.1?} were left when all had come and gone"
+            "{count} connections of 4 KiB of head and 4 KiB of state; 10 s, the last gone {took:.1?} after all had come"
         ),
     );
 }
