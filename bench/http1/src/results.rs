@@ -98,9 +98,8 @@ impl Row {
     /// One line while the bench runs.
     pub(crate) fn summary(&self) -> String {
         let added = self.latency(Pace::OfItsOwn(0.5)).map(Latency::added_us);
-        let added = added.map_or_else(String::new, |[p50, p99, _]| {
-            format!(" at half of it p50 {p50:+.0} p99 {p99:+.0} µs,")
-        });
+        let shown = |[p50, p99, _]: [f64; 3]| format!(" at half of it p50 {p50:+.0} p99 {p99:+.0} µs,");
+        let added = added.map(shown).unwrap_or_default();
         format!(
             "{:14} {:8.2} µs CPU/request, {:7.0} requests/s,{added} {:.2} calls/request, {} failed",
             self.name,

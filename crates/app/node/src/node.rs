@@ -88,12 +88,13 @@ pub struct Overrides {
 }
 
 impl Overrides {
-    /// Puts them into a configuration that was just read.
-    pub(crate) fn apply(self, loaded: &mut Loaded) {
-        let workers = &mut loaded.model.operation.workers;
-        *workers = self.workers.or(*workers);
-        let io = &mut loaded.model.operation.io;
-        *io = self.io.unwrap_or(*io);
+    /// Puts them into a configuration that was just read, and all else that its document leaves to the process.
+    pub(crate) fn complete(self, loaded: &mut Loaded, cookie_key: &CookieKey) {
+        let model = &mut loaded.model;
+        model.operation.workers = self.workers.or(model.operation.workers);
+        model.operation.io = self.io.unwrap_or(model.operation.io);
+        cookie_key.put_into(model);
+        files::share_out(model);
     }
 }
 
@@ -156,10 +157,8 @@ impl Node {
         overrides: Overrides,
     ) -> Result<Self, StartError> {
         let mut loaded = loaded;
-        overrides.apply(&mut loaded);
         let cookie_key = CookieKey::draw().map_err(StartError::Randomness)?;
-        cookie_key.put_into(&mut loaded.model);
-        files::share_out(&mut loaded.model);
+        overrides.complete(&mut loaded, &cookie_key);
         let model = Arc::new(loaded.model.clone());
         let metrics = base_signal::Registry::new();
         let causes = transitions::Causes::default();

@@ -23,8 +23,6 @@ pub(super) struct RequestTap {
     id: String,
     /// Body bytes so far.
     body: u64,
-    /// Requests that have begun.
-    requests: usize,
 }
 
 /// What comes next.
@@ -39,15 +37,7 @@ enum Stage {
 
 impl RequestTap {
     pub(super) fn new(world: Rc<World>, endpoint: u32) -> Self {
-        Self {
-            world,
-            endpoint,
-            stage: Stage::Head,
-            line: Vec::new(),
-            id: String::new(),
-            body: 0,
-            requests: 0,
-        }
+        Self { world, endpoint, stage: Stage::Head, line: Vec::new(), id: String::new(), body: 0 }
     }
 
     fn byte(&mut self, end: &End, byte: u8) {
@@ -107,7 +97,7 @@ impl RequestTap {
         }
         self.line.push(byte);
         if byte == b'\n' && !self.line[..self.line.len() - 1].contains(&b'\n') {
-            self.begun();
+            self.begun(end);
         }
         if !self.line.ends_with(b"\r\n\r\n") {
             return;
@@ -126,8 +116,7 @@ impl RequestTap {
     }
 
     /// The first byte of a request: the one before must have its answer, and Aya must have read that and nothing behind it.
-    fn begins(&mut self, end: &End) {
-        self.requests += 1;
+    fn begins(&self, end: &End) {
         let (link, read) = (end.link, end.totals().1);
         let mut ledger = self.world.ledger.borrow_mut();
         let Some(exchanges) = ledger.upstream.get_mut(&link) else { return };
@@ -141,7 +130,7 @@ impl RequestTap {
     }
 
     /// The first line is there: it says whose request it is.
-    fn begun(&mut self) {
+    fn begun(&mut self, end: &End) {
         let line = String::from_utf8_lossy(&self.line).into_owned();
         let mut words = line.split(' ');
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
@@ -153,6 +142,7 @@ impl RequestTap {
         self.id = target.rsplit('/').next().unwrap_or_default().to_owned();
         let endpoint = self.endpoint;
         let mut ledger = self.world.ledger.borrow_mut();
+        let is_reused = ledger.upstream.get(&end.link).is_some_and(|exchanges| exchanges.begun > 1);
         let Some(asked) = ledger.requests.get_mut(&self.id) else {
             drop(ledger);
             return self
@@ -161,9 +151,9 @@ impl RequestTap {
         };
         let (first, is_same) = (asked.sendings == 0, asked.method == method);
         // While a connection was made, the one that it is bound to may have come back.
-        let is_chosen_now = first && self.requests > 1;
-        let is_passed_over =
-            is_chosen_now && asked.bound.is_some_and(|bound| bound != endpoint && serves(&self.world, bound));
+        let is_passed_over = first
+            && is_reused
+            && asked.bound.is_some_and(|bound| bound != endpoint && serves(&self.world, bound));
         asked.sendings += 1;
         asked.was_passed_over |= is_passed_over;
         let may_be_repeated = matches!(asked.method, "GET" | "HEAD" | "PUT");

@@ -86,9 +86,7 @@ impl Node {
     pub(crate) fn load(&self, source: &[u8], name: &str) -> Result<Loaded, Diagnostics> {
         let mut loaded =
             base_model::load_bytes(source, name, &|variable| std::env::var(variable).ok(), &self.0.catalog)?;
-        self.0.overrides.apply(&mut loaded);
-        self.0.cookie_key.put_into(&mut loaded.model);
-        files::share_out(&mut loaded.model);
+        self.0.overrides.complete(&mut loaded, &self.0.cookie_key);
         Ok(loaded)
     }
 
@@ -141,8 +139,9 @@ impl Node {
         if if_generation.is_some_and(|expected| expected != generation) {
             return Err(RejectReason::Outdated(generation));
         }
-        let is_asked = origin == Origin::Api;
-        if let Some(why) = is_asked.then(|| privilege::refusal(&before.model, &loaded.model)).flatten() {
+        if origin == Origin::Api
+            && let Some(why) = privilege::refusal(&before.model, &loaded.model)
+        {
             return Err(RejectReason::Forbidden(why));
         }
         let changes = diff(&before, &loaded);

@@ -101,8 +101,9 @@ impl Life<'_> {
         if self.begun && self.until_close {
             // An end would look like that of the answer.
             self.client.stream.abort();
+            return Ending::Close;
         }
-        if gone || self.begun && self.until_close {
+        if gone {
             return Ending::Close;
         }
         if self.begun {
