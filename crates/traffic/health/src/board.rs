@@ -236,18 +236,21 @@ impl Board {
         verdicts.name = Name::NotNeeded;
     }
 
-    /// A check's result, with the cause in words, which are made if anybody is told.
+    /// A check's result, with the cause in words, which are made if anybody is told. Gives whether it was a success, after which another
+    /// one changes nothing: what a check has found so far, only its own results change.
     pub(crate) fn report(
         &self,
         id: SlotId,
         check: &ActiveCheck,
         finding: Finding<'_>,
         cause: &dyn fmt::Display,
-    ) {
+    ) -> bool {
         let mut verdicts = self.lock();
-        let Some(slot) = verdicts.find(id) else { return };
+        let Some(slot) = verdicts.find(id) else { return false };
         let (pending, was_silent) = (slot.pending.take(), slot.silent);
-        if slot.take(finding, check) {
+        let changed = slot.take(finding, check);
+        let is_steady = finding == Finding::Passed && slot.state == CheckState::UP;
+        if changed {
             let words = cause.to_string();
             words.clone_into(&mut slot.cause);
             let (kind, silent) = (slot.kind, slot.silent);
@@ -257,6 +260,7 @@ impl Board {
             self.log_silence(was_silent, slot.silent, cause);
         }
         drop(pending);
+        is_steady
     }
 
     /// A look-up's result.

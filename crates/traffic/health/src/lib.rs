@@ -22,10 +22,12 @@ mod check_state;
 pub mod kinds;
 mod line;
 mod monitor;
+mod plan;
 mod probe;
 mod reference;
 mod report;
 pub mod resolve;
+mod turns;
 mod watch;
 
 pub use check_state::CheckState;

@@ -30,8 +30,6 @@ pub struct Line {
     /// Those that count as asked on the next connection before the first one is.
     head_start: u32,
     kept: Option<Kept>,
-    /// What is sent again and again: composed once, and in one place when it is needed.
-    pub(crate) question: Box<[u8]>,
 }
 
 /// A connection with its place among those that are kept.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use base_kit::{Clock, MonotonicClock, Rng, SeededRng};
-use base_model::model::{ActiveCheck, Host, Pool};
+use base_model::model::{Host, Pool};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -15,10 +15,12 @@ use traffic_balance::{CauseKind, EndpointId, EndpointState, Health, PoolState, R
 
 use crate::board::{Board, Pending, SlotId};
 use crate::line::{Line, Places};
+use crate::plan::{CheckPlan, Plans};
 use crate::probe::MOST_PLACES;
-use crate::report::{CheckSinks, TransitionSink, publish};
+use crate::report::{CheckSink, CheckSinks, TransitionSink, publish};
 use crate::resolve::{LOOK_UP_EVERY, NameService, SystemNames};
-use crate::watch::{CheckPlan, CheckTask, Complaint, LookUpTask};
+use crate::turns::Turns;
+use crate::watch::{CheckTask, Complaint, LookUpTask};
 
 /// Probes under way at once if nothing is said: an eighth of the files that systems let a process have at least.
 const DEFAULT_PROBES_AT_ONCE: usize = 128;
@@ -80,6 +82,7 @@ struct Shared {
     probes: Arc<Semaphore>,
     look_ups: Arc<Semaphore>,
     kept_connections: Arc<Places>,
+    turns: Arc<Turns>,
     complaint: Arc<Complaint>,
     /// Checks and names without a first result.
     pending: Arc<watch::Sender<usize>>,
@@ -96,6 +99,7 @@ struct Watched {
 struct WatchedPool {
     state: Arc<PoolState>,
     plans: Vec<Arc<CheckPlan>>,
+    on_check: CheckSink,
     /// The epoch of `endpoints`.
     epoch: u64,
     endpoints: HashMap<EndpointId, WatchedEndpoint>,
@@ -126,13 +130,18 @@ impl HealthMonitor {
             )),
             look_ups: Arc::new(Semaphore::new(MAX_LOOK_UPS_AT_ONCE)),
             kept_connections: Arc::new(Places::new(options.kept_connections)),
+            turns: Arc::new(Turns::new()),
             complaint: Arc::new(Complaint::new(Arc::clone(&options.clock))),
             pending: Arc::new(watch::Sender::new(0)),
             watched: Mutex::new(watched),
             options,
         });
         let looking = keep_looking(Arc::downgrade(&shared), shared.options.look_every);
-        shared.lock().tasks.spawn_on(looking, &shared.runtime);
+        let turns = Arc::clone(&shared.turns);
+        let mut watched = shared.lock();
+        watched.tasks.spawn_on(looking, &shared.runtime);
+        watched.tasks.spawn_on(async move { turns.run().await }, &shared.runtime);
+        drop(watched);
         Self { shared }
     }
 
@@ -149,10 +158,13 @@ impl HealthMonitor {
             return;
         }
         let mut before = std::mem::take(&mut watched.pools);
+        let mut plans = Plans::default();
+        before.values().flat_map(|pool| &pool.plans).for_each(|plan| plans.add(plan));
         for pool in pools {
             let Some(state) = registry.pool(&pool.name) else { continue };
             let known = before.remove(&pool.name);
-            let mut now = WatchedPool::taken_over(known, state, pool, &self.shared.options.on_check);
+            let plans = pool.checks.iter().map(|check| plans.of(check)).collect();
+            let mut now = WatchedPool::taken_over(known, state, plans, &self.shared.options.on_check);
             self.shared.watch_pool(&mut watched, &mut now);
             watched.pools.insert(Arc::clone(&pool.name), now);
         }
@@ -192,8 +204,8 @@ impl HealthMonitor {
         let running: usize =
             endpoints().map(|endpoint| endpoint.checks.len() + usize::from(endpoint.look_up.is_some())).sum();
         assert!(
-            watched.stopped || watched.tasks.len() > running,
-            "a task for each check and name, and one to look"
+            watched.stopped || watched.tasks.len() > running + 1,
+            "a task for each check and name, one to look, and one for the turns"
         );
         for pool in watched.pools.values() {
             let of_plan = |endpoint: &WatchedEndpoint| endpoint.checks.len() == pool.plans.len();
@@ -249,7 +261,7 @@ impl Shared {
                 continue;
             }
             let mut now = known.unwrap_or_else(|| self.begin(watched, endpoint));
-            self.watch_endpoint(watched, &mut now, &pool.plans);
+            self.watch_endpoint(watched, &mut now, &pool.plans, &pool.on_check);
             pool.endpoints.insert(endpoint.id(), now);
         }
         before.into_values().for_each(WatchedEndpoint::end);
@@ -287,15 +299,16 @@ impl Shared {
         watched: &mut Watched,
         endpoint: &mut WatchedEndpoint,
         plans: &[Arc<CheckPlan>],
+        on_check: &CheckSink,
     ) {
         let mut before = std::mem::take(&mut endpoint.checks);
         for plan in plans {
             let is_same =
-                |running: &RunningCheck| running.plan.check == plan.check && !running.task.is_finished();
+                |running: &RunningCheck| Arc::ptr_eq(&running.plan, plan) && !running.task.is_finished();
             let same = before.iter().position(is_same);
             let running = match same {
                 Some(index) => before.swap_remove(index),
-                None => self.start(watched, &endpoint.board, plan),
+                None => self.start(watched, &endpoint.board, plan, on_check),
             };
             endpoint.checks.push(running);
         }
@@ -305,7 +318,13 @@ impl Shared {
         }
     }
 
-    fn start(&self, watched: &mut Watched, board: &Arc<Board>, plan: &Arc<CheckPlan>) -> RunningCheck {
+    fn start(
+        &self,
+        watched: &mut Watched,
+        board: &Arc<Board>,
+        plan: &Arc<CheckPlan>,
+        on_check: &CheckSink,
+    ) -> RunningCheck {
         let slot = board.add_slot(&plan.check.kind, Pending::new(&self.pending));
         let mut rng = SeededRng::new(watched.rng.next_u64());
         let task = CheckTask {
@@ -313,7 +332,10 @@ impl Shared {
             board: Arc::clone(board),
             slot,
             plan: Arc::clone(plan),
+            on_check: Arc::clone(on_check),
+            is_steady: false,
             limiter: Arc::clone(&self.probes),
+            turns: Arc::clone(&self.turns),
             line: Line::new(&self.kept_connections, plan.check.interval, &mut rng),
             delay: self.options.first_spread.mul_f64(rng.unit()),
             rng,
@@ -332,13 +354,17 @@ impl Shared {
 
 impl WatchedPool {
     /// The pool as now configured, with what runs already.
-    fn taken_over(known: Option<Self>, state: Arc<PoolState>, pool: &Pool, on_check: &CheckSinks) -> Self {
-        let (plans, endpoints) = known.map_or_else(Default::default, |known| (known.plans, known.endpoints));
-        let plan = |check: &ActiveCheck| match plans.iter().find(|plan| plan.check == *check) {
-            Some(plan) => Arc::clone(plan),
-            None => Arc::new(CheckPlan::new(check, on_check(&pool.name))),
+    fn taken_over(
+        known: Option<Self>,
+        state: Arc<PoolState>,
+        plans: Vec<Arc<CheckPlan>>,
+        on_check: &CheckSinks,
+    ) -> Self {
+        let (on_check, endpoints) = match known {
+            Some(known) => (known.on_check, known.endpoints),
+            None => (on_check(state.name()), HashMap::new()),
         };
-        Self { epoch: 0, state, plans: pool.checks.iter().map(plan).collect(), endpoints }
+        Self { epoch: 0, state, plans, on_check, endpoints }
     }
 }
 

@@ -5,63 +5,19 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use base_kit::{Clock, Moment, Rng, SeededRng};
-use base_model::model::{ActiveCheck, Host};
+use base_kit::{Clock, Moment, SeededRng};
+use base_model::model::Host;
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use traffic_balance::EndpointState;
 
 use crate::board::{Board, Finding, SlotId};
-use crate::kinds;
 use crate::line::Line;
-use crate::probe::{Passed, Probe, ProbeFailure, Target};
+use crate::plan::{CheckPlan, varied};
+use crate::probe::{Passed, ProbeFailure, Target};
 use crate::report::{CheckResult, CheckSink};
 use crate::resolve::{self, LOOK_UP_AGAIN, NameService};
-
-/// A configured check with its probe, shared by the endpoints of a pool.
-pub(crate) struct CheckPlan {
-    pub(crate) check: ActiveCheck,
-    kind: &'static str,
-    probe: Arc<dyn Probe>,
-    on_check: CheckSink,
-}
-
-impl CheckPlan {
-    pub(crate) fn new(check: &ActiveCheck, on_check: CheckSink) -> Self {
-        let (kind, probe) = kinds::probe(check);
-        Self { check: check.clone(), kind, probe, on_check }
-    }
-
-    async fn ask(&self, target: &Target, line: &mut Line) -> Result<Passed, ProbeFailure> {
-        let limit = self.check.timeout;
-        timeout(limit, self.probe.run_on(target, line)).await.unwrap_or(Err(ProbeFailure::TimedOut(limit)))
-    }
-
-    fn pause(&self, rng: &mut SeededRng) -> Duration {
-        varied(self.check.interval, self.check.jitter, rng)
-    }
-
-    /// The time from turn to turn.
-    fn turn(&self) -> Duration {
-        LONGEST_TURN.min(self.check.interval / TURNS_PER_INTERVAL)
-    }
-}
-
-/// Checks that are due begin together, once in such a time: what wakes the thread for one of them wakes it for all, here and where
-/// one machine serves many endpoints.
-const LONGEST_TURN: Duration = Duration::from_millis(10);
-
-/// Checks that are made more often have shorter turns, so that they are late by at most so much of their interval.
-const TURNS_PER_INTERVAL: u32 = 50;
-
-/// The pause, lengthened so that it ends with a turn.
-fn until_turn(pause: Duration, now: Moment, turn: Duration) -> Duration {
-    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    let turn = nanos(turn);
-    let over = (now + pause).as_nanos().checked_rem(turn).unwrap_or_default();
-    let rest = if over == 0 { 0 } else { turn - over };
-    pause + Duration::from_nanos(rest)
-}
+use crate::turns::Turns;
 
 /// How often it is said at most that checks could not be made: all of them fail together.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -103,8 +59,12 @@ pub(crate) struct CheckTask {
     pub(crate) board: Arc<Board>,
     pub(crate) slot: SlotId,
     pub(crate) plan: Arc<CheckPlan>,
+    pub(crate) on_check: CheckSink,
     pub(crate) limiter: Arc<Semaphore>,
+    pub(crate) turns: Arc<Turns>,
     pub(crate) line: Line,
+    /// Whether the board need not be told of another success.
+    pub(crate) is_steady: bool,
     pub(crate) rng: SeededRng,
     /// Before the first check.
     pub(crate) delay: Duration,
@@ -113,7 +73,7 @@ pub(crate) struct CheckTask {
 impl CheckTask {
     /// Asks until it is aborted.
     pub(crate) async fn run(mut self) {
-        self.rest(self.delay).await;
+        self.turns.rest(self.delay, self.plan.turn()).await;
         let mut target = self.target().await;
         let has_name = matches!(self.board.endpoint().host(), Host::Name(_));
         loop {
@@ -128,14 +88,8 @@ impl CheckTask {
                 result => self.report(result),
             }
             let pause = self.plan.pause(&mut self.rng);
-            self.rest(pause).await;
+            self.turns.rest(pause, self.plan.turn()).await;
         }
-    }
-
-    /// Waits, and then for the next turn.
-    async fn rest(&self, pause: Duration) {
-        let now = self.complaint.clock.now();
-        sleep(until_turn(pause, now, self.plan.turn())).await;
     }
 
     async fn target(&self) -> Target {
@@ -155,8 +109,8 @@ impl CheckTask {
         address
     }
 
-    fn report(&self, result: &Result<Passed, ProbeFailure>) {
-        let CheckPlan { check, kind, probe, on_check } = &*self.plan;
+    fn report(&mut self, result: &Result<Passed, ProbeFailure>) {
+        let CheckPlan { check, kind, probe } = &*self.plan;
         let (finding, count) = match result {
             Ok(Passed::Said(words)) if words.up == Some(false) => (Finding::Said(words), CheckResult::Fail),
             Ok(Passed::Said(words)) => (Finding::Said(words), CheckResult::Pass),
@@ -168,8 +122,11 @@ impl CheckTask {
             let now = self.complaint.clock.now();
             self.board.endpoint().learned().utilisation.report(words.resources, now);
         }
-        on_check(count);
-        self.board.report(self.slot, check, finding, &Cause { kind, result });
+        (self.on_check)(count);
+        // One success after the other is what nearly all checks find.
+        if !(self.is_steady && finding == Finding::Passed) {
+            self.is_steady = self.board.report(self.slot, check, finding, &Cause { kind, result });
+        }
     }
 }
 
@@ -226,13 +183,6 @@ impl LookUpTask {
     }
 }
 
-/// A time, more or less by at most this share of it.
-fn varied(time: Duration, share: f64, rng: &mut dyn Rng) -> Duration {
-    // Outside of 0 to 1, or not a number: no checked configuration holds it, and no time may become negative.
-    let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
-    time.mul_f64(1.0 + share * (2.0 * rng.unit() - 1.0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,28 +192,5 @@ mod tests {
         let (complaint, start) = (Complaint::new(Arc::new(base_kit::MonotonicClock)), Moment::ZERO);
         let due = [0, 1, 9, 10, 11, 30].map(|second| complaint.is_due(start + Duration::from_secs(second)));
         assert_eq!(due, [true, false, false, true, false, true]);
-    }
-
-    #[test]
-    fn pauses_end_with_a_turn() {
-        let millis = Duration::from_millis;
-        let ends = |pause: u64, now: u64| until_turn(millis(pause), Moment::ZERO + millis(now), millis(10));
-        assert_eq!(
-            [ends(2_000, 0), ends(2_000, 3), ends(1_999, 3), ends(1_997, 3)],
-            [2_000, 2_007, 2_007, 1_997].map(millis)
-        );
-        assert_eq!(until_turn(millis(7), Moment::ZERO, Duration::ZERO), millis(7), "no turn, no wait for it");
-    }
-
-    #[test]
-    fn times_vary_by_their_share_and_no_more() {
-        let mut rng = SeededRng::new(1);
-        let second = Duration::from_secs(1);
-        let times: Vec<Duration> = (0..1_000).map(|_| varied(second, 0.1, &mut rng)).collect();
-        let (least, most) = (times.iter().min().unwrap(), times.iter().max().unwrap());
-        assert!((900..910).contains(&least.as_millis()) && (1_090..=1_100).contains(&most.as_millis()));
-        assert_eq!(varied(second, 0.0, &mut rng), second);
-        assert_eq!(varied(second, f64::NAN, &mut rng), second);
-        assert!(varied(second, 99.0, &mut rng) <= 2 * second);
     }
 }

@@ -115,7 +115,7 @@ pub struct ActiveCheck {
 }
 
 /// What a check asks.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CheckKind {
     /// A connection is accepted.
     Tcp,
@@ -151,7 +151,7 @@ pub enum CheckKind {
 }
 
 /// Statuses from `first` to `last`, both included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StatusRange {
     /// 100 to 599.
     pub first: u16,
@@ -160,7 +160,7 @@ pub struct StatusRange {
 }
 
 /// What a body must hold.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum BodyMatch {
     /// This text.
     Contains(Arc<str>),

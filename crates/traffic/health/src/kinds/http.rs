@@ -6,7 +6,7 @@ use std::io;
 use base_kit::{KindInfo, Status};
 use base_model::model::{ActiveCheck, BodyMatch, CheckKind, StatusRange};
 use regex::bytes::Regex;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use traffic_http::{BodyEvent, BodyReader, Framing, HeadLimits, HttpError, Method, ResponseHead};
 
@@ -110,12 +110,9 @@ impl HttpProbe {
     }
 
     async fn ask(&self, target: &Target, line: &mut Line) -> Result<Passed, ProbeFailure> {
-        if line.question.is_empty() {
-            line.question = self.question(target);
-        }
         if let Some(kept) = line.take(target.address) {
             let mut input = Input::new(kept);
-            match self.ask_on(&mut input, &line.question).await {
+            match self.ask_on(&mut input, target).await {
                 // The endpoint may close a connection that was idle at any time. That says nothing; a new one does.
                 Err(ProbeFailure::Closed(_) | ProbeFailure::Broken(_)) if !input.has_spoken => {}
                 done => return input.end(line, done),
@@ -124,25 +121,23 @@ impl HttpProbe {
         let connected = TcpStream::connect(target.address).await;
         let stream = connected.map_err(|error| ProbeFailure::of_connect(&error))?;
         let mut input = Input::new(line.begin(stream, target.address));
-        let done = self.ask_on(&mut input, &line.question).await;
+        let done = self.ask_on(&mut input, target).await;
         input.end(line, done)
     }
 
-    /// The request, for a connection that may stay open.
-    fn question(&self, target: &Target) -> Box<[u8]> {
+    /// The request, and whether the connection is to stay open. Composed each time: what it is made of is at hand, as all who ask the same
+    /// share it, where one that was kept would have to be fetched from memory.
+    fn question(&self, target: &Target, stays: bool) -> String {
         let host = self.host.as_deref().unwrap_or(&target.authority);
-        [&self.before_host, host, &self.after_host, "\r\n"].concat().into_bytes().into()
+        let end = if stays { "\r\n" } else { "connection: close\r\n\r\n" };
+        [&self.before_host, host, &self.after_host, end].concat()
     }
 
-    async fn ask_on(&self, input: &mut Input, question: &[u8]) -> Result<Passed, ProbeFailure> {
+    async fn ask_on(&self, input: &mut Input, target: &Target) -> Result<Passed, ProbeFailure> {
         input.kept.ask();
         let stays = self.may_keep && input.kept.may_be_kept();
         // An endpoint may answer and close before it took the request: the answer counts.
-        let _ = if stays {
-            input.kept.stream.write_all(question).await
-        } else {
-            input.kept.stream.write_all(&last_question(question)).await
-        };
+        let _ = input.kept.stream.write_all(self.question(target, stays).as_bytes()).await;
         let head = input.head().await?;
         self.judge_status(head.status())?;
         let framing = head.framing(self.method).map_err(not_understood);
@@ -213,15 +208,11 @@ impl Input {
     /// Reads more; at the end of the stream sets `ended` instead. Room for it is made when there is something: the questions that
     /// are under way at once would each take their own, and none would be warm.
     async fn more(&mut self) -> Result<(), ProbeFailure> {
-        let stream = &self.kept.stream;
-        let count = loop {
-            stream.readable().await.map_err(|error| ProbeFailure::Broken(error.to_string()))?;
-            self.received.reserve(READ_BYTES);
-            match stream.try_read_buf(&mut self.received) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => break read.map_err(|error| ProbeFailure::Broken(error.to_string()))?,
-            }
-        };
+        let stream = &mut self.kept.stream;
+        stream.readable().await.map_err(broken)?;
+        self.received.reserve(READ_BYTES);
+        // Unlike `try_read_buf`, it notes that what does not fill the room is all there is.
+        let count = stream.read_buf(&mut self.received).await.map_err(broken)?;
         self.ended = count == 0;
         self.has_spoken |= count > 0;
         Ok(())
@@ -289,10 +280,8 @@ impl Input {
     }
 }
 
-/// The same request, and that it is the last on its connection.
-fn last_question(question: &[u8]) -> Vec<u8> {
-    let fields = question.strip_suffix(b"\r\n").unwrap_or(question);
-    [fields, b"connection: close\r\n\r\n"].concat()
+fn broken(error: io::Error) -> ProbeFailure {
+    ProbeFailure::Broken(error.to_string())
 }
 
 fn not_understood(error: HttpError) -> ProbeFailure {

@@ -244,6 +244,11 @@ impl Worker {
 
     /// What is done now and then: connections that are idle too long or closed, and endpoints that are gone, are let go.
     pub(crate) fn tidy_up(&self) {
+        let mut reaches = self.reaches.borrow_mut();
+        if reaches.is_empty() {
+            // No need to look at endpoints that were never asked, however many there are.
+            return;
+        }
         let now = self.now();
         let view = self.view();
         let mut idle_timeouts = HashMap::new();
@@ -251,7 +256,7 @@ impl Worker {
             let idle_timeout = pool.settings.connections.idle_timeout;
             idle_timeouts.extend(pool.state.endpoints().iter().map(|endpoint| (endpoint.id(), idle_timeout)));
         }
-        self.reaches.borrow_mut().retain(|id, reach| {
+        reaches.retain(|id, reach| {
             let idle_timeout = idle_timeouts.get(id);
             reach.reap(idle_timeout.copied().unwrap_or_default(), now);
             // Whoever still uses one that is gone holds it too; it then goes with the last request.
