@@ -46,7 +46,7 @@ struct Arguments {
     /// Only these proxies.
     #[arg(long, value_delimiter = ',')]
     proxies: Vec<Proxy>,
-    /// Rounds for each proxy in each case; the median counts.
+    /// Rounds for each proxy in each case, three times as many where a few per cent count; the median counts.
     #[arg(long)]
     repeats: Option<usize>,
     /// Length of a round.
@@ -217,8 +217,11 @@ fn told_apart(mut installed: Vec<Installed>) -> Vec<Installed> {
 
 fn method(effort: &Effort) -> String {
     format!(
-        "Each proxy alone on one core, load and backend on the other; rounds in turn; medians of {} rounds of {:?}.",
-        effort.repeats, effort.round
+        "Each proxy alone on one core, load and backend on the other; rounds in turn; medians of {} rounds of {:?}, of {} for 128 B on 64 \
+         and 512 connections.",
+        effort.repeats,
+        effort.round,
+        effort.repeats * cases::MORE_ROUNDS
     )
 }
 

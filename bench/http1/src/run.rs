@@ -27,7 +27,7 @@ const OPENING: Duration = Duration::from_secs(60);
 pub(crate) struct Effort {
     /// Names of cases, or how they begin; all if empty.
     pub(crate) only: Vec<String>,
-    /// Rounds of each proxy in each case.
+    /// Rounds of each proxy in a case that does not ask for more.
     pub(crate) repeats: usize,
     /// Rounds of each proxy at each rate at which latency is measured.
     pub(crate) latency_repeats: usize,
@@ -109,7 +109,7 @@ impl Bench {
         eprintln!("{}:", case.title);
         let mut subjects: Vec<Subject<'_>> =
             proxies.iter().map(|proxy| Subject::new(proxy, (case.traffic)())).collect::<Result<_>>()?;
-        for _ in 0..self.effort.repeats {
+        for _ in 0..self.effort.repeats * case.more_rounds {
             for subject in &mut subjects {
                 subject.capacity(&self.effort)?;
             }
