@@ -72,9 +72,6 @@ struct Arguments {
     role: Option<Role>,
 }
 
-/// Rounds at each of the rates at which latency is measured: there are three, and each has its round without a proxy.
-const LATENCY_REPEATS: usize = 3;
-
 /// What this program starts itself as.
 #[derive(Subcommand)]
 enum Role {
@@ -170,7 +167,6 @@ fn effort(arguments: &Arguments) -> Result<Effort> {
     Ok(Effort {
         only: arguments.only.clone(),
         repeats,
-        latency_repeats: repeats.min(LATENCY_REPEATS),
         round: Duration::from_secs_f64(seconds),
         warm_up: Duration::from_secs_f64((seconds / 4.0).min(1.0)),
         idle_clients: idle_clients.min(most),
@@ -218,10 +214,12 @@ fn told_apart(mut installed: Vec<Installed>) -> Vec<Installed> {
 fn method(effort: &Effort) -> String {
     format!(
         "Each proxy alone on one core, load and backend on the other; rounds in turn; medians of {} rounds of {:?}, of {} for 128 B on 64 \
-         and 512 connections.",
+         and 512 connections; of latency, of {} rounds of {:?}.",
         effort.repeats,
         effort.round,
-        effort.repeats * cases::MORE_ROUNDS
+        effort.repeats * cases::MORE_ROUNDS,
+        effort.repeats * run::LATENCY_ROUNDS,
+        effort.round / run::LATENCY_SHORTER,
     )
 }
 

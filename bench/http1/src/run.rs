@@ -22,6 +22,12 @@ const SETTLING: Duration = Duration::from_millis(300);
 /// How long opening all idle connections may take.
 const OPENING: Duration = Duration::from_secs(60);
 
+/// Where latency is measured, the rounds of each proxy at each rate for one round elsewhere.
+pub(crate) const LATENCY_ROUNDS: usize = 7;
+/// How many times shorter they are. A stall of the machine spoils the percentiles of its round, and there are some every second: of long
+/// rounds nearly all would be spoiled, of short ones few enough for the median to leave them out.
+pub(crate) const LATENCY_SHORTER: u32 = 8;
+
 /// How much is measured.
 #[derive(Clone, Debug)]
 pub(crate) struct Effort {
@@ -29,8 +35,6 @@ pub(crate) struct Effort {
     pub(crate) only: Vec<String>,
     /// Rounds of each proxy in a case that does not ask for more.
     pub(crate) repeats: usize,
-    /// Rounds of each proxy at each rate at which latency is measured.
-    pub(crate) latency_repeats: usize,
     /// Length of a round.
     pub(crate) round: Duration,
     /// Length of what goes before a round.
@@ -134,7 +138,7 @@ impl Bench {
         for pace in Pace::ALL {
             let proxies = subjects.iter_mut().filter(|subject| subject.row.proxy != Proxy::Direct);
             let mut able: Vec<_> = proxies.filter_map(|subject| subject.at(*pace, best_peer)).collect();
-            for _ in 0..self.effort.latency_repeats {
+            for _ in 0..self.effort.repeats * LATENCY_ROUNDS {
                 for subject in &mut able {
                     subject.latency(&mut direct, &self.effort)?;
                 }
@@ -245,11 +249,12 @@ impl<'a> Subject<'a> {
             return Ok(());
         };
         let of = |tally: &Tally| [0.5, 0.99, 0.999].map(|share| tally.percentile_us(share));
-        self.load.open_loop(rate, effort.warm_up)?;
-        let tally = self.load.open_loop(rate, effort.round)?;
+        let [warm_up, round] = [effort.warm_up, effort.round].map(|time| time / LATENCY_SHORTER);
+        self.load.open_loop(rate, warm_up)?;
+        let tally = self.load.open_loop(rate, round)?;
         self.note_failures(&tally);
-        direct.open_loop(rate, effort.warm_up)?;
-        let without = direct.open_loop(rate, effort.round)?;
+        direct.open_loop(rate, warm_up)?;
+        let without = direct.open_loop(rate, round)?;
         if let Some(latency) = self.row.latencies.last_mut() {
             latency.with_us.push(of(&tally));
             latency.without_us.push(of(&without));
