@@ -55,21 +55,22 @@ pub(crate) struct Plans(HashMap<CheckKind, Vec<Arc<CheckPlan>>>);
 impl Plans {
     /// The plan of this check.
     pub(crate) fn of(&mut self, check: &ActiveCheck) -> Arc<CheckPlan> {
-        let alike = self.0.entry(check.kind.clone()).or_default();
-        if let Some(known) = alike.iter().find(|plan| plan.check == *check) {
-            return Arc::clone(known);
-        }
-        let plan = Arc::new(CheckPlan::new(check));
-        alike.push(Arc::clone(&plan));
-        plan
+        self.known_or(check, || Arc::new(CheckPlan::new(check)))
     }
 
     /// Takes up a plan, so that it is the one of its check.
     pub(crate) fn add(&mut self, plan: &Arc<CheckPlan>) {
-        let alike = self.0.entry(plan.check.kind.clone()).or_default();
-        if !alike.iter().any(|known| known.check == plan.check) {
-            alike.push(Arc::clone(plan));
+        self.known_or(&plan.check, || Arc::clone(plan));
+    }
+
+    fn known_or(&mut self, check: &ActiveCheck, new: impl FnOnce() -> Arc<CheckPlan>) -> Arc<CheckPlan> {
+        let alike = self.0.entry(check.kind.clone()).or_default();
+        if let Some(known) = alike.iter().find(|plan| plan.check == *check) {
+            return Arc::clone(known);
         }
+        let plan = new();
+        alike.push(Arc::clone(&plan));
+        plan
     }
 }
 

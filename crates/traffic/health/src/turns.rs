@@ -13,11 +13,14 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+/// Wakers by the moment for which they wait. A place is empty when its rest was dropped.
+type Resting = BTreeMap<Instant, Vec<Option<Waker>>>;
+
 /// Who rests until when.
 pub(crate) struct Turns {
     /// Turns are counted from here.
     start: Instant,
-    resting: Mutex<BTreeMap<Instant, Vec<Option<Waker>>>>,
+    resting: Mutex<Resting>,
     /// Rings when somebody rests until an earlier moment than all others.
     earlier: Notify,
 }
@@ -71,12 +74,16 @@ impl Turns {
         place
     }
 
-    fn place<T>(&self, until: Instant, place: usize, of: impl FnOnce(&mut Option<Waker>) -> T) -> Option<T> {
-        self.lock().get_mut(&until).and_then(|turn| turn.get_mut(place)).map(of)
+    /// Puts another waker, or none, in a place that is still there. Gives the one that was there, to be dropped without the lock: the task
+    /// that goes with it may have a rest of its own to end.
+    fn replace(&self, until: Instant, place: usize, waker: Option<Waker>) -> Option<Waker> {
+        let mut resting = self.lock();
+        let there = resting.get_mut(&until).and_then(|turn| turn.get_mut(place))?;
+        std::mem::replace(there, waker)
     }
 
     /// No code under the lock can leave it half changed, so a poisoned lock is as good as any.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Instant, Vec<Option<Waker>>>> {
+    fn lock(&self) -> MutexGuard<'_, Resting> {
         self.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -98,11 +105,10 @@ impl Future for Rest<'_> {
             self.place = None;
             return Poll::Ready(());
         }
+        let waker = cx.waker().clone();
         match self.place {
-            None => self.place = Some(turns.enter(until, cx.waker().clone())),
-            Some(place) => {
-                turns.place(until, place, |waker| *waker = Some(cx.waker().clone()));
-            }
+            None => self.place = Some(turns.enter(until, waker)),
+            Some(place) => drop(turns.replace(until, place, Some(waker))),
         }
         Poll::Pending
     }
@@ -111,7 +117,7 @@ impl Future for Rest<'_> {
 impl Drop for Rest<'_> {
     fn drop(&mut self) {
         if let Some(place) = self.place {
-            self.turns.place(self.until, place, Option::take);
+            drop(self.turns.replace(self.until, place, None));
         }
     }
 }
