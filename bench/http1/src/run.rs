@@ -25,7 +25,7 @@ const OPENING: Duration = Duration::from_secs(60);
 /// Where latency is measured, the rounds of each proxy at each rate for one round elsewhere.
 pub(crate) const LATENCY_ROUNDS: usize = 7;
 /// How many times shorter they are. A stall of the machine spoils the percentiles of its round, and there are some every second: of long
-/// rounds nearly all would be spoiled, of short ones few enough for the median to leave them out.
+/// rounds nearly all would be spoiled, of short ones a part, which the lower quartile leaves out.
 pub(crate) const LATENCY_SHORTER: u32 = 8;
 
 /// How much is measured.
