@@ -125,6 +125,11 @@ impl Pace {
         (rate <= MOST_SHARE * own).then_some(rate)
     }
 
+    /// Whether what Aya adds is compared with what the best peer adds.
+    pub(crate) fn is_judged(self) -> bool {
+        matches!(self, Self::OfItsOwn(0.5) | Self::OfBestPeer(_))
+    }
+
     /// In words, for a table.
     pub(crate) fn words(self) -> String {
         match self {

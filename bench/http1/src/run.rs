@@ -138,7 +138,8 @@ impl Bench {
         for pace in Pace::ALL {
             let proxies = subjects.iter_mut().filter(|subject| subject.row.proxy != Proxy::Direct);
             let mut able: Vec<_> = proxies.filter_map(|subject| subject.at(*pace, best_peer)).collect();
-            for _ in 0..self.effort.repeats * LATENCY_ROUNDS {
+            let more = if pace.is_judged() { case.more_rounds } else { 1 };
+            for _ in 0..self.effort.repeats * LATENCY_ROUNDS * more {
                 for subject in &mut able {
                     subject.latency(&mut direct, &self.effort)?;
                 }

@@ -7,7 +7,8 @@
 //! - *Receiving*: one operation per socket that goes on until it is cancelled (multishot). The kernel picks a buffer from the ring of buffers
 //!   when data is there; the buffer then belongs to the socket, and another one from the worker's pool takes its place. Where a lot comes, it
 //!   is read directly into storage that is still in the cache, and the ring only tells when.
-//! - *Sending*: small pieces are copied and queued, to be sent with everybody else's; large ones are sent at once, without a copy.
+//! - *Sending*: small pieces are copied and queued, to be sent with everybody else's; large ones are sent at once, without a copy, and so are
+//!   small ones while the thread has time to rest between turns.
 //! - A socket that is dropped lives on here until the kernel is done with it: what it had queued is still tried once.
 //! - Accepting goes through epoll: it happens once per connection, and a listener that is at its limit must not accept ahead.
 

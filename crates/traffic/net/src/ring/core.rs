@@ -60,6 +60,10 @@ pub(super) struct Core {
     woken: Vec<Waker>,
     /// Reads and sends that went past the ring since its last turn.
     direct: u32,
+    /// The thread had nothing left to do since the last turn.
+    has_rested: bool,
+    /// It had nothing left to do before the last turn either, and so is not short of time.
+    pub(super) has_time: bool,
 }
 
 /// A piece of what has come.
@@ -130,7 +134,16 @@ impl Core {
             .build(ENTRIES)?;
         io.submitter().register_eventfd(bell.as_raw_fd())?;
         let provided = Provided::new(&io, &pool)?;
-        Ok(Self { io, provided, sockets: Slab::new(), pool, woken: Vec::new(), direct: 0 })
+        Ok(Self {
+            io,
+            provided,
+            sockets: Slab::new(),
+            pool,
+            woken: Vec::new(),
+            direct: 0,
+            has_rested: false,
+            has_time: false,
+        })
     }
 
     pub(super) fn add(&mut self, fd: OwnedFd) -> usize {
@@ -470,13 +483,21 @@ pub(super) fn note_direct(core: &RefCell<Core>) {
 }
 
 /// See [`super::RingNetwork::turn`].
-pub(super) fn turn(core: &RefCell<Core>) {
+pub(super) fn turn_or_rest(core: &RefCell<Core>) {
+    if !turn(core) {
+        core.borrow_mut().has_rested = true;
+    }
+}
+
+/// Whether there was anything to do.
+fn turn(core: &RefCell<Core>) -> bool {
     let mut woken = {
-        let Ok(mut core) = core.try_borrow_mut() else { return };
+        let Ok(mut core) = core.try_borrow_mut() else { return true };
         core.direct = 0;
         if !core.has_work() {
-            return;
+            return false;
         }
+        core.has_time = std::mem::take(&mut core.has_rested);
         for _ in 0..MOST_ROUNDS {
             core.enter();
             core.reap();
@@ -492,6 +513,7 @@ pub(super) fn turn(core: &RefCell<Core>) {
     if let Ok(mut core) = core.try_borrow_mut() {
         core.woken = woken;
     }
+    true
 }
 
 /// See [`super::RingNetwork::finish`].

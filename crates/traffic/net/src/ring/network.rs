@@ -64,7 +64,7 @@ impl RingNetwork {
     pub fn turn() {
         let core = RING.with(|place| place.borrow().clone());
         if let Some(core) = core {
-            super::core::turn(&core);
+            super::core::turn_or_rest(&core);
         }
     }
 
