@@ -23,10 +23,10 @@ const SETTLING: Duration = Duration::from_millis(300);
 const OPENING: Duration = Duration::from_secs(60);
 
 /// Where latency is measured, the rounds of each proxy at each rate for one round elsewhere.
-pub(crate) const LATENCY_ROUNDS: usize = 7;
-/// How many times shorter they are. A stall of the machine spoils the percentiles of its round, and there are some every second: of long
-/// rounds nearly all would be spoiled, of short ones a part, which the lower quartile leaves out.
-pub(crate) const LATENCY_SHORTER: u32 = 8;
+pub(crate) const LATENCY_ROUNDS: usize = 14;
+/// How many times shorter they are. A stall of the machine spoils the percentiles of its round, and there are up to ten every second: of long
+/// rounds nearly all would be spoiled, of short ones half, which the lower quartile leaves out.
+pub(crate) const LATENCY_SHORTER: u32 = 32;
 
 /// How much is measured.
 #[derive(Clone, Debug)]
@@ -138,8 +138,7 @@ impl Bench {
         for pace in Pace::ALL {
             let proxies = subjects.iter_mut().filter(|subject| subject.row.proxy != Proxy::Direct);
             let mut able: Vec<_> = proxies.filter_map(|subject| subject.at(*pace, best_peer)).collect();
-            let more = if pace.is_judged() { case.more_rounds } else { 1 };
-            for _ in 0..self.effort.repeats * LATENCY_ROUNDS * more {
+            for _ in 0..self.effort.repeats * LATENCY_ROUNDS {
                 for subject in &mut able {
                     subject.latency(&mut direct, &self.effort)?;
                 }
@@ -249,7 +248,7 @@ impl<'a> Subject<'a> {
         let Some(rate) = self.row.latencies.last().map(|latency| latency.rate_per_second) else {
             return Ok(());
         };
-        let of = |tally: &Tally| [0.5, 0.99, 0.999].map(|share| tally.percentile_us(share));
+        let of = |tally: &Tally| [0.5, 0.99].map(|share| tally.percentile_us(share));
         let [warm_up, round] = [effort.warm_up, effort.round].map(|time| time / LATENCY_SHORTER);
         self.load.open_loop(rate, warm_up)?;
         let tally = self.load.open_loop(rate, round)?;
