@@ -214,12 +214,12 @@ fn told_apart(mut installed: Vec<Installed>) -> Vec<Installed> {
 fn method(effort: &Effort) -> String {
     format!(
         "Each proxy alone on one core, load and backend on the other; rounds in turn; medians of {} rounds of {:?}, of {} for 128 B on 64 \
-         and 512 connections; of latency, the lower quartile of {} rounds of {:?}.",
+         and 512 connections; of latency, the lower quartile of {} pieces of {:?}.",
         effort.repeats,
         effort.round,
         effort.repeats * cases::MORE_ROUNDS,
-        effort.repeats * run::LATENCY_ROUNDS,
-        effort.round / run::LATENCY_SHORTER,
+        effort.latency_pieces(),
+        effort.latency_piece(),
     )
 }
 

@@ -140,11 +140,11 @@ impl Latency {
         Self { pace, rate_per_second, with_us: Vec::new(), without_us: Vec::new() }
     }
 
-    /// What is added to the p50 and the p99, in the quiet quarter of the rounds, and to the p99 in the worst. A stall of the machine only ever adds,
-    /// and spoils up to a half of the rounds, so that in the middle a percentile is now of a round with one and now of one without.
+    /// What is added to the p50 and the p99, in the quiet quarter of the pieces of rounds, and to the p99 in the worst. A stall of the machine only ever adds,
+    /// and spoils up to a half of the pieces, so that in the middle a percentile is now of one with a stall and now of one without.
     pub(crate) fn added_us(&self) -> [f64; 3] {
         let of = |pick: fn(&[f64; 2]) -> f64, share| {
-            let quartile = |rounds: &[[f64; 2]]| quantile(rounds.iter().map(pick), share);
+            let quartile = |pieces: &[[f64; 2]]| quantile(pieces.iter().map(pick), share);
             quartile(&self.with_us) - quartile(&self.without_us)
         };
         [of(|[p50, _]| *p50, 0.25), of(|[_, p99]| *p99, 0.25), of(|[_, p99]| *p99, 0.75)]

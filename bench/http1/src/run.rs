@@ -23,10 +23,15 @@ const SETTLING: Duration = Duration::from_millis(300);
 const OPENING: Duration = Duration::from_secs(60);
 
 /// Where latency is measured, the rounds of each proxy at each rate for one round elsewhere.
-pub(crate) const LATENCY_ROUNDS: usize = 14;
-/// How many times shorter they are. A stall of the machine spoils the percentiles of its round, and there are up to ten every second: of long
-/// rounds nearly all would be spoiled, of short ones half, which the lower quartile leaves out.
-pub(crate) const LATENCY_SHORTER: u32 = 32;
+pub(crate) const LATENCY_ROUNDS: usize = 2;
+/// How many times shorter they are.
+const LATENCY_SHORTER: u32 = 2;
+/// Into how many pieces each is cut, with percentiles of their own. A stall of the machine spoils those of the piece that it falls into, and there
+/// are up to ten every second: of long pieces nearly all would be spoiled, of short ones half, which the lower quartile leaves out.
+const LATENCY_PIECES: u32 = 16;
+/// What goes before such a round takes at least as long as the kernel's timers of the connections that were in use before still run: a retransmission
+/// timer is left to go off when all is acknowledged, 200 ms after the last request at the earliest, two thousand of them in a few ticks.
+const TIMERS: Duration = Duration::from_millis(300);
 
 /// How much is measured.
 #[derive(Clone, Debug)]
@@ -43,6 +48,18 @@ pub(crate) struct Effort {
     pub(crate) idle_clients: usize,
     /// Hosts in the large configuration.
     pub(crate) hosts: u64,
+}
+
+impl Effort {
+    /// The length of what latency's percentiles are taken of.
+    pub(crate) fn latency_piece(&self) -> Duration {
+        self.round / LATENCY_SHORTER / LATENCY_PIECES
+    }
+
+    /// How many such pieces there are of each proxy at each rate.
+    pub(crate) const fn latency_pieces(&self) -> usize {
+        self.repeats * LATENCY_ROUNDS * LATENCY_PIECES as usize
+    }
 }
 
 /// A backend, and the proxies that can be started in front of it.
@@ -248,16 +265,16 @@ impl<'a> Subject<'a> {
         let Some(rate) = self.row.latencies.last().map(|latency| latency.rate_per_second) else {
             return Ok(());
         };
-        let of = |tally: &Tally| [0.5, 0.99].map(|share| tally.percentile_us(share));
-        let [warm_up, round] = [effort.warm_up, effort.round].map(|time| time / LATENCY_SHORTER);
+        let of = |tally: &Tally| tally.percentiles_us(effort.latency_piece(), [0.5, 0.99]);
+        let (warm_up, round) = (TIMERS.min(effort.round), effort.round / LATENCY_SHORTER);
         self.load.open_loop(rate, warm_up)?;
         let tally = self.load.open_loop(rate, round)?;
         self.note_failures(&tally);
         direct.open_loop(rate, warm_up)?;
         let without = direct.open_loop(rate, round)?;
         if let Some(latency) = self.row.latencies.last_mut() {
-            latency.with_us.push(of(&tally));
-            latency.without_us.push(of(&without));
+            latency.with_us.extend(of(&tally));
+            latency.without_us.extend(of(&without));
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use anyhow::Result;
 use base_kit::{Clock, Moment, MonotonicClock};
 
 use self::connection::{Connection, Step};
+use self::tally::Latency;
 use crate::socket::{Poller, Ready};
 
 pub(crate) use self::tally::{Failure, Tally};
@@ -181,7 +182,10 @@ impl Load {
             Step::Wait => return,
             Step::Answered { due, closes } => {
                 if matches!(round.pace, Pace::Rate { .. }) {
-                    round.tally.latencies_nanos.push(MonotonicClock.now().since(due).as_nanos() as u64);
+                    round.tally.latencies.push(Latency {
+                        due_nanos: due.since(round.start).as_nanos() as u64,
+                        nanos: MonotonicClock.now().since(due).as_nanos() as u64,
+                    });
                 }
                 round.tally.answered += 1;
                 if closes || self.traffic.reconnects {
@@ -232,7 +236,6 @@ impl Round {
 
     fn finish(mut self) -> Tally {
         self.tally.elapsed = MonotonicClock.now().since(self.start);
-        self.tally.latencies_nanos.sort_unstable();
         self.tally
     }
 }

@@ -1,5 +1,6 @@
 //! What a round of load found.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Why a request does not count as answered.
@@ -15,6 +16,15 @@ pub(crate) enum Failure {
     Late,
 }
 
+/// How long one answer took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Latency {
+    /// When its request was due, from the start of the round.
+    pub(crate) due_nanos: u64,
+    /// From then to the end of the answer.
+    pub(crate) nanos: u64,
+}
+
 /// Answers, failures and latencies.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
@@ -22,8 +32,8 @@ pub(crate) struct Tally {
     pub(crate) answered: u64,
     /// From the first request to the last answer.
     pub(crate) elapsed: Duration,
-    /// Sorted; from when a request was due to the end of its answer. Open loop only.
-    pub(crate) latencies_nanos: Vec<u64>,
+    /// In the order of the answers. Open loop only.
+    pub(crate) latencies: Vec<Latency>,
     status: u64,
     body: u64,
     socket: u64,
@@ -62,11 +72,25 @@ impl Tally {
         self.answered as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
 
-    /// The latency that this share of the requests did not exceed, in microseconds.
-    pub(crate) fn percentile_us(&self, share: f64) -> f64 {
-        let rank = (self.latencies_nanos.len() as f64 * share).ceil() as usize;
-        self.latencies_nanos.get(rank.saturating_sub(1)).map_or(f64::NAN, |nanos| *nanos as f64 / 1e3)
+    /// For each piece of the round of this length: the latencies that these shares of the requests due in it did not exceed, in microseconds.
+    pub(crate) fn percentiles_us<const N: usize>(&self, piece: Duration, shares: [f64; N]) -> Vec<[f64; N]> {
+        let mut pieces: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        for latency in &self.latencies {
+            let number = latency.due_nanos / (piece.as_nanos() as u64).max(1);
+            pieces.entry(number).or_default().push(latency.nanos);
+        }
+        let of = |mut nanos: Vec<u64>| {
+            nanos.sort_unstable();
+            shares.map(|share| nearest_rank(&nanos, share) / 1e3)
+        };
+        pieces.into_values().map(of).collect()
     }
+}
+
+/// The smallest value that is at least as large as this share of them.
+fn nearest_rank(sorted: &[u64], share: f64) -> f64 {
+    let rank = (sorted.len() as f64 * share).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).map_or(f64::NAN, |value| *value as f64)
 }
 
 #[cfg(test)]
@@ -75,10 +99,21 @@ mod tests {
 
     #[test]
     fn percentiles_are_by_nearest_rank() {
-        let tally = Tally { latencies_nanos: (1..=1000).map(|us| us * 1000).collect(), ..Tally::default() };
-        assert_eq!(tally.percentile_us(0.5), 500.0);
-        assert_eq!(tally.percentile_us(0.999), 999.0);
-        assert!(Tally::default().percentile_us(0.5).is_nan());
+        let sorted: Vec<u64> = (1..=1000).collect();
+        assert_eq!([0.5, 0.999, 1.0].map(|share| nearest_rank(&sorted, share)), [500.0, 999.0, 1000.0]);
+        assert!(nearest_rank(&[], 0.5).is_nan());
+    }
+
+    /// Answers come in any order; a request belongs to the piece in which it was due.
+    #[test]
+    fn each_piece_of_a_round_has_percentiles_of_its_own() {
+        let latency = |due_nanos, nanos| Latency { due_nanos, nanos };
+        let latencies =
+            vec![latency(1_500, 9_000), latency(999, 2_000), latency(0, 1_000), latency(1_000, 4_000)];
+        let tally = Tally { latencies, ..Tally::default() };
+        let pieces = tally.percentiles_us(Duration::from_micros(1), [0.5, 1.0]);
+        assert_eq!(pieces, [[1.0, 2.0], [4.0, 9.0]]);
+        assert!(Tally::default().percentiles_us(Duration::from_micros(1), [0.5]).is_empty());
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn cpu_table(cases: &[CaseResult]) -> String {
 /// What is added at each pace, and the rate.
 fn latency_table(cases: &[CaseResult]) -> String {
     let measured: Vec<&CaseResult> = cases.iter().filter(|case| case.rows.iter().any(has_latency)).collect();
-    let title = "Latency added, µs: p50 / p99 / p99 in the worst quarter of rounds (requests per second)";
+    let title = "Latency added, µs: p50 / p99 / p99 in the worst quarter of pieces (requests per second)";
     let mut text = heading(title, cases, has_process, &[]);
     for case in &measured {
         for pace in Pace::ALL {
