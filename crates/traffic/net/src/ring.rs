@@ -9,11 +9,13 @@
 //!   is read directly into storage that is still in the cache, and the ring only tells when.
 //! - *Sending*: small pieces are copied and queued, to be sent with everybody else's; large ones are sent at once, without a copy, and so are
 //!   small ones while the thread has time to rest between turns.
+//! - *Resting*: before the thread sleeps it looks out for more for some microseconds, as long as that finds something often enough.
 //! - A socket that is dropped lives on here until the kernel is done with it: what it had queued is still tried once.
 //! - Accepting goes through epoll: it happens once per connection, and a listener that is at its limit must not accept ahead.
 
 mod buffers;
 mod core;
+mod lookout;
 mod network;
 mod socket;
 

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::task::Waker;
 use std::time::Duration;
 
+use base_kit::MonotonicClock;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
@@ -15,6 +16,7 @@ use slab::Slab;
 use socket2::SockAddr;
 
 use super::buffers::{GROUP, Provided};
+use super::lookout::LookOut;
 use crate::buffer::{BufferPool, Storage};
 use crate::stream::Peek;
 
@@ -64,6 +66,7 @@ pub(super) struct Core {
     has_rested: bool,
     /// It had nothing left to do before the last turn either, and so is not short of time.
     pub(super) has_time: bool,
+    look_out: LookOut,
 }
 
 /// A piece of what has come.
@@ -143,6 +146,7 @@ impl Core {
             direct: 0,
             has_rested: false,
             has_time: false,
+            look_out: LookOut::default(),
         })
     }
 
@@ -295,10 +299,13 @@ impl Core {
     }
 
     fn has_work(&mut self) -> bool {
-        let queue = self.io.submission();
-        let has_queued = !queue.is_empty() || queue.taskrun() || queue.cq_overflow();
-        drop(queue);
-        has_queued || !self.io.completion().is_empty()
+        has_work(&mut self.io)
+    }
+
+    /// Notes that there is nothing left to do, and looks out for more; whether it came.
+    fn rest(&mut self) -> bool {
+        self.has_rested = true;
+        self.look_out.look(&MonotonicClock, || has_work(&mut self.io))
     }
 
     fn complete(&mut self, key: usize, kind: Kind, result: i32, flags: u32) {
@@ -484,9 +491,17 @@ pub(super) fn note_direct(core: &RefCell<Core>) {
 
 /// See [`super::RingNetwork::turn`].
 pub(super) fn turn_or_rest(core: &RefCell<Core>) {
-    if !turn(core) {
-        core.borrow_mut().has_rested = true;
+    if !turn(core) && core.borrow_mut().rest() {
+        turn(core);
     }
+}
+
+/// Whether there is something to hand over or to take.
+fn has_work(io: &mut IoUring) -> bool {
+    let queue = io.submission();
+    let has_queued = !queue.is_empty() || queue.taskrun() || queue.cq_overflow();
+    drop(queue);
+    has_queued || !io.completion().is_empty()
 }
 
 /// Whether there was anything to do.
