@@ -66,3 +66,33 @@ fn a_reload_does_not_change_the_driver() {
         aya.wait_for_line("what drives sockets (`io`) changes with the next start");
     }
 }
+
+/// With io_uring a worker looks out for more before it sleeps, and no longer does after a reload that says so.
+#[test]
+fn a_worker_looks_out_for_more_until_it_is_told_not_to() {
+    if usual() != "io-uring" {
+        return;
+    }
+    let backend = Backend::echo("a");
+    let text = config("", "", "", &[&backend]);
+    let aya = Aya::start_with(&text, &["--io", "io-uring"], &[]);
+    let seen = || {
+        let metrics = aya.metrics();
+        (metrics.sum("aya_busy_polls_total", &[]), metrics.sum("aya_requests_total", &[]))
+    };
+    let pressure = load(&aya.url("/"), 4);
+    wait_until("it to look out", || seen().0 > 100.0);
+    let before = aya.generation();
+    aya.rewrite(&format!("busy-poll: false\n{text}"));
+    aya.wait_for_generation_after(before);
+    let mut last = seen();
+    wait_until("requests for which nobody looked out", || {
+        let now = seen();
+        if now.0 > last.0 {
+            last = now;
+        }
+        now.1 > last.1 + 5_000.0
+    });
+    let report = pressure.finish();
+    assert_eq!((report.bad_answers, report.socket_errors), (0, 0), "{report:?}");
+}

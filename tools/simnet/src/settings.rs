@@ -59,6 +59,7 @@ pub(crate) fn first(scenario: &Scenario, dice: &mut Dice) -> Model {
     let operation = Operation {
         workers: None,
         io: Driver::Auto,
+        busy_poll: false,
         drain: dice.millis(500, 5_000),
         admin: None,
         access_log: None,

@@ -16,5 +16,5 @@ mod stream;
 pub use buffer::{Buffer, BufferPool, BufferSize};
 pub use listener::{BindError, Listeners, accept_backlog, bind, bind_beside};
 pub use network::{Connecting, Driver, Incoming, Network, TcpNetwork};
-pub use ring::RingNetwork;
+pub use ring::{BusyPolls, RingNetwork};
 pub use stream::{Peek, Stream, TcpSocket};

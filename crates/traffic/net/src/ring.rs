@@ -19,4 +19,5 @@ mod lookout;
 mod network;
 mod socket;
 
+pub use lookout::BusyPolls;
 pub use network::RingNetwork;

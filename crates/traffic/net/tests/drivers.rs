@@ -23,9 +23,9 @@ use traffic_net::{
 /// For what must happen: far more than it takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Plays a scene with each driver that this machine has.
+/// Plays a scene with each driver that this machine has; with io_uring both with and without looking out for more before the thread sleeps.
 fn with_each<F: Future<Output = ()>>(play: impl Fn(Scene) -> F) {
-    for driver in [Driver::Epoll, Driver::IoUring] {
+    for (driver, busy_poll) in [(Driver::Epoll, false), (Driver::IoUring, true), (Driver::IoUring, false)] {
         if driver == Driver::IoUring
             && let Err(error) = RingNetwork::probe()
         {
@@ -41,6 +41,7 @@ fn with_each<F: Future<Output = ()>>(play: impl Fn(Scene) -> F) {
         let runtime = builder.enable_all().build_local(LocalOptions::default()).unwrap();
         runtime.block_on(async {
             let scene = Scene::new(driver);
+            RingNetwork::set_busy_poll(busy_poll);
             let played = tokio::time::timeout(PATIENCE, play(scene)).await;
             played.unwrap_or_else(|_| panic!("with {}: it takes too long", driver.word()));
         });

@@ -34,6 +34,7 @@ pub(super) fn check(checker: &mut Checker<'_>, document: &Document) -> Option<Op
             document::Driver::Epoll => Driver::Epoll,
             document::Driver::IoUring => Driver::IoUring,
         },
+        busy_poll: document.busy_poll,
         drain: document.drain.duration(),
         admin,
         access_log: access_log(checker, &document.logs.access),

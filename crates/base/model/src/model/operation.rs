@@ -14,6 +14,8 @@ pub struct Operation {
     pub workers: Option<NonZeroUsize>,
     /// What drives the sockets.
     pub io: Driver,
+    /// Whether workers look out for more before they sleep.
+    pub busy_poll: bool,
     /// How long running requests may take to end when Aya stops, or when a listener goes.
     pub drain: Duration,
     /// The admin port, if any.

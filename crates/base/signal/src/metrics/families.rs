@@ -151,6 +151,8 @@ families! {
         "Requests remembered for those who ask what became of them, by why (latest; failure for what failed, was tried more than once or was slow).";
     DECISIONS_SKIPPED = Counter "aya_decisions_skipped_total" [], FIXED,
         "Requests not remembered because there were more in a second than `decisions.rate`, or `decisions.keep` is 0.";
+    BUSY_POLLS = Counter "aya_busy_polls_total" ["result"], FIXED,
+        "Times a worker looked out for more before it slept (`busy-poll`), by what came of it (found, nothing).";
     METRICS_OVERFLOW = Counter "aya_metrics_overflow_total" ["family"], FIXED,
         "Look-ups of a series that found its family full and were counted under other.";
 

@@ -16,7 +16,7 @@ use slab::Slab;
 use socket2::SockAddr;
 
 use super::buffers::{GROUP, Provided};
-use super::lookout::LookOut;
+use super::lookout::{BusyPolls, LookOut};
 use crate::buffer::{BufferPool, Storage};
 use crate::stream::Peek;
 
@@ -66,7 +66,8 @@ pub(super) struct Core {
     has_rested: bool,
     /// It had nothing left to do before the last turn either, and so is not short of time.
     pub(super) has_time: bool,
-    look_out: LookOut,
+    /// How it looks out for more before it sleeps, if it does.
+    look_out: Option<LookOut>,
 }
 
 /// A piece of what has come.
@@ -146,7 +147,7 @@ impl Core {
             direct: 0,
             has_rested: false,
             has_time: false,
-            look_out: LookOut::default(),
+            look_out: Some(LookOut::default()),
         })
     }
 
@@ -305,7 +306,8 @@ impl Core {
     /// Notes that there is nothing left to do, and looks out for more; whether it came.
     fn rest(&mut self) -> bool {
         self.has_rested = true;
-        self.look_out.look(&MonotonicClock, || has_work(&mut self.io))
+        let Self { look_out: Some(look_out), io, .. } = self else { return false };
+        look_out.look(&MonotonicClock, || has_work(io))
     }
 
     fn complete(&mut self, key: usize, kind: Kind, result: i32, flags: u32) {
@@ -487,6 +489,23 @@ pub(super) fn note_direct(core: &RefCell<Core>) {
     if is_due {
         turn(core);
     }
+}
+
+/// See [`super::RingNetwork::set_busy_poll`].
+pub(super) fn set_busy_poll(core: &RefCell<Core>, is_wanted: bool) {
+    let look_out = &mut core.borrow_mut().look_out;
+    if is_wanted != look_out.is_some() {
+        *look_out = is_wanted.then(LookOut::default);
+    }
+}
+
+/// See [`super::RingNetwork::take_busy_polls`].
+pub(super) fn take_busy_polls(core: &RefCell<Core>) -> BusyPolls {
+    core.borrow_mut()
+        .look_out
+        .as_mut()
+        .map(|look_out| std::mem::take(&mut look_out.counts))
+        .unwrap_or_default()
 }
 
 /// See [`super::RingNetwork::turn`].

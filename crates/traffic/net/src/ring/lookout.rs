@@ -17,12 +17,22 @@ const MOST_CREDIT: u32 = 16;
 /// Without credit, one of so many rests is used to try again.
 const RESTS_PER_TRIAL: u32 = 32;
 
+/// Look-outs, by what came of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BusyPolls {
+    /// Something came.
+    pub found: u64,
+    /// Nothing came in time.
+    pub nothing: u64,
+}
+
 /// Decides whether to look out, by what it brought lately.
 #[derive(Debug, Default)]
 pub(super) struct LookOut {
     credit: u32,
     /// Rests since the last trial.
     rests: u32,
+    pub(super) counts: BusyPolls,
 }
 
 impl LookOut {
@@ -35,10 +45,12 @@ impl LookOut {
         while clock.now() < end {
             if has_come() {
                 self.credit = (self.credit + WORTH).min(MOST_CREDIT);
+                self.counts.found += 1;
                 return true;
             }
         }
         self.credit = self.credit.saturating_sub(1);
+        self.counts.nothing += 1;
         false
     }
 
@@ -72,7 +84,7 @@ mod tests {
 
     /// With credit for exactly this many that bring nothing.
     fn with_credit(credit: u32) -> LookOut {
-        LookOut { credit, rests: 0 }
+        LookOut { credit, ..LookOut::default() }
     }
 
     #[test]
@@ -86,6 +98,7 @@ mod tests {
         let mut look_out = with_credit(MOST_CREDIT);
         let tried = (0..MOST_CREDIT + 10 * RESTS_PER_TRIAL).filter(|_| look(&mut look_out, u32::MAX).1 > 0);
         assert_eq!(tried.count() as u32, MOST_CREDIT + 10);
+        assert_eq!(look_out.counts, BusyPolls { found: 0, nothing: u64::from(MOST_CREDIT) + 10 });
     }
 
     #[test]

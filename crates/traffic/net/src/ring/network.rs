@@ -17,6 +17,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::core::Core;
+use super::lookout::BusyPolls;
 use super::socket::RingSocket;
 use crate::buffer::BufferPool;
 use crate::network::{Connecting, Incoming, Network};
@@ -66,6 +67,20 @@ impl RingNetwork {
         if let Some(core) = core {
             super::core::turn_or_rest(&core);
         }
+    }
+
+    /// Whether the calling thread looks out for more before it sleeps, as long as that finds something: at first it does. Does nothing on a thread
+    /// without a ring.
+    pub fn set_busy_poll(is_wanted: bool) {
+        if let Some(core) = RING.with(|place| place.borrow().clone()) {
+            super::core::set_busy_poll(&core, is_wanted);
+        }
+    }
+
+    /// How often the calling thread has looked out for more since the last time this was asked.
+    pub fn take_busy_polls() -> BusyPolls {
+        let core = RING.with(|place| place.borrow().clone());
+        core.map(|core| super::core::take_busy_polls(&core)).unwrap_or_default()
     }
 
     /// Sends what is still queued in the calling thread's ring, which ends with its last socket.

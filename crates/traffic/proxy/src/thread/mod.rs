@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base_kit::Moment;
+use base_signal::families;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
@@ -47,7 +48,9 @@ pub fn run(setup: WorkerSetup, driver: Driver, commands: UnboundedReceiver<Comma
     }
     let runtime = builder.enable_io().enable_time().build_local(LocalOptions::default())?;
     let ended = runtime.block_on(async move {
-        let engine = Engine::new(setup, Surroundings::system(driver)).map_err(io::Error::other)?;
+        let surroundings = Surroundings::system(driver);
+        RingNetwork::set_busy_poll(setup.plan.model.operation.busy_poll);
+        let engine = Engine::new(setup, surroundings).map_err(io::Error::other)?;
         engine.run(commands).await;
         Ok(())
     });
@@ -151,6 +154,7 @@ fn recall(worker: &Worker, query: &DecisionQuery, answer: oneshot::Sender<Vec<De
 
 fn adopt(worker: &Rc<Worker>, plan: Arc<Plan>) {
     let patience = plan.model.operation.drain;
+    RingNetwork::set_busy_poll(plan.model.operation.busy_poll);
     match worker.adopt(plan) {
         Ok(gone) if gone.is_empty() => {}
         Ok(gone) => {
@@ -179,10 +183,15 @@ async fn drive_timers(worker: Rc<Worker>) {
 }
 
 async fn tick(worker: Rc<Worker>) {
+    let [found, nothing] =
+        ["found", "nothing"].map(|result| worker.shard.counter(&families::BUSY_POLLS, &[result]));
     loop {
         for _ in 0..TICKS_PER_TIDY_UP {
             tokio::time::sleep(TICK).await;
             worker.tick();
+            let polls = RingNetwork::take_busy_polls();
+            found.add(polls.found);
+            nothing.add(polls.nothing);
         }
         worker.tidy_up();
     }
