@@ -27,7 +27,7 @@ pub(crate) enum Pace {
     OfBestPeer(f64),
 }
 
-/// Latency at a fixed rate: p50 and p99 of each round.
+/// Latency at a fixed rate: p50 and p99 of each piece of each round.
 #[derive(Clone, Debug)]
 pub(crate) struct Latency {
     pub(crate) pace: Pace,

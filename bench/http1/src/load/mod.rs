@@ -17,7 +17,7 @@ use anyhow::Result;
 use base_kit::{Clock, Moment, MonotonicClock};
 
 use self::connection::{Connection, Step};
-use self::tally::Latency;
+use self::tally::Timing;
 use crate::socket::{Poller, Ready};
 
 pub(crate) use self::tally::{Failure, Tally};
@@ -182,7 +182,7 @@ impl Load {
             Step::Wait => return,
             Step::Answered { due, closes } => {
                 if matches!(round.pace, Pace::Rate { .. }) {
-                    round.tally.latencies.push(Latency {
+                    round.tally.timings.push(Timing {
                         due_nanos: due.since(round.start).as_nanos() as u64,
                         nanos: MonotonicClock.now().since(due).as_nanos() as u64,
                     });

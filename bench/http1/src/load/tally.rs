@@ -18,7 +18,7 @@ pub(crate) enum Failure {
 
 /// How long one answer took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Latency {
+pub(crate) struct Timing {
     /// When its request was due, from the start of the round.
     pub(crate) due_nanos: u64,
     /// From then to the end of the answer.
@@ -33,7 +33,7 @@ pub(crate) struct Tally {
     /// From the first request to the last answer.
     pub(crate) elapsed: Duration,
     /// In the order of the answers. Open loop only.
-    pub(crate) latencies: Vec<Latency>,
+    pub(crate) timings: Vec<Timing>,
     status: u64,
     body: u64,
     socket: u64,
@@ -75,9 +75,9 @@ impl Tally {
     /// For each piece of the round of this length: the latencies that these shares of the requests due in it did not exceed, in microseconds.
     pub(crate) fn percentiles_us<const N: usize>(&self, piece: Duration, shares: [f64; N]) -> Vec<[f64; N]> {
         let mut pieces: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
-        for latency in &self.latencies {
-            let number = latency.due_nanos / (piece.as_nanos() as u64).max(1);
-            pieces.entry(number).or_default().push(latency.nanos);
+        for timing in &self.timings {
+            let number = timing.due_nanos / (piece.as_nanos() as u64).max(1);
+            pieces.entry(number).or_default().push(timing.nanos);
         }
         let of = |mut nanos: Vec<u64>| {
             nanos.sort_unstable();
@@ -107,10 +107,9 @@ mod tests {
     /// Answers come in any order; a request belongs to the piece in which it was due.
     #[test]
     fn each_piece_of_a_round_has_percentiles_of_its_own() {
-        let latency = |due_nanos, nanos| Latency { due_nanos, nanos };
-        let latencies =
-            vec![latency(1_500, 9_000), latency(999, 2_000), latency(0, 1_000), latency(1_000, 4_000)];
-        let tally = Tally { latencies, ..Tally::default() };
+        let timing = |due_nanos, nanos| Timing { due_nanos, nanos };
+        let timings = vec![timing(1_500, 9_000), timing(999, 2_000), timing(0, 1_000), timing(1_000, 4_000)];
+        let tally = Tally { timings, ..Tally::default() };
         let pieces = tally.percentiles_us(Duration::from_micros(1), [0.5, 1.0]);
         assert_eq!(pieces, [[1.0, 2.0], [4.0, 9.0]]);
         assert!(Tally::default().percentiles_us(Duration::from_micros(1), [0.5]).is_empty());

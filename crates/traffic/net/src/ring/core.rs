@@ -299,10 +299,6 @@ impl Core {
         self.provided.publish();
     }
 
-    fn has_work(&mut self) -> bool {
-        has_work(&mut self.io)
-    }
-
     /// Notes that there is nothing left to do, and looks out for more; whether it came.
     fn rest(&mut self) -> bool {
         self.has_rested = true;
@@ -528,7 +524,7 @@ fn turn(core: &RefCell<Core>) -> bool {
     let mut woken = {
         let Ok(mut core) = core.try_borrow_mut() else { return true };
         core.direct = 0;
-        if !core.has_work() {
+        if !has_work(&mut core.io) {
             return false;
         }
         core.has_time = std::mem::take(&mut core.has_rested);

@@ -63,8 +63,7 @@ impl RingNetwork {
     /// Hands over what is queued in the calling thread's ring, takes what was completed, and wakes those who wait for it. To be called
     /// before the runtime waits; does nothing on a thread without a ring.
     pub fn turn() {
-        let core = RING.with(|place| place.borrow().clone());
-        if let Some(core) = core {
+        if let Some(core) = ring() {
             super::core::turn_or_rest(&core);
         }
     }
@@ -72,15 +71,14 @@ impl RingNetwork {
     /// Whether the calling thread looks out for more before it sleeps, as long as that finds something: at first it does. Does nothing on a thread
     /// without a ring.
     pub fn set_busy_poll(is_wanted: bool) {
-        if let Some(core) = RING.with(|place| place.borrow().clone()) {
+        if let Some(core) = ring() {
             super::core::set_busy_poll(&core, is_wanted);
         }
     }
 
     /// How often the calling thread has looked out for more since the last time this was asked.
     pub fn take_busy_polls() -> BusyPolls {
-        let core = RING.with(|place| place.borrow().clone());
-        core.map(|core| super::core::take_busy_polls(&core)).unwrap_or_default()
+        ring().map(|core| super::core::take_busy_polls(&core)).unwrap_or_default()
     }
 
     /// Sends what is still queued in the calling thread's ring, which ends with its last socket.
@@ -89,6 +87,11 @@ impl RingNetwork {
             super::core::finish(&core);
         }
     }
+}
+
+/// That of the calling thread.
+fn ring() -> Option<Rc<RefCell<Core>>> {
+    RING.with(|place| place.borrow().clone())
 }
 
 impl Network for RingNetwork {
