@@ -1,7 +1,6 @@
 //! What the bench asks of the machine: cores, open files, the life of children, and what to call it all.
 
 use std::fs;
-use std::num::NonZeroU64;
 
 use anyhow::{Context, Result, bail};
 use base_kit::WallClock;
@@ -16,9 +15,7 @@ const OPEN_FILES: u64 = 65_536;
 pub(crate) struct Cores {
     /// The proxy that is measured, alone.
     pub(crate) proxy: usize,
-    /// The backend.
-    pub(crate) backend: usize,
-    /// The load generator: with the backend if there are only two cores.
+    /// The load and the backend.
     pub(crate) load: usize,
 }
 
@@ -27,8 +24,7 @@ pub(crate) fn cores() -> Result<Cores> {
     let allowed = rustix::thread::sched_getaffinity(None)?;
     let usable: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
     match *usable.as_slice() {
-        [load, backend, .., proxy] => Ok(Cores { proxy, backend, load }),
-        [load, proxy] => Ok(Cores { proxy, backend: load, load }),
+        [load, .., proxy] => Ok(Cores { proxy, load }),
         _ => bail!("two cores are needed: one for the proxy, one for the load and the backend"),
     }
 }
@@ -38,12 +34,6 @@ pub(crate) fn pin(core: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(core);
     rustix::thread::sched_setaffinity(None, &set).with_context(|| format!("cannot run on core {core}"))
-}
-
-/// Has the kernel wake this thread when it asked to be woken: by default it may be 50 µs late, which would be
-/// counted as latency.
-pub(crate) fn wake_on_time() -> Result<()> {
-    Ok(rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?)
 }
 
 /// Raises the limit of open files as far as allowed; whoever then runs out reports it.

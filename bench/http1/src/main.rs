@@ -1,9 +1,10 @@
 //! Side-by-side benchmark of HTTP/1: Aya, its peers, a bare relay and no proxy at all in one run on one machine.
 //!
-//! Each proxy has a core of its own; the load and the backend share the rest. It uses loopback only, installs
+//! Each proxy has a core of its own; the load and the backend share another one. It uses loopback only, installs
 //! nothing, starts and ends its own processes, and counts every request that did not get the answer it asked
 //! for.
 
+mod backend;
 mod cases;
 mod load;
 mod machine;
@@ -99,7 +100,7 @@ enum Role {
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     match &arguments.role {
-        Some(Role::Backend) => roles::backend::run().map(|()| ExitCode::SUCCESS),
+        Some(Role::Backend) => backend::run().map(|()| ExitCode::SUCCESS),
         Some(Role::Relay { backend }) => roles::relay::run(*backend).map(|()| ExitCode::SUCCESS),
         Some(Role::Launch { core, command }) => {
             roles::launch::run(*core, command).map(|()| ExitCode::SUCCESS)
@@ -113,7 +114,6 @@ fn bench(arguments: &Arguments) -> Result<ExitCode> {
     machine::allow_many_files();
     let cores = machine::cores()?;
     machine::pin(cores.load)?;
-    machine::wake_on_time()?;
     let effort = effort(arguments)?;
     let installed = installed(arguments)?;
     let folder = std::env::temp_dir().join(format!("bench-http1-{}", std::process::id()));
@@ -213,7 +213,7 @@ fn told_apart(mut installed: Vec<Installed>) -> Vec<Installed> {
 
 fn method(effort: &Effort) -> String {
     format!(
-        "Each proxy alone on one core, load and backend on the other; rounds in turn; medians of {} rounds of {:?}, of {} for 128 B on 64 \
+        "Each proxy alone on one core, load and backend in one thread on the other; rounds in turn; medians of {} rounds of {:?}, of {} for 128 B on 64 \
          and 512 connections; of latency, the lower quartile of {} pieces of {:?}.",
         effort.repeats,
         effort.round,

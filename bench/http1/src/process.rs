@@ -1,4 +1,4 @@
-//! A proxy or backend as a child process: started on its core, measured, ended.
+//! A proxy, or the backend without one, as a child process: started on its core, measured, ended.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -110,17 +110,6 @@ impl Process {
         counter.end(Signal::INT);
         worked?;
         Ok(counted_calls(&fs::read_to_string(&report).unwrap_or_default()))
-    }
-
-    /// Has the child go before everybody else on its core, or no longer.
-    pub(crate) fn go_first(&self, is_wanted: bool) -> Result<()> {
-        let policy = if is_wanted { ["--fifo", "--pid", "1"] } else { ["--other", "--pid", "0"] };
-        let said = Command::new("chrt").args(policy).arg(self.child.id().to_string()).output();
-        let said = said.context("cannot run chrt (Debian's util-linux)")?;
-        if !said.status.success() {
-            bail!("chrt: {}", String::from_utf8_lossy(&said.stderr).trim());
-        }
-        Ok(())
     }
 
     /// The child and its children, however deep.

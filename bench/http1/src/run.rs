@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::backend::{BackendBeside, LISTENERS};
 use crate::cases::{self, Case};
 use crate::load::{Load, Tally, Traffic};
 use crate::machine::Cores;
@@ -68,10 +69,10 @@ pub(crate) struct Bench {
     cores: Cores,
     installed: Vec<Installed>,
     folder: PathBuf,
+    backend: BackendBeside,
     backends: Vec<SocketAddr>,
     /// What answers where there is no proxy: alone on the core that a proxy would have.
     alone: SocketAddr,
-    backend: Process,
     _lonely: Process,
 }
 
@@ -83,10 +84,10 @@ impl Bench {
         installed: Vec<Installed>,
         folder: PathBuf,
     ) -> Result<Self> {
-        let (backend, backends) = Process::start_role(cores.backend, &["backend"], 2)?;
-        let (lonely, addresses) = Process::start_role(cores.proxy, &["backend"], 2)?;
+        let (backend, backends) = BackendBeside::start()?;
+        let (lonely, addresses) = Process::start_role(cores.proxy, &["backend"], LISTENERS)?;
         let alone = *addresses.first().context("no address")?;
-        Ok(Self { effort, cores, installed, folder, backends, alone, backend, _lonely: lonely })
+        Ok(Self { effort, cores, installed, folder, backend, backends, alone, _lonely: lonely })
     }
 
     /// Everything that was asked for.
@@ -126,20 +127,27 @@ impl Bench {
         installed.start(self.cores.proxy, backends, routes, &self.folder)
     }
 
+    fn load(&self, target: SocketAddr, traffic: Traffic) -> Result<Load> {
+        Ok(Load::new(target, traffic)?.beside(&self.backend))
+    }
+
+    fn subject<'a>(&self, running: &'a Running, traffic: Traffic) -> Result<Subject<'a>> {
+        let row = Row::new(running.installed.proxy, &running.installed.name);
+        Ok(Subject { running, load: self.load(running.address, traffic)?, row })
+    }
+
     /// Capacity first, for all; then latency at shares of it; then system calls.
     fn traffic_case(&self, case: &Case, proxies: &[Running]) -> Result<CaseResult> {
         eprintln!("{}:", case.title);
         let mut subjects: Vec<Subject<'_>> =
-            proxies.iter().map(|proxy| Subject::new(proxy, (case.traffic)())).collect::<Result<_>>()?;
+            proxies.iter().map(|proxy| self.subject(proxy, (case.traffic)())).collect::<Result<_>>()?;
         for _ in 0..self.effort.repeats * case.more_rounds {
             for subject in &mut subjects {
                 subject.capacity(&self.effort)?;
             }
         }
         if case.with_latency {
-            self.backend_goes_first(true);
             self.latencies(case, &mut subjects)?;
-            self.backend_goes_first(false);
         }
         for subject in &mut subjects {
             subject.system_calls(&self.effort, &self.folder)?;
@@ -149,24 +157,10 @@ impl Bench {
         Ok(CaseResult { name: case.name, title: case.title, rows })
     }
 
-    /// Where load and backend share a core, the one would wait for the other's time slice to end, for up to a millisecond and the more the higher the
-    /// rate: so the backend goes first, as if it had a core of its own. Not while capacity is measured, when fewer changes between the two leave more for
-    /// both.
-    fn backend_goes_first(&self, is_wanted: bool) {
-        if self.cores.backend != self.cores.load {
-            return;
-        }
-        if let Err(error) = self.backend.go_first(is_wanted) {
-            eprintln!(
-                "  the backend waits for its turn on the core of the load, which is counted as latency: {error:#}"
-            );
-        }
-    }
-
     /// What each proxy adds to the latency of the same backend, which is asked itself at the same rate right after.
     fn latencies(&self, case: &Case, subjects: &mut [Subject<'_>]) -> Result<()> {
         let backend = *self.backends.first().context("no backend")?;
-        let mut direct = Load::new(backend, (case.traffic)())?;
+        let mut direct = self.load(backend, (case.traffic)())?;
         let peers = subjects.iter().filter(|subject| subject.row.proxy.is_peer());
         let best_peer = peers.map(|peer| peer.row.rate_per_second()).fold(f64::NAN, f64::max);
         for pace in Pace::ALL {
@@ -186,13 +180,13 @@ impl Bench {
     fn idle(&self, installed: &Installed) -> Result<IdleResult> {
         let proxy = self.start(installed, Routes::Few)?;
         let clients = self.effort.idle_clients;
-        let mut warm = Load::new(proxy.address, Traffic::get("/128", 128, 1))?;
+        let mut warm = self.load(proxy.address, Traffic::get("/128", 128, 1))?;
         warm.closed_loop(self.effort.warm_up)?;
         drop(warm);
         std::thread::sleep(SETTLING);
         let memory = || proxy.process.as_ref().map_or(0, Process::resident_kib);
         let before_kib = memory();
-        let mut load = Load::new(proxy.address, Traffic::get("/128", 128, clients))?;
+        let mut load = self.load(proxy.address, Traffic::get("/128", 128, clients))?;
         let tally = load.one_each(OPENING)?;
         std::thread::sleep(SETTLING);
         let after_kib = memory();
@@ -211,7 +205,7 @@ impl Bench {
             counts.iter().map(|count| self.start(aya, Routes::Hosts(*count))).collect::<Result<Vec<_>>>()?;
         let mut subjects = Vec::new();
         for (proxy, count) in proxies.iter().zip(counts) {
-            let mut subject = Subject::new(proxy, Traffic::hosts(count, HOSTS_CONNECTIONS))?;
+            let mut subject = self.subject(proxy, Traffic::hosts(count, HOSTS_CONNECTIONS))?;
             subject.visit(count, &self.effort)?;
             subjects.push(subject);
         }
@@ -235,12 +229,7 @@ struct Subject<'a> {
     row: Row,
 }
 
-impl<'a> Subject<'a> {
-    fn new(running: &'a Running, traffic: Traffic) -> Result<Self> {
-        let row = Row::new(running.installed.proxy, &running.installed.name);
-        Ok(Self { running, load: Load::new(running.address, traffic)?, row })
-    }
-
+impl Subject<'_> {
     /// Sends at least so many requests, one to each host, so that the rounds find everything in memory.
     fn visit(&mut self, hosts: u64, effort: &Effort) -> Result<()> {
         let mut visited = 0;

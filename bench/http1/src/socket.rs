@@ -1,6 +1,7 @@
 //! Sockets that never wait, for the backend and the load generator: both are one thread around one epoll.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -75,7 +76,6 @@ pub(crate) fn accept(listener: &OwnedFd) -> Option<OwnedFd> {
 /// does not fill the buffer, or, if the peer has ended, until the end.
 pub(crate) struct Poller {
     epoll: OwnedFd,
-    events: Vec<epoll::Event>,
 }
 
 /// A socket that can go on.
@@ -87,12 +87,21 @@ pub(crate) struct Ready {
     pub(crate) ended: bool,
 }
 
+/// Whether to wait until a socket can go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Only what can go on already.
+    No,
+    /// However long it takes.
+    ForEver,
+}
+
 /// Events taken from the kernel at once.
 const EVENTS: usize = 512;
 
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)?, events: Vec::with_capacity(EVENTS) })
+        Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)? })
     }
 
     /// Watches a socket both ways.
@@ -101,20 +110,22 @@ impl Poller {
         Ok(epoll::add(&self.epoll, socket, EventData::new_u64(token as u64), flags)?)
     }
 
-    /// Waits for at most `nanos` (for ever if `None`) and appends the sockets that can go on.
-    pub(crate) fn wait(&mut self, nanos: Option<u64>, ready: &mut Vec<Ready>) -> io::Result<()> {
-        let timeout = nanos.map(|nanos| Timespec {
-            tv_sec: (nanos / 1_000_000_000) as i64,
-            tv_nsec: (nanos % 1_000_000_000) as _,
-        });
-        self.events.clear();
-        let spare = rustix::buffer::spare_capacity(&mut self.events);
-        match epoll::wait(&self.epoll, spare, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
+    /// Another descriptor for it: readable while a socket can go on.
+    pub(crate) fn descriptor(&self) -> io::Result<OwnedFd> {
+        self.epoll.try_clone()
+    }
+
+    /// Appends the sockets that can go on.
+    pub(crate) fn wait(&self, wait: Wait, ready: &mut Vec<Ready>) -> io::Result<()> {
+        let timeout = (wait == Wait::No).then_some(Timespec { tv_sec: 0, tv_nsec: 0 });
+        let mut room = [const { MaybeUninit::uninit() }; EVENTS];
+        let events = match epoll::wait(&self.epoll, &mut room, timeout.as_ref()) {
+            Ok((events, _)) => events,
+            Err(Errno::INTR) => return Ok(()),
             Err(error) => return Err(error.into()),
-        }
+        };
         let ends = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
-        ready.extend(self.events.iter().map(|event| {
+        ready.extend(events.iter().map(|event| {
             let flags = event.flags;
             Ready { token: event.data.u64() as usize, ended: flags.intersects(ends) }
         }));

@@ -4,6 +4,8 @@
 //! a proxy can do. *Open loop*: requests are due at a fixed rate whatever the answers do, and latency counts
 //! from the moment a request was due, so that a stall is felt by all requests it delays (no coordinated
 //! omission).
+//!
+//! The thread never sleeps in a round: to be woken takes longer than a proxy, and whoever wakes it pays for it.
 
 mod connection;
 mod tally;
@@ -18,7 +20,8 @@ use base_kit::{Clock, Moment, MonotonicClock};
 
 use self::connection::{Connection, Step};
 use self::tally::Timing;
-use crate::socket::{Poller, Ready};
+use crate::backend::BackendBeside;
+use crate::socket::{Poller, Ready, Wait};
 
 pub(crate) use self::tally::{Failure, Tally};
 pub(crate) use self::traffic::{Traffic, host_name};
@@ -46,6 +49,8 @@ pub(crate) struct Load {
     ready: Vec<Ready>,
     requests: u64,
     opened: u64,
+    /// Who answers in the end, if this thread has to do that too.
+    backend: Option<BackendBeside>,
 }
 
 /// When requests are sent.
@@ -80,7 +85,13 @@ impl Load {
             ready: Vec::new(),
             requests: 0,
             opened: 0,
+            backend: None,
         })
+    }
+
+    /// Answers for this backend as well, in rounds.
+    pub(crate) fn beside(self, backend: &BackendBeside) -> Self {
+        Self { backend: Some(backend.clone()), ..self }
     }
 
     /// As fast as the answers come, for so long. All requests are answered or failed when this returns.
@@ -100,6 +111,8 @@ impl Load {
     }
 
     fn run(&mut self, pace: impl FnOnce(Moment) -> Pace, time: Duration) -> Result<Tally> {
+        let backend = self.backend.clone();
+        let mut backend = backend.as_ref().map(BackendBeside::take_turns);
         let start = MonotonicClock.now();
         let mut round = Round { pace: pace(start), start, end: start + time, tally: Tally::default() };
         let mut waiting = std::mem::take(&mut self.idle);
@@ -115,7 +128,10 @@ impl Load {
                 self.start_over();
                 return Ok(round.finish());
             }
-            self.poller.wait(Some(round.wait_nanos(now, more && !waiting.is_empty())), &mut self.ready)?;
+            if let Some(backend) = &mut backend {
+                backend.turn()?;
+            }
+            self.poller.wait(Wait::No, &mut self.ready)?;
             self.go_on(&mut round, &mut waiting);
         }
         self.idle.append(&mut waiting);
@@ -222,16 +238,6 @@ impl Round {
         if let Pace::Rate { interval_nanos, due } = &mut self.pace {
             *due = *due + Duration::from_nanos(*interval_nanos);
         }
-    }
-
-    /// How long to sleep if nothing happens.
-    fn wait_nanos(&self, now: Moment, can_send: bool) -> u64 {
-        let until = match self.pace {
-            Pace::Rate { due, .. } if can_send => due,
-            Pace::Closed | Pace::Once if now < self.end => self.end,
-            _ => self.end + PATIENCE,
-        };
-        until.since(now).as_nanos() as u64 + 1
     }
 
     fn finish(mut self) -> Tally {

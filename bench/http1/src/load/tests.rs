@@ -1,5 +1,5 @@
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use super::*;
@@ -80,6 +80,23 @@ fn a_stall_counts_for_every_request_it_delays() {
     assert_eq!((tally.answered, tally.failures()), (80, 0));
     let [median_us] = tally.percentiles_us(Duration::from_secs(1), [0.5])[0];
     assert!(median_us > 40_000.0, "{median_us}");
+}
+
+/// In a round the load answers for the backend, between rounds the backend does by itself.
+#[test]
+fn a_backend_beside_the_load_always_answers() {
+    let (backend, addresses) = BackendBeside::start().unwrap();
+    let address = addresses[0];
+    let mut load = Load::new(address, Traffic::get("/128", 128, 2)).unwrap().beside(&backend);
+    for _ in 0..2 {
+        let tally = load.open_loop(1000.0, Duration::from_millis(20)).unwrap();
+        assert_eq!((tally.answered, tally.failures()), (20, 0));
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(b"GET /64k HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let mut answer = vec![0; 64 * 1024];
+        stream.read_exact(&mut answer).unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    }
 }
 
 #[test]

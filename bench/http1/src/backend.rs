@@ -1,46 +1,34 @@
-//! A backend that is never the bottleneck: one thread, answers made beforehand, two system calls a request.
+//! A backend that is never the bottleneck: answers made beforehand, two system calls a request.
 //!
 //! `GET /128`, `/64k` and `/1m` answer with so many bytes; everything else, after its body if it has one,
 //! with 128.
 
+mod beside;
+
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use crate::socket::{self, Outcome, Poller, Ready};
+use crate::socket::{self, Outcome, Poller, Ready, Wait};
 use crate::wire::request_head;
+
+pub(crate) use self::beside::BackendBeside;
 
 /// Read at once; a longer request body takes several reads.
 const BUFFER_BYTES: usize = 256 * 1024;
 /// Listeners: proxies balance over this many endpoints.
-const LISTENERS: usize = 2;
+pub(crate) const LISTENERS: usize = 2;
 /// The sizes of the answers, and the paths that ask for them.
 const ANSWERS: [(&[u8], usize); 3] = [(b"/128 ", 128), (b"/64k ", 64 * 1024), (b"/1m ", 1024 * 1024)];
 
 /// Answers until the process ends.
 pub(crate) fn run() -> anyhow::Result<()> {
-    let mut poller = Poller::new()?;
-    let mut listeners = Vec::new();
-    for token in 0..LISTENERS {
-        let (listener, address) = socket::listen()?;
-        poller.add(&listener, token)?;
-        listeners.push(listener);
+    let (mut backend, addresses) = Backend::new()?;
+    for address in addresses {
         println!("listening {address}");
     }
-    let mut backend = Backend {
-        answers: ANSWERS.iter().map(|(_, bytes)| answer(*bytes)).collect(),
-        clients: Vec::new(),
-        free: Vec::new(),
-        buffer: vec![0; BUFFER_BYTES],
-    };
-    let mut ready = Vec::new();
     loop {
-        poller.wait(None, &mut ready)?;
-        for Ready { token, ended } in ready.drain(..) {
-            match listeners.get(token) {
-                Some(listener) => backend.accept(listener, &poller)?,
-                None => backend.serve(token - LISTENERS, ended),
-            }
-        }
+        backend.turn(Wait::ForEver)?;
     }
 }
 
@@ -53,11 +41,15 @@ fn answer(bytes: usize) -> Vec<u8> {
     message
 }
 
+/// The listeners and all who came.
 struct Backend {
+    poller: Poller,
+    listeners: Vec<OwnedFd>,
     answers: Vec<Vec<u8>>,
     clients: Vec<Option<Client>>,
     free: Vec<usize>,
     buffer: Vec<u8>,
+    ready: Vec<Ready>,
 }
 
 struct Client {
@@ -73,13 +65,50 @@ struct Client {
 }
 
 impl Backend {
-    fn accept(&mut self, listener: &OwnedFd, poller: &Poller) -> io::Result<()> {
-        while let Some(socket) = socket::accept(listener) {
+    /// Listens; says where.
+    fn new() -> io::Result<(Self, Vec<SocketAddr>)> {
+        let poller = Poller::new()?;
+        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
+        for token in 0..LISTENERS {
+            let (listener, address) = socket::listen()?;
+            poller.add(&listener, token)?;
+            listeners.push(listener);
+            addresses.push(address);
+        }
+        let backend = Self {
+            poller,
+            listeners,
+            answers: ANSWERS.iter().map(|(_, bytes)| answer(*bytes)).collect(),
+            clients: Vec::new(),
+            free: Vec::new(),
+            buffer: vec![0; BUFFER_BYTES],
+            ready: Vec::new(),
+        };
+        Ok((backend, addresses))
+    }
+
+    /// Answers what has come, or what comes first.
+    fn turn(&mut self, wait: Wait) -> io::Result<()> {
+        let mut ready = std::mem::take(&mut self.ready);
+        self.poller.wait(wait, &mut ready)?;
+        for Ready { token, ended } in ready.drain(..) {
+            if token < LISTENERS {
+                self.accept(token)?;
+            } else {
+                self.serve(token - LISTENERS, ended);
+            }
+        }
+        self.ready = ready;
+        Ok(())
+    }
+
+    fn accept(&mut self, listener: usize) -> io::Result<()> {
+        while let Some(socket) = self.listeners.get(listener).and_then(socket::accept) {
             let index = self.free.pop().unwrap_or_else(|| {
                 self.clients.push(None);
                 self.clients.len() - 1
             });
-            poller.add(&socket, index + LISTENERS)?;
+            self.poller.add(&socket, index + LISTENERS)?;
             let client = Client { socket, head: Vec::new(), body_left: 0, answer: 0, sent: None };
             if let Some(place) = self.clients.get_mut(index) {
                 *place = Some(client);
