@@ -311,9 +311,16 @@ fn with_reader(reader: Reader) {
     drop(command);
     let mut messages = BufReader::new(messages);
     let mut web = None;
-    for line in messages.by_ref().lines().map_while(Result::ok).take_while(|line| line != "ready") {
+    // These two come by ways of their own, in either order. After both, nothing is written until there is traffic, and the pipe is empty.
+    let (mut is_ready, mut has_started) = (false, false);
+    for line in messages.by_ref().lines().map_while(Result::ok) {
         if line.starts_with("listening ") {
             web = line.rsplit('=').next().and_then(|text| text.parse().ok());
+        }
+        is_ready |= line == "ready";
+        has_started |= line.contains(" started ");
+        if is_ready && has_started {
+            break;
         }
     }
     let web = web.expect("an address is named");
