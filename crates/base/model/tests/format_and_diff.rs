@@ -40,6 +40,27 @@ fn long_lines_are_broken_and_json_becomes_yaml() {
     assert_eq!(format(source, "x").unwrap(), expected);
 }
 
+/// A key that is short enough as it was written may be too long with escapes.
+#[test]
+fn long_keys_are_marked() {
+    let key = format!("a{}", "\"".repeat(700));
+    let quoted = format!("\"a{}\"", "\\\"".repeat(700));
+    for (value, expected) in [
+        (" 1", " 1\n"),
+        ("", "\n"),
+        ("\n    b:\n    - c: 1\n      d: 2\n    - e", "\n    b:\n      - c: 1\n        d: 2\n      - e\n"),
+        (" 1 # why", " 1  # why\n"),
+        (" # why\n    b: 1", "\n    # why\n    b: 1\n"),
+    ] {
+        let formatted = format(&format!("x:\n  {key}:{value}\n"), "x").unwrap();
+        assert_eq!(formatted, format!("x:\n  ? {quoted}\n  :{expected}"));
+        assert_eq!(format(&formatted, "x").unwrap(), formatted);
+    }
+    let in_list = format(&format!("- {key}: 1\n  b: 2\n"), "x").unwrap();
+    assert_eq!(in_list, format!("- ? {quoted}\n  : 1\n  b: 2\n"));
+    assert_eq!(format(&in_list, "x").unwrap(), in_list);
+}
+
 #[test]
 fn what_is_not_yaml_is_not_formatted() {
     assert!(matches!(format("a: [", "x"), Err(FormatError::Unreadable(_))));

@@ -9,6 +9,9 @@ use crate::text::{Entry, Node, Scalar, ScalarKind, Value};
 /// Lists and maps that are longer go over several lines.
 const WIDEST_LINE: usize = 100;
 
+/// Longer keys have to be marked (YAML 1.2 §7.4.2 says 1024, quotes included). What was short enough may no longer be with its escapes.
+const LONGEST_KEY: usize = 1000;
+
 /// What decides whether a list or map is written in one line.
 pub(super) enum Style<'a> {
     /// As in the source, where it fits.
@@ -63,8 +66,7 @@ impl<'a> Writer<'a> {
             if !self.dash {
                 self.comments_before(start, indent);
             }
-            let key = text_of(&Scalar::new(entry.key.clone(), true));
-            self.value(&format!("{key}:"), &entry.node, indent, (start, next));
+            self.value(&head_of(&entry.key, indent), &entry.node, indent, (start, next));
         }
         self.comments_inside(until, column, indent);
     }
@@ -98,7 +100,8 @@ impl<'a> Writer<'a> {
             let text = flow(node);
             return self.line(indent, &format!("{head} {text}{comment}"));
         }
-        let comment = self.trailing_comment(start);
+        // Behind a marked key's colon it would stand in the next line, and come down from there the next time.
+        let comment = if head.starts_with('?') { String::new() } else { self.trailing_comment(start) };
         self.line(indent, &format!("{head}{comment}"));
         match &node.value {
             Value::List(items) => self.list(items, indent + 2, next),
@@ -203,6 +206,12 @@ impl<'a> Writer<'a> {
             self.out.push('\n');
         }
     }
+}
+
+/// A key up to its colon. One that is too long to be seen as a key without it gets a mark.
+fn head_of(key: &str, indent: usize) -> String {
+    let text = text_of(&Scalar::new(key.to_owned(), true));
+    if text.chars().count() > LONGEST_KEY { format!("? {text}\n{:indent$}:", "") } else { format!("{text}:") }
 }
 
 fn is_leaf(node: &Node) -> bool {
