@@ -24,6 +24,7 @@ mod scale;
 mod soak;
 mod sticky;
 mod timeouts;
+mod tls;
 mod top;
 mod upstream;
 mod vitals;

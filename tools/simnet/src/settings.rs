@@ -100,6 +100,7 @@ fn listener(scenario: &Scenario, dice: &mut Dice) -> Listener {
         name: "front".into(),
         bind: FRONT.parse().into_iter().collect(),
         protocol: Protocol::Http,
+        tls: None,
         trusted_proxies: Vec::new(),
         forwarded: Forwarded { mode: ForwardedMode::Append, style: ForwardedStyle::Both },
         request_id: RequestId { header: Some("x-request-id".into()), trust: false },
@@ -109,6 +110,7 @@ fn listener(scenario: &Scenario, dice: &mut Dice) -> Listener {
         max_fields: 100,
         max_target_bytes: 8 << 10,
         timeouts: ListenerTimeouts {
+            tls_handshake: Duration::from_secs(10),
             request_head: span(dice, 300, 2_000),
             body_progress: span(dice, 300, 1_500),
             send_progress: span(dice, 300, 1_500),

@@ -1,7 +1,9 @@
 //! The kinds there are, as the configuration is told of them.
 
+use std::sync::Arc;
+
 use base_kit::KindInfo;
-use base_model::{KindCatalog, KindEntry, SettingsProblem};
+use base_model::{CertificateCheck, KindCatalog, KindEntry, SettingsProblem, Validity};
 use base_signal::AccessField;
 use serde_json::Value;
 
@@ -30,6 +32,7 @@ pub fn catalog() -> KindCatalog {
         filters: filters.collect(),
         handlers: handlers.collect(),
         access_fields: AccessField::ALL.iter().map(|field| field.name()).collect(),
+        certificates: Some(Arc::new(Certificates)),
     }
 }
 
@@ -39,6 +42,31 @@ fn entry(
     check: impl Fn(&Value) -> Result<(), SettingsProblem> + Send + Sync + 'static,
 ) -> KindEntry {
     KindEntry::new(info, schema).with_check(check)
+}
+
+/// Looks at certificates as the listeners do that use them.
+#[derive(Debug)]
+struct Certificates;
+
+impl CertificateCheck for Certificates {
+    fn certificate(&self, chain: &str, key: &str) -> Result<Validity, SettingsProblem> {
+        match traffic_tls::check_certificate("", chain, key) {
+            Ok(certificate) => Ok(Validity { begins: certificate.begins, ends: certificate.ends }),
+            Err(error) => Err(SettingsProblem {
+                at: vec![if error.is_about_key() { "key" } else { "cert" }.to_owned()],
+                message: error.to_string(),
+                help: Some(error.help().to_owned()),
+            }),
+        }
+    }
+
+    fn authorities(&self, authorities: &str, revoked: &str) -> Result<(), SettingsProblem> {
+        traffic_tls::check_authorities(authorities, revoked).map_err(|error| SettingsProblem {
+            at: vec![if error.is_about_lists() { "revoked" } else { "authorities" }.to_owned()],
+            message: error.to_string(),
+            help: Some(error.help().to_owned()),
+        })
+    }
 }
 
 fn problem(error: &traffic_filter::SettingsError) -> SettingsProblem {

@@ -1,5 +1,6 @@
 //! The node: everything that runs, from the first configuration to the last request.
 
+use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -16,11 +17,12 @@ use tokio::sync::{oneshot, watch};
 use traffic_health::{HealthMonitor, MonitorOptions};
 use traffic_net::{BindError, Driver, RingNetwork};
 use traffic_proxy::{Plan, PlanError, TransitionSink};
+use traffic_tls::Sessions;
 
 use crate::check_thread::CheckThread;
 use crate::control::{lock, tracked};
-use crate::cookie_key::CookieKey;
 use crate::history::History;
+use crate::keys::{self, CookieKey};
 use crate::listening::Listening;
 use crate::workers::Workers;
 use crate::{cores, files, transitions};
@@ -40,6 +42,9 @@ pub(crate) struct Inner {
     pub(crate) catalog: KindCatalog,
     pub(crate) overrides: Overrides,
     pub(crate) cookie_key: CookieKey,
+    /// TLS sessions that clients may take up again, whatever is reloaded meanwhile.
+    pub(crate) sessions: Sessions,
+    pub(crate) certificates: Arc<keys::Shown>,
     /// Name of the configuration file: relative paths start in its folder, also in what comes through the API.
     pub(crate) file: String,
     pub(crate) metrics: base_signal::Registry,
@@ -121,19 +126,19 @@ pub enum StartError {
         /// The folder.
         folder: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The driver of sockets that was asked for is not to be had.
     #[error(
         "`io: io-uring`: the kernel does not allow it: {0}; it takes Linux 6.1 and no seccomp rule against it; `io: auto` does without"
     )]
-    Driver(std::io::Error),
+    Driver(io::Error),
     /// No threads to be had.
     #[error("cannot start a worker: {0}")]
-    Worker(std::io::Error),
+    Worker(io::Error),
     /// No randomness for a secret.
     #[error("the system gives no random numbers: {0}")]
-    Randomness(std::io::Error),
+    Randomness(io::Error),
 }
 
 /// What was started.
@@ -176,15 +181,16 @@ impl Node {
         let endpoints = Arc::new(traffic_balance::Registry::new());
         endpoints.reconcile(&model.pools);
         let on_check = transitions::counting_checks(&metrics);
-        let kept_connections = files::kept_by_checks(&model);
-        let probes_at_once = files::checks_at_once();
+        let (kept_connections, probes_at_once) = (files::kept_by_checks(&model), files::checks_at_once());
         let options =
             MonitorOptions { on_check, probes_at_once, kept_connections, ..MonitorOptions::default() };
         let checks = CheckThread::start().map_err(StartError::Worker)?;
         let health = HealthMonitor::new(checks.handle().clone(), counting, options);
         health.apply(&model.pools, &endpoints);
         let generation = history.latest() + 1;
-        let plan = Arc::new(Plan::compile(generation, Arc::clone(&model), &endpoints)?);
+        let sessions = Sessions::new().map_err(|error| StartError::Randomness(io::Error::other(error)))?;
+        let plan = Plan::compile(generation, Arc::clone(&model), &endpoints)?;
+        let plan = Arc::new(plan.secure(&sessions)?);
         health.first_round(FIRST_CHECKS).await;
         let writer = || access.as_ref().map(AccessLog::writer);
         let workers =
@@ -199,6 +205,7 @@ impl Node {
             Parts {
                 overrides,
                 cookie_key,
+                sessions,
                 metrics,
                 transitions: sink,
                 causes,
@@ -211,6 +218,7 @@ impl Node {
                 access,
             },
         );
+        node.note_certificates(&plan);
         node.note_applied(Origin::File);
         files::warn_if_too_few(&model);
         if let Some((settings, socket)) = admin {
@@ -234,6 +242,8 @@ impl Node {
             catalog,
             overrides: parts.overrides,
             cookie_key: parts.cookie_key,
+            sessions: parts.sessions,
+            certificates: Arc::default(),
             file: loaded_file,
             shard: parts.metrics.shared_shard(),
             metrics: parts.metrics,
@@ -255,6 +265,7 @@ impl Node {
         });
         let node = Self(inner);
         node.report_states();
+        keys::watch(Arc::clone(&node.0.certificates), node.0.stopped.subscribe());
         node
     }
 
@@ -266,6 +277,11 @@ impl Node {
             .flat_map(|(name, bound)| bound.iter().map(|address| (name.clone(), *address)))
             .collect();
         Started { listeners, admin: lock(&self.0.admin).as_ref().map(|admin| admin.address) }
+    }
+
+    /// The files and folders that the configuration in use was read from besides its own.
+    pub(crate) fn files(&self) -> Arc<[PathBuf]> {
+        Arc::clone(&lock(&self.0.current).loaded.files)
     }
 
     /// The number of the configuration in use.
@@ -315,6 +331,7 @@ impl Node {
 struct Parts {
     overrides: Overrides,
     cookie_key: CookieKey,
+    sessions: Sessions,
     metrics: base_signal::Registry,
     endpoints: Arc<traffic_balance::Registry>,
     health: HealthMonitor,

@@ -3,6 +3,7 @@
 
 mod checker;
 mod extent;
+mod files;
 mod formats;
 mod listeners;
 mod meaning;

@@ -11,6 +11,7 @@ mod pool;
 mod route;
 mod schema;
 mod sticky;
+mod tls;
 
 pub use listener::{
     Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerLimits, ListenerTimeouts, Protocol, RequestId,
@@ -24,7 +25,12 @@ pub use pool::{
 pub use route::{Match, Retry, Route, RouteTimeouts, ValueMatch};
 pub use sticky::{LearnFrom, Prefixes, SameSite, Sticky, StickyCookie, StickyLearn, StickySource};
 
-pub use catalog::{KindCatalog, KindEntry, SettingsCheck, SettingsProblem};
+pub use tls::{
+    Certificate, CertificateFiles, CertificateFolder, ClientCertificate, KeySource, ListenerTls, Tickets,
+    TlsClients, TlsPolicy, UnknownName,
+};
+
+pub use catalog::{CertificateCheck, KindCatalog, KindEntry, SettingsCheck, SettingsProblem, Validity};
 pub use forms::OrOff;
 pub use schema::schema;
 pub(crate) use schema::{resolve, schema_of};

@@ -50,6 +50,18 @@ pub const MIN_STICKY_TTL: Duration = Duration::from_secs(1);
 /// How long sessions are kept at most: a year without a request is no session.
 pub const MAX_STICKY_TTL: Duration = Duration::from_secs(365 * 24 * 3_600);
 
+/// Certificates of one listener: each takes some 10 KiB.
+pub const MAX_CERTIFICATES: usize = 100_000;
+
+/// Bytes of a file with certificates or a key: a chain has some 5 KiB, all authorities of the web 250 KiB, a long revocation list 2 MiB.
+pub const MAX_CERTIFICATE_BYTES: u64 = 8 << 20;
+
+/// Secrets that encrypt session tickets: the one in use, and those it replaced.
+pub const MAX_TICKET_KEYS: usize = 8;
+
+/// Bytes of such a secret: 32 printable characters are beyond guessing if they were drawn at random.
+pub const MIN_TICKET_KEY_BYTES: usize = 32;
+
 /// Segments of one path: a look-up goes one level down for each.
 pub const MAX_PATH_SEGMENTS: usize = 256;
 

@@ -1,6 +1,6 @@
 //! Text → [`Loaded`]: the one way to a [`Model`].
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -26,6 +26,8 @@ pub struct Loaded {
     pub warnings: Diagnostics,
     /// The text.
     pub source: Arc<str>,
+    /// Files and folders besides the document, certificates for instance, that it was read from: when one of them changes, what it means does.
+    pub files: Arc<[PathBuf]>,
     /// The document with references to variables instead of their values; `None` if it has no variables.
     pub(crate) shown: Option<Arc<Json>>,
 }
@@ -86,9 +88,9 @@ fn source_text(source: &str, file_name: &str, reading: Reading<'_>) -> Result<Lo
     let failed = problems.errors() > 0;
     let diagnostics = problems.finish(file_name, source);
     match checked {
-        Some(Checked { document, shown, model }) if !failed => {
-            let shown = shown.map(Arc::new);
-            Ok(Loaded { document, model, warnings: diagnostics, source: source.into(), shown })
+        Some(Checked { document, shown, model, files }) if !failed => {
+            let (shown, files) = (shown.map(Arc::new), files.into());
+            Ok(Loaded { document, model, warnings: diagnostics, source: source.into(), files, shown })
         }
         _ => Err(diagnostics),
     }

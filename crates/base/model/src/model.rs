@@ -8,6 +8,7 @@ mod pool;
 mod route;
 mod snapshot;
 mod sticky;
+mod tls;
 
 pub use listener::{
     Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerTimeouts, Protocol, RequestId,
@@ -22,6 +23,7 @@ pub use pool::{
 pub use route::{Action, FieldMatch, FilterUse, HostPattern, Match, PathPattern, Route, Share, ValuePattern};
 pub use snapshot::{Fingerprint, Snapshot};
 pub use sticky::{SameSite, SessionLimits, SessionName, Sticky, StickyCookie, StickyLearn, StickySource};
+pub use tls::{Certificate, ListenerTls, TlsClients, TlsPolicy};
 
 /// The whole configuration, ready to be compiled.
 #[derive(Clone, Debug, PartialEq)]

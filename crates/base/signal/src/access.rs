@@ -13,4 +13,4 @@ mod thread;
 
 pub use format::{AccessFieldError, AccessFormat, AccessLayout};
 pub use log::{AccessLog, AccessLogError, AccessTarget, AccessWriter};
-pub use record::{AccessField, AccessRecord};
+pub use record::{AccessField, AccessRecord, TlsRecord};

@@ -14,7 +14,7 @@ pub mod reference;
 
 pub use access::{
     AccessField, AccessFieldError, AccessFormat, AccessLayout, AccessLog, AccessLogError, AccessRecord,
-    AccessTarget, AccessWriter,
+    AccessTarget, AccessWriter, TlsRecord,
 };
 pub use metrics::{
     Counter, DURATION_BOUNDS_NANOS, Distribution, Family, FamilyKind, Gauge, Histogram, Labels, Registry,

@@ -76,6 +76,10 @@ reasons! {
     ClientClosed = "client-closed", 499, Client;
     /// The client stopped reading its answer.
     ClientSendTimeout = "client-send-timeout", 499, Client;
+    /// The client speaks HTTP where TLS is asked for.
+    TlsRequired = "tls-required", 400, Client;
+    /// The connection was made to another host, and its certificate is not for the one of this request.
+    Misdirected = "misdirected", 421, Client;
     /// The HTTP version is not spoken here.
     VersionNotSupported = "version-not-supported", 505, Client;
     /// The method is not one that a gateway may forward.

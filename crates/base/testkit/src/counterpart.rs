@@ -1,11 +1,13 @@
 //! Programs of others that Aya must get along with.
 
+mod authority;
 mod haproxy;
 mod nginx;
 mod origin;
 mod python;
 mod tools;
 
+pub use authority::{Authority, Issued, Wanted};
 pub use haproxy::HaProxy;
 pub use nginx::Nginx;
 pub use origin::{ORIGINS, Origin, OriginKind, Seen, SeenBody};

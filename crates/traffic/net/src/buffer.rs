@@ -141,6 +141,14 @@ impl Buffer {
         self.storage.as_deref().and_then(|storage| storage.get(self.start..self.end)).unwrap_or_default()
     }
 
+    /// The bytes that are there, to be worked on in their place.
+    pub fn filled_mut(&mut self) -> &mut [u8] {
+        self.storage
+            .as_deref_mut()
+            .and_then(|storage| storage.get_mut(self.start..self.end))
+            .unwrap_or_default()
+    }
+
     /// How many bytes are there.
     pub const fn len(&self) -> usize {
         self.end - self.start
@@ -209,6 +217,18 @@ impl Buffer {
         self.release();
         self.storage = Some(storage);
         (self.start, self.end) = (bytes.start, bytes.end);
+    }
+
+    /// Appends bytes, in larger storage if need be. What the largest has no room for is left away, so nobody may append as much as that.
+    pub fn append(&mut self, bytes: &[u8]) {
+        while self.spare().len() < bytes.len() && self.grow() {}
+        let room = self.spare();
+        debug_assert!(bytes.len() <= room.len(), "{} bytes into {}", bytes.len(), room.len());
+        let count = bytes.len().min(room.len());
+        if let (Some(to), Some(from)) = (room.get_mut(..count), bytes.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        self.filled_by(count);
     }
 
     /// Gives the storage back if no byte is in it.

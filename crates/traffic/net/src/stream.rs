@@ -40,6 +40,12 @@ pub trait Stream {
     /// Says to the peer that no more is sent.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
+    /// Tells the peer, if the protocol has a word for it, that nothing was cut off, and waits until the system has taken everything. To be called
+    /// before a connection that has done its work is dropped.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
+    }
+
     /// Has the peer see that the connection broke off, not that it ended, once this is dropped.
     fn abort(&mut self);
 

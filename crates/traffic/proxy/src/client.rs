@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use base_kit::{Clock, Moment};
 use traffic_net::{Buffer, BufferPool, BufferSize, Stream};
+use traffic_tls::Session;
 
 use crate::plan::{ListenerView, View};
-use crate::timers::{Timer, Timers, within};
+use crate::timers::{Timer, within};
 
 /// How long a connection that is given up is still read from, so that the answer reaches a client that is still sending:
 /// closing with unread bytes would reset the connection and could take the answer with it.
@@ -23,6 +24,8 @@ const LINGER_BYTES: usize = 1 << 20;
 /// A client's connection.
 pub(crate) struct Client {
     pub(crate) stream: Box<dyn Stream>,
+    /// What the TLS handshake has agreed upon, if there was one.
+    pub(crate) session: Option<Box<Session>>,
     /// What the client has sent and was not yet used.
     pub(crate) input: Buffer,
     pub(crate) peer: SocketAddr,
@@ -48,16 +51,20 @@ pub(crate) enum Ending {
 
 impl Client {
     pub(crate) fn new(
-        timers: &Timers,
-        buffers: &BufferPool,
         stream: Box<dyn Stream>,
         peer: SocketAddr,
+        timer: Timer,
+        buffers: &BufferPool,
         listener: Rc<ListenerView>,
         now: Moment,
     ) -> Self {
-        let timer = timers.timer(Arc::clone(&listener.settings.name));
         let input = Buffer::new(buffers.clone(), BufferSize::Medium);
-        Self { stream, input, peer, timer, listener, requests: 0, idle_since: now }
+        Self { stream, session: None, input, peer, timer, listener, requests: 0, idle_since: now }
+    }
+
+    /// As in a URL.
+    pub(crate) const fn scheme(&self) -> &'static str {
+        if self.session.is_some() { "https" } else { "http" }
     }
 
     /// Follows a reload. False if the listener is gone.
@@ -100,12 +107,13 @@ impl Client {
         within(&self.timer, sending).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Gives the client its time to take the last of what was sent: what the system has not taken when the connection is closed is lost.
-    pub(crate) async fn flush(&mut self, now: Moment) {
+    /// Tells the client that nothing was cut off, where the protocol has a word for it, and gives it its time to take the last of what was sent:
+    /// what the system has not taken when the connection is closed is lost.
+    pub(crate) async fn close(&mut self, now: Moment) {
         self.timer.set(now + self.listener.settings.timeouts.send_progress);
         let stream = &mut self.stream;
         // Whoever does not take it in time, or has gone, does without.
-        let _ = within(&self.timer, poll_fn(|cx| stream.poll_flush(cx))).await;
+        let _ = within(&self.timer, poll_fn(|cx| stream.poll_close(cx))).await;
     }
 
     /// Says that no more is sent, then reads what the client still sends, within limits.

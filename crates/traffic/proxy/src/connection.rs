@@ -19,7 +19,7 @@ pub(crate) async fn serve_connection(worker: &Rc<Worker>, mut client: Client) {
         worker.return_exchange(exchange);
         client.input.release();
     }
-    client.flush(worker.now()).await;
+    client.close(worker.now()).await;
     if ending == Ending::Linger {
         client.linger(worker.now()).await;
     }

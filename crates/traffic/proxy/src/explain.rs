@@ -136,7 +136,8 @@ fn follow(plan: &Plan, question: &Question<'_>, explanation: &mut Explanation) -
     let listener = plan.model.listeners.get(question.listener).ok_or(Failure::from(Reason::Internal))?;
     let mut request = receive(listener, question)?;
     let Admitted { framing, awaits_continue, upgrades } = admit(&request)?;
-    let arrival = Arrival { listener, peer: question.peer, framing, awaits_continue, upgrades };
+    let scheme = if listener.tls.is_some() { "https" } else { "http" };
+    let arrival = Arrival { listener, scheme, peer: question.peer, framing, awaits_continue, upgrades };
     let identity = identify(&mut request, &arrival, &mut SeededRng::new(0));
     explanation.client = identity.client;
     if let Some(answer) = spend_forward(&mut request) {
@@ -149,7 +150,7 @@ fn follow(plan: &Plan, question: &Question<'_>, explanation: &mut Explanation) -
     let route = route.ok_or(Failure::from(Reason::NoRoute))?;
     let context = RequestContext {
         client: explanation.client,
-        scheme: "http",
+        scheme,
         host: &host,
         path: &path,
         query: query.as_deref(),

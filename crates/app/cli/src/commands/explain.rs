@@ -154,7 +154,11 @@ impl Request {
             .and_then(|authority| authority.rsplit_once(':')?.1.parse::<u16>().ok());
         let of_port =
             port.and_then(|port| by(&|listener| listener.bind.iter().any(|address| address.port() == port)));
-        Ok(of_port.unwrap_or(0))
+        let of_scheme = self.url.split_once("://").and_then(|(scheme, _)| {
+            let is_secure = scheme.eq_ignore_ascii_case("https");
+            by(&|listener| listener.tls.is_some() == is_secure)
+        });
+        Ok(of_port.or(of_scheme).unwrap_or(0))
     }
 }
 

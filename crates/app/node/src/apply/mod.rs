@@ -235,8 +235,13 @@ impl Node {
         self.0.endpoints.reconcile(&both);
         self.0.health.apply(&both, &self.0.endpoints);
         self.0.health.first_round(FIRST_CHECKS).await;
-        match Plan::compile(generation, Arc::clone(next), &self.0.endpoints) {
-            Ok(plan) => self.0.workers.adopt(&Arc::new(plan)).await,
+        let plan = Plan::compile(generation, Arc::clone(next), &self.0.endpoints);
+        match plan.and_then(|plan| plan.secure(&self.0.sessions)) {
+            Ok(plan) => {
+                let plan = Arc::new(plan);
+                self.0.workers.adopt(&plan).await;
+                self.note_certificates(&plan);
+            }
             Err(error) => {
                 self.0.endpoints.reconcile(&before.pools);
                 self.0.health.apply(&before.pools, &self.0.endpoints);
@@ -290,6 +295,11 @@ impl Node {
         if let Some((settings, socket)) = admin {
             self.serve_admin(settings, socket);
         }
+    }
+
+    /// Tells when the certificates of a plan run out.
+    pub(crate) fn note_certificates(&self, plan: &Plan) {
+        self.0.certificates.note(plan, &self.0.shard, &self.0.metrics);
     }
 
     /// Writes down what is in use now: for whoever asks, and for whoever wants it back.

@@ -34,8 +34,10 @@ fn powers(model: &Model) -> BTreeSet<String> {
     });
     let history =
         operation.history.as_ref().map(|history| format!("the folder `{}`", history.folder.display()));
+    let tls = model.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+    let key_logs = tls.filter_map(|tls| Some(format!("the file `{}`", tls.key_log.as_ref()?.display())));
     let token = has_token(model).then(|| "a token".to_owned());
-    programs.chain(log).chain(history).chain(token).collect()
+    programs.chain(log).chain(key_logs).chain(history).chain(token).collect()
 }
 
 fn has_token(model: &Model) -> bool {

@@ -62,6 +62,8 @@ pub(super) struct Checker<'a> {
     pub(super) problems: &'a mut Problems,
     /// Whether the first stage found nothing: only then what is not there was really left away.
     pub(super) clean: bool,
+    /// Files and folders that it was read from besides the document.
+    pub(super) files: Vec<PathBuf>,
 }
 
 impl Checker<'_> {
@@ -183,6 +185,11 @@ impl Checker<'_> {
                 self.error("zero-time", format!("`{place}` is zero"), &place, "write at least `1ms`");
             }
         }
+    }
+
+    /// Notes a file or a folder that was looked into: when it changes, the configuration does.
+    pub(super) fn follow(&mut self, path: PathBuf) {
+        self.files.push(path);
     }
 
     /// A relative path starts at the folder of the configuration.

@@ -1,5 +1,7 @@
 //! The second stage: what the parts of a document mean together.
 
+use std::path::PathBuf;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
@@ -18,6 +20,8 @@ pub(crate) struct Checked {
     /// The document with references to variables in place of their values; `None` if there are none.
     pub(crate) shown: Option<Json>,
     pub(crate) model: Model,
+    /// Files and folders that it was read from besides the document.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// Checks a document; `None` if there was an error.
@@ -30,7 +34,7 @@ pub(crate) fn check(
     let mut document = outer_document(root, &full, problems);
     let routes = each_route(root, &full, problems);
     let clean = problems.errors() == 0;
-    let mut checker = Checker { root, schema: &full, surroundings, problems, clean };
+    let mut checker = Checker { root, schema: &full, surroundings, problems, clean, files: Vec::new() };
     for (name, pool) in &mut document.pools {
         checker.complete_balance(name, pool);
     }
@@ -40,11 +44,12 @@ pub(crate) fn check(
     let (route_documents, routes) = routes::check(&mut checker, routes, &names);
     document.routes = route_documents;
     let operation = operation::check(&mut checker, &document);
-    let operation = operation?;
+    let (operation, files) = (operation?, checker.files);
     (problems.errors() == 0).then(|| Checked {
         shown: without_variables(root, &document),
         document,
         model: Model { listeners, routes, pools, operation },
+        files,
     })
 }
 

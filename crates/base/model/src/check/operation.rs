@@ -1,15 +1,11 @@
 //! Running it: an admin port that not everybody can use, secrets that are there, logs that can be written.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::Read;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rustix::fs::OFlags;
-
 use super::checker::{Checker, Secrets};
+use super::files::{self, Unreadable};
 use super::parse;
 use crate::document::{self, Document, OrOff, SecretSource, Workers};
 use crate::limits::MAX_SECRET_BYTES;
@@ -135,27 +131,20 @@ pub(super) fn secret(checker: &mut Checker<'_>, source: &SecretSource, place: &P
     Some(Secret::new(value))
 }
 
-/// Only from a regular file: reading a pipe or a device may never end, and a running Aya must not wait for it.
 fn read_secret(path: &Path) -> Result<String, NoSecret> {
     let shown = path.display();
-    let unreadable = |error: std::io::Error| {
-        (
+    files::read_regular(path, MAX_SECRET_BYTES).map_err(|unreadable| match unreadable {
+        Unreadable::System(error) => (
             format!("the secret in {shown} cannot be read: {error}"),
             "check path and permissions; relative paths start at the folder of the configuration",
-        )
-    };
-    // Without it, opening a pipe waits for somebody who writes.
-    let not_waiting = OFlags::NONBLOCK.bits().cast_signed();
-    let file = File::options().read(true).custom_flags(not_waiting).open(path).map_err(unreadable)?;
-    if !file.metadata().map_err(unreadable)?.is_file() {
-        return Err((format!("the secret in {shown} is not in a regular file"), "name a file that holds it"));
-    }
-    let mut text = String::new();
-    let length = file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
-    if length as u64 > MAX_SECRET_BYTES {
-        return Err((format!("the secret in {shown} is over {MAX_SECRET_BYTES} bytes"), "check the path"));
-    }
-    Ok(text)
+        ),
+        Unreadable::NotRegular => {
+            (format!("the secret in {shown} is not in a regular file"), "name a file that holds it")
+        }
+        Unreadable::TooLong => {
+            (format!("the secret in {shown} is over {MAX_SECRET_BYTES} bytes"), "check the path")
+        }
+    })
 }
 
 fn access_log(checker: &mut Checker<'_>, access: &OrOff<document::Access>) -> Option<AccessLog> {

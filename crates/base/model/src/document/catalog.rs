@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base_kit::KindInfo;
 use serde_json::Value;
@@ -17,10 +18,36 @@ pub struct KindCatalog {
     pub handlers: Vec<KindEntry>,
     /// Fields that an access log can have; empty allows any.
     pub access_fields: Vec<&'static str>,
+    /// Looks at certificates; without it they are not looked at.
+    pub certificates: Option<Arc<dyn CertificateCheck>>,
 }
 
 /// Looks at settings that fit the schema already.
 pub type SettingsCheck = Arc<dyn Fn(&Value) -> Result<(), SettingsProblem> + Send + Sync>;
+
+/// Looks at certificates and what belongs to them. What knows them lives in a higher plane.
+pub trait CertificateCheck: fmt::Debug + Send + Sync {
+    /// Whether a certificate and its key can be used together.
+    ///
+    /// # Errors
+    /// Why not; `at` is `key` if it is about that.
+    fn certificate(&self, chain: &str, key: &str) -> Result<Validity, SettingsProblem>;
+
+    /// Whether those who sign clients' certificates, and their revocation lists, can be used.
+    ///
+    /// # Errors
+    /// Why not; `at` is `authorities` or `revoked`.
+    fn authorities(&self, authorities: &str, revoked: &str) -> Result<(), SettingsProblem>;
+}
+
+/// When a certificate is good, since the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// From then on.
+    pub begins: Duration,
+    /// Until then.
+    pub ends: Duration,
+}
 
 /// One kind.
 #[derive(Clone)]

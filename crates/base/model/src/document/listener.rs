@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::forms::{OneOrMany, OneOrSome, OrOff, one_or_many};
+use super::tls::ListenerTls;
 
 /// A set of addresses with one protocol and one way of treating clients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +18,9 @@ pub struct Listener {
     /// What is spoken there.
     #[serde(default)]
     pub protocol: Protocol,
+    /// Over TLS, with these certificates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ListenerTls>,
     /// Networks whose `Forwarded` and `X-Forwarded-*` fields are believed: proxies in front of Aya.
     #[serde(default, deserialize_with = "one_or_many")]
     #[schemars(with = "OneOrMany<Network>")]
@@ -209,6 +213,8 @@ impl Default for ListenerLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct ListenerTimeouts {
+    /// From accepting a connection to the end of its TLS handshake.
+    pub tls_handshake: TimeSpan,
     /// From the first byte of a request head (or from accepting the connection) to its last.
     pub request_head: TimeSpan,
     /// Without a byte of the request body.
@@ -225,6 +231,7 @@ pub struct ListenerTimeouts {
 impl Default for ListenerTimeouts {
     fn default() -> Self {
         Self {
+            tls_handshake: TimeSpan::from_secs(10),
             request_head: TimeSpan::from_secs(10),
             body_progress: TimeSpan::from_secs(30),
             send_progress: TimeSpan::from_secs(30),

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::ListenerTls;
+
 /// A set of addresses with one protocol and one way of treating clients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listener {
@@ -15,6 +17,8 @@ pub struct Listener {
     pub bind: Vec<SocketAddr>,
     /// What is spoken there.
     pub protocol: Protocol,
+    /// What clients are shown and asked for, where they come over TLS.
+    pub tls: Option<Arc<ListenerTls>>,
     /// Whose `Forwarded` and `X-Forwarded-*` fields are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// What is told to endpoints about the client.
@@ -85,6 +89,8 @@ pub struct RequestId {
 /// How long a client may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenerTimeouts {
+    /// From accepting the connection to the end of the TLS handshake.
+    pub tls_handshake: Duration,
     /// From the first byte of a request head (or from accepting the connection) to its last.
     pub request_head: Duration,
     /// Without a byte of the request body.

@@ -159,6 +159,7 @@ pub(crate) fn catalog() -> KindCatalog {
                 .with_check(braces),
             entry("respond", "Answers by itself.", schema_for!(Respond).to_value()),
         ],
+        certificates: None,
         access_fields: vec![
             "time",
             "client",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::record::{AccessField, AccessRecord};
+use super::record::{AccessField, AccessRecord, TlsRecord};
 use super::text::{push_logfmt, push_milliseconds, push_number, push_quoted, push_time};
 use crate::reason::Reason;
 
@@ -130,6 +130,7 @@ fn in_quotes(out: &mut Vec<u8>, push: impl FnOnce(&mut Vec<u8>)) {
 fn value<'a>(field: AccessField, record: &AccessRecord<'a>) -> Value<'a> {
     let text = |value: Option<&'a [u8]>| value.map_or(Value::Absent, Value::Text);
     let name = |value: Option<&'a str>| text(value.map(str::as_bytes));
+    let tls = |part: &dyn Fn(TlsRecord<'a>) -> Option<&'a str>| name(record.tls.and_then(part));
     let span = |value: Option<Duration>| value.map_or(Value::Absent, Value::Milliseconds);
     match field {
         AccessField::Time => Value::Time(record.time),
@@ -157,6 +158,10 @@ fn value<'a>(field: AccessField, record: &AccessRecord<'a>) -> Value<'a> {
         AccessField::UserAgent => text(record.user_agent),
         AccessField::Referer => text(record.referer),
         AccessField::TraceId => text(record.trace_id),
+        AccessField::TlsVersion => tls(&|tls| Some(tls.version)),
+        AccessField::TlsCipher => tls(&|tls| Some(tls.cipher)),
+        AccessField::TlsName => tls(&|tls| tls.name),
+        AccessField::TlsHandshake => tls(&|tls| Some(if tls.is_resumed { "resumed" } else { "full" })),
     }
 }
 

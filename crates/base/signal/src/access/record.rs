@@ -56,6 +56,21 @@ pub struct AccessRecord<'a> {
     pub referer: Option<&'a [u8]>,
     /// Trace id of `traceparent`: 32 hexadecimal digits.
     pub trace_id: Option<&'a [u8]>,
+    /// What the TLS handshake has agreed upon; `None` without TLS.
+    pub tls: Option<TlsRecord<'a>>,
+}
+
+/// What is known of a TLS connection.
+#[derive(Clone, Copy, Debug)]
+pub struct TlsRecord<'a> {
+    /// `TLSv1.3` and the like.
+    pub version: &'a str,
+    /// The cipher suite, as it is registered.
+    pub cipher: &'a str,
+    /// The name that the client has asked for.
+    pub name: Option<&'a str>,
+    /// Whether it took a session up again.
+    pub is_resumed: bool,
 }
 
 impl Default for AccessRecord<'_> {
@@ -85,6 +100,7 @@ impl Default for AccessRecord<'_> {
             user_agent: None,
             referer: None,
             trace_id: None,
+            tls: None,
         }
     }
 }
@@ -144,6 +160,10 @@ fields! {
     UserAgent = "user_agent", true, "`User-Agent` of the request.";
     Referer = "referer", false, "`Referer` of the request.";
     TraceId = "trace_id", true, "Trace id of `traceparent`.";
+    TlsVersion = "tls_version", false, "Version of TLS.";
+    TlsCipher = "tls_cipher", false, "Cipher suite of the TLS connection.";
+    TlsName = "tls_name", false, "The name that the client has asked for in the TLS handshake.";
+    TlsHandshake = "tls_handshake", false, "`full`, or `resumed` where a TLS session was taken up again.";
 }
 
 impl AccessField {

@@ -85,6 +85,10 @@ families! {
         "Client connections that may be open at once (max-connections).";
     CONNECTIONS_HELD = Counter "aya_connections_held_total" ["listener"], NAMED,
         "Client connections that had to wait because as many as may be were open. Those behind them in the kernel's queue are not counted.";
+    TLS_HANDSHAKES = Counter "aya_tls_handshakes_total" ["listener", "result"], NAMED,
+        "TLS handshakes, by what came of them: full, resumed, or why they failed.";
+    TLS_CERTIFICATE_ENDS = Gauge "aya_tls_certificate_not_after_seconds" ["listener", "certificate"], NAMED,
+        "When a certificate runs out, in seconds since 1970-01-01 UTC, by listener and path.";
     BYTES_RECEIVED = Counter "aya_bytes_received_total" ["listener"], NAMED,
         "Bytes received from clients, heads included.";
     BYTES_SENT = Counter "aya_bytes_sent_total" ["listener"], NAMED,

@@ -19,11 +19,7 @@ pub(crate) fn balance_key(source: &KeySource, request: &RequestHead) -> Option<u
     match source {
         KeySource::Path => return Some(hash_key(request.path().iter().copied())),
         KeySource::Host => {
-            let host = request.host();
-            let name = host.iter().rposition(|&byte| byte == b':').filter(|_| !host.ends_with(b"]"));
-            return Some(hash_key(
-                host.get(..name.unwrap_or(host.len()))?.iter().map(u8::to_ascii_lowercase),
-            ));
+            return Some(hash_key(host_of(request.host()).iter().map(u8::to_ascii_lowercase)));
         }
         KeySource::Header(name) => {
             return request.fields().find(name).map(|value| hash_key(value.iter().copied()));
@@ -32,6 +28,12 @@ pub(crate) fn balance_key(source: &KeySource, request: &RequestHead) -> Option<u
         KeySource::Query(name) => any_query_value(request.query().unwrap_or_default(), name, &mut first),
     };
     found
+}
+
+/// An authority without its port.
+pub(super) fn host_of(authority: &[u8]) -> &[u8] {
+    let colon = authority.iter().rposition(|&byte| byte == b':').filter(|_| !authority.ends_with(b"]"));
+    colon.and_then(|colon| authority.get(..colon)).unwrap_or(authority)
 }
 
 /// How long an overloaded endpoint asks to be spared. Dates are not looked at: clocks differ.

@@ -7,9 +7,11 @@ use std::task::{Poll, ready};
 use base_model::model::Route;
 use base_signal::Reason;
 use traffic_http::{Framing, Method, RequestHead};
+use traffic_tls::Session;
 
 use crate::failure::Failure;
 use crate::life::Life;
+use crate::life::facts::host_of;
 use crate::relay::Lookup;
 use crate::timers::within;
 
@@ -72,6 +74,9 @@ impl Life<'_> {
         self.is_last = !request.persists();
         self.closes |= self.is_last || self.worker.is_draining();
         let Admitted { framing, awaits_continue, upgrades } = admit(request)?;
+        if let Some(session) = &self.client.session {
+            is_directed(session, request.host())?;
+        }
         exchange.up.reset(framing, framing);
         (self.awaits_continue, self.upgrades) = (awaits_continue, upgrades);
         Ok(())
@@ -109,6 +114,22 @@ impl Life<'_> {
             self.deadline = self.exchange.record.started + span;
         }
     }
+}
+
+/// Refuses a request for a host that the client must not take this server for: another listener may ask more of whoever wants to reach it.
+fn is_directed(session: &Session, authority: &[u8]) -> Result<(), Failure> {
+    let host = host_of(authority);
+    let host = host.strip_suffix(b".").unwrap_or(host);
+    let Some(name) = &session.name else { return Ok(()) };
+    if host.is_empty() || host.eq_ignore_ascii_case(name.as_bytes()) {
+        return Ok(());
+    }
+    let host = String::from_utf8_lossy(host).to_ascii_lowercase();
+    if session.serves(&host) {
+        return Ok(());
+    }
+    let detail = format!("the connection was made to `{name}`, and its certificate is not for `{host}`");
+    Err(Failure::with(Reason::Misdirected, detail))
 }
 
 /// What a head says of the exchange to come.

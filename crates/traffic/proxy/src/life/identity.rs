@@ -20,6 +20,7 @@ impl Life<'_> {
         let exchange = &mut *self.exchange;
         let arrival = Arrival {
             listener: &self.client.listener.settings,
+            scheme: self.client.scheme(),
             peer: self.client.peer.ip(),
             framing: exchange.up.framing(),
             awaits_continue: self.awaits_continue,
@@ -69,6 +70,8 @@ impl Life<'_> {
 /// How a request came in.
 pub(crate) struct Arrival<'a> {
     pub(crate) listener: &'a Listener,
+    /// As in a URL.
+    pub(crate) scheme: &'static str,
     /// Who has opened the connection.
     pub(crate) peer: IpAddr,
     /// Of the request's body.
@@ -90,7 +93,7 @@ pub(crate) struct Identity {
 /// Rewrites a request's head for the endpoint.
 #[inline]
 pub(crate) fn identify(request: &mut RequestHead, arrival: &Arrival<'_>, rng: &mut dyn Rng) -> Identity {
-    let Arrival { listener, peer, framing, awaits_continue, upgrades } = *arrival;
+    let Arrival { listener, scheme, peer, framing, awaits_continue, upgrades } = *arrival;
     let is_trusted = forwarding::is_trusted(peer, &listener.trusted_proxies);
     let client = if is_trusted {
         forwarding::client_address(request.fields(), peer, &listener.trusted_proxies)
@@ -109,7 +112,7 @@ pub(crate) fn identify(request: &mut RequestHead, arrival: &Arrival<'_>, rng: &m
     if framing == Framing::Chunked {
         request.fields_mut().set("transfer-encoding", b"chunked");
     }
-    forwarding::apply(request, listener.forwarded, &Hop { peer, is_trusted, scheme: "http" });
+    forwarding::apply(request, listener.forwarded, &Hop { peer, is_trusted, scheme });
     if let Some(pseudonym) = &listener.via {
         let version = request.version();
         via::append(request.fields_mut(), version, pseudonym);

@@ -20,7 +20,7 @@ macro_rules! context {
     ($life:expr, $route:expr) => {
         RequestContext {
             client: $life.exchange.record.client,
-            scheme: "http",
+            scheme: $life.client.scheme(),
             host: $life.exchange.asked.host(),
             path: $life.exchange.asked.matched_path(),
             query: $life.exchange.asked.query(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base_kit::Moment;
-use base_signal::AccessRecord;
+use base_signal::{AccessRecord, TlsRecord};
 use traffic_http::Version;
 
 use crate::decisions::{Decision, Names};
@@ -92,6 +92,12 @@ impl Life<'_> {
             user_agent: asked.user_agent(),
             referer: asked.referer(),
             trace_id: asked.trace_id(),
+            tls: self.client.session.as_ref().map(|session| TlsRecord {
+                version: session.version,
+                cipher: session.cipher,
+                name: session.name.as_deref(),
+                is_resumed: session.is_resumed,
+            }),
         };
         if let Some(access) = &mut *self.worker.access.borrow_mut() {
             access.record(&line);

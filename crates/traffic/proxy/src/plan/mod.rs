@@ -12,6 +12,7 @@ use traffic_balance::{PoolState, Registry, Selector};
 use traffic_filter::{Filter, Handler};
 use traffic_http::FieldName;
 use traffic_route::{CompileError, Router, Split};
+use traffic_tls::{Certificate, ServerTls, Sessions, TlsError};
 
 pub(crate) use view::{ListenerView, View, head_limits};
 
@@ -24,6 +25,8 @@ pub struct Plan {
     pub(crate) router: Router,
     pub(crate) routes: Vec<RoutePlan>,
     pub(crate) pools: Vec<PoolPlan>,
+    /// For each listener, if clients come over TLS; empty until [`Plan::secure`].
+    pub(crate) tls: Vec<Option<Arc<ServerTls>>>,
 }
 
 /// A route, ready to be followed.
@@ -62,6 +65,14 @@ pub enum PlanError {
         /// What the kind says.
         problem: String,
     },
+    /// A listener's TLS cannot be set up.
+    #[error("listener `{listener}`: {problem}")]
+    Tls {
+        /// Its name.
+        listener: String,
+        /// What is wrong.
+        problem: TlsError,
+    },
     /// A pool without state: the registry was not told of it.
     #[error("pool `{0}` has no state")]
     UnknownPool(String),
@@ -77,7 +88,34 @@ impl Plan {
         let routes = model.routes.iter().map(RoutePlan::build).collect::<Result<_, _>>()?;
         let pools =
             model.pools.iter().map(|pool| PoolPlan::build(pool, registry)).collect::<Result<_, _>>()?;
-        Ok(Self { generation, model, router, routes, pools })
+        Ok(Self { generation, model, router, routes, pools, tls: Vec::new() })
+    }
+
+    /// Sets up TLS for the listeners that ask for it. Without this they serve nobody.
+    ///
+    /// # Errors
+    /// If a certificate, or what belongs to it, cannot be used.
+    pub fn secure(mut self, sessions: &Sessions) -> Result<Self, PlanError> {
+        let listeners = self.model.listeners.iter();
+        let secure = listeners.map(|listener| {
+            let build = |settings| sessions.listener(&listener.name, settings);
+            listener
+                .tls
+                .as_ref()
+                .map(build)
+                .transpose()
+                .map_err(|problem| PlanError::Tls { listener: listener.name.to_string(), problem })
+        });
+        self.tls = secure.collect::<Result<_, _>>()?;
+        Ok(self)
+    }
+
+    /// The certificates that clients are shown, with the names of their listeners.
+    pub fn certificates(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Certificate>)> {
+        self.model.listeners.iter().zip(&self.tls).flat_map(|(listener, tls)| {
+            let certificates = tls.iter().flat_map(|tls| tls.certificates());
+            certificates.map(move |certificate| (&listener.name, certificate))
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use base_model::model::Listener;
 use base_signal::{Counter, Gauge, Histogram, Shard, families};
 use traffic_http::HeadLimits;
+use traffic_tls::{HandshakeFault, ServerTls};
 
 use crate::decisions::Standings;
 use crate::plan::{Plan, PlanError, RoutePlan, build_selector};
@@ -28,6 +29,8 @@ pub(crate) struct ListenerView {
     pub(crate) index: usize,
     pub(crate) settings: Listener,
     pub(crate) limits: HeadLimits,
+    /// What is done in handshakes, where clients come over TLS.
+    pub(crate) tls: Option<Arc<ServerTls>>,
     pub(crate) meters: ListenerMeters,
 }
 
@@ -39,6 +42,17 @@ pub(crate) struct ListenerMeters {
     pub(crate) held: Counter,
     pub(crate) received: Counter,
     pub(crate) sent: Counter,
+    /// TLS handshakes that were whole, and those that took a session up again.
+    pub(crate) full: Counter,
+    pub(crate) resumed: Counter,
+    failed: Vec<(HandshakeFault, Counter)>,
+}
+
+impl ListenerMeters {
+    /// Counts a TLS handshake that failed in this way.
+    pub(crate) fn handshake_failed(&self, fault: HandshakeFault) {
+        self.failed.iter().filter(|(other, _)| *other == fault).for_each(|(_, counter)| counter.increment());
+    }
 }
 
 /// A route's numbers.
@@ -52,8 +66,9 @@ impl View {
     /// The view of a worker that counts on `shard`.
     pub(crate) fn new(plan: Arc<Plan>, shard: &Shard) -> Result<Self, PlanError> {
         let listeners = plan.model.listeners.iter().enumerate();
-        let listeners =
-            listeners.map(|(index, listener)| Rc::new(ListenerView::new(index, listener, shard))).collect();
+        let listeners = listeners
+            .map(|(index, listener)| Rc::new(ListenerView::new(index, listener, &plan, shard)))
+            .collect();
         let pools = plan
             .pools
             .iter()
@@ -93,18 +108,25 @@ impl View {
 }
 
 impl ListenerView {
-    fn new(index: usize, listener: &Listener, shard: &Shard) -> Self {
+    fn new(index: usize, listener: &Listener, plan: &Plan, shard: &Shard) -> Self {
         let name = &*listener.name;
+        let handshakes = |result| shard.counter(&families::TLS_HANDSHAKES, &[name, result]);
+        // A listener without TLS has none.
+        let faults = HandshakeFault::ALL.into_iter().filter(|_| listener.tls.is_some());
         Self {
             index,
             settings: listener.clone(),
             limits: head_limits(listener),
+            tls: plan.tls.get(index).cloned().flatten(),
             meters: ListenerMeters {
                 open: shard.gauge(&families::CONNECTIONS_OPEN, &[name]),
                 accepted: shard.counter(&families::CONNECTIONS_ACCEPTED, &[name]),
                 held: shard.counter(&families::CONNECTIONS_HELD, &[name]),
                 received: shard.counter(&families::BYTES_RECEIVED, &[name]),
                 sent: shard.counter(&families::BYTES_SENT, &[name]),
+                full: handshakes("full"),
+                resumed: handshakes("resumed"),
+                failed: faults.map(|fault| (fault, handshakes(fault.word()))).collect(),
             },
         }
     }

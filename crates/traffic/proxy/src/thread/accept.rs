@@ -19,6 +19,7 @@ use traffic_net::{Incoming, Stream};
 use crate::client::Client;
 use crate::connection::serve_connection;
 use crate::thread::ListenSocket;
+use crate::thread::handshake::enter;
 use crate::worker::Worker;
 
 /// How long to wait when the system has no descriptor or memory for another connection, or a listener is at its limit: short
@@ -163,15 +164,23 @@ impl Door {
         };
         listener.meters.accepted.increment();
         let counted = Counted::new(&self.worker, &self.open, listener.meters.open.clone());
-        let client = Client::new(
-            &self.worker.timers,
-            &self.worker.buffers,
-            stream,
-            peer,
-            Rc::clone(listener),
-            self.worker.now(),
-        );
-        spawn_local(async move { serve_connection(&counted.worker, client).await });
+        let listener = Rc::clone(listener);
+        let timer = self.worker.timers.timer(Arc::clone(&listener.settings.name));
+        if listener.settings.tls.is_none() {
+            let client = Client::new(stream, peer, timer, &self.worker.buffers, listener, self.worker.now());
+            spawn_local(async move { serve_connection(&counted.worker, client).await });
+            return;
+        }
+        spawn_local(async move {
+            // What a handshake needs is given back before requests come.
+            let entering = Box::pin(enter(&counted.worker, &listener, &timer, stream, peer));
+            if let Some(entered) = entering.await {
+                let (stream, worker) = (entered.stream, &counted.worker);
+                let mut client = Client::new(stream, peer, timer, &worker.buffers, listener, worker.now());
+                client.session = Some(Box::new(entered.session));
+                serve_connection(worker, client).await;
+            }
+        });
     }
 }
 

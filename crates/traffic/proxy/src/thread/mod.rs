@@ -2,6 +2,7 @@
 
 mod accept;
 mod command;
+mod handshake;
 mod probing;
 
 use std::collections::BTreeMap;

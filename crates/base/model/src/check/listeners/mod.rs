@@ -1,7 +1,10 @@
 //! Listeners: addresses that do not collide, limits and times that make sense.
 
+mod tls;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use base_kit::ByteSize;
 
@@ -11,7 +14,7 @@ use crate::diagnostic::Span;
 use crate::document::{self, Document, OrOff};
 use crate::limits::MAX_HEAD_BYTES;
 use crate::model::{
-    Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerTimeouts, Protocol, RequestId,
+    Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerTimeouts, ListenerTls, Protocol, RequestId,
 };
 use crate::text::Place;
 
@@ -54,6 +57,7 @@ fn one(
         protocol: match listener.protocol {
             document::Protocol::Http => Protocol::Http,
         },
+        tls: tls(checker, listener, place),
         trusted_proxies: networks(checker, &listener.trusted_proxies, &place.key("trusted-proxies")),
         forwarded: forwarded(listener.forwarded),
         request_id: request_id(checker, &listener.request_id, &place.key("request-id")),
@@ -64,6 +68,14 @@ fn one(
         max_target_bytes: limits.target.length(),
         timeouts: timeouts(checker, &listener.timeouts, &place.key("timeouts")),
     }
+}
+
+fn tls(
+    checker: &mut Checker<'_>,
+    listener: &document::Listener,
+    place: &Place<'_>,
+) -> Option<Arc<ListenerTls>> {
+    listener.tls.as_ref().and_then(|settings| tls::check(checker, settings, &place.key("tls"))).map(Arc::new)
 }
 
 /// Bounds that hold for heads in both directions.
@@ -183,6 +195,7 @@ fn timeouts(
     place: &Place<'_>,
 ) -> ListenerTimeouts {
     let all = [
+        ("tls-handshake", times.tls_handshake),
         ("request-head", times.request_head),
         ("body-progress", times.body_progress),
         ("send-progress", times.send_progress),
@@ -191,6 +204,7 @@ fn timeouts(
     ];
     checker.positive(&all, place);
     ListenerTimeouts {
+        tls_handshake: times.tls_handshake.duration(),
         request_head: times.request_head.duration(),
         body_progress: times.body_progress.duration(),
         send_progress: times.send_progress.duration(),

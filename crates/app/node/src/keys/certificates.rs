@@ -1,0 +1,71 @@
+//! When the certificates that clients are shown run out: a number for each, and a word in the log while there is time.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base_kit::WallClock;
+use base_signal::{Registry, Shard, families};
+use tokio::sync::watch;
+use traffic_proxy::Plan;
+use traffic_tls::Certificate;
+
+use crate::control::{lock, tracked};
+
+/// From when on it is said, as by `aya check`.
+const ENDS_SOON: Duration = Duration::from_hours(30 * 24);
+/// How often it is said.
+const SAY_EVERY: Duration = Duration::from_hours(24);
+
+/// The certificates in use, with the names of their listeners.
+#[derive(Debug, Default)]
+pub(crate) struct Shown(Mutex<Vec<(Arc<str>, Arc<Certificate>)>>);
+
+impl Shown {
+    /// Takes up those of a plan.
+    pub(crate) fn note(&self, plan: &Plan, shard: &Shard, metrics: &Registry) {
+        let next: Vec<_> = plan
+            .certificates()
+            .map(|(listener, certificate)| (Arc::clone(listener), Arc::clone(certificate)))
+            .collect();
+        let names: HashSet<_> =
+            next.iter().map(|(listener, certificate)| (listener, &certificate.name)).collect();
+        let mut shown = lock(&self.0);
+        for (listener, certificate) in shown.iter() {
+            if !names.contains(&(listener, &certificate.name)) {
+                metrics.retire(&[("listener", listener), ("certificate", &certificate.name)]);
+            }
+        }
+        for (listener, certificate) in &next {
+            let ends = shard.gauge(&families::TLS_CERTIFICATE_ENDS, &[listener, &certificate.name]);
+            ends.set(certificate.ends.as_secs().cast_signed());
+        }
+        *shown = next;
+    }
+
+    /// Says which run out soon, or have.
+    fn say(&self) {
+        let now = WallClock.since_epoch();
+        for (listener, certificate) in lock(&self.0).iter() {
+            let name = &*certificate.name;
+            if certificate.ends <= now {
+                tracing::error!(target: "aya::tls", %listener, certificate = name, "the certificate has run out");
+            } else if certificate.ends - now < ENDS_SOON {
+                let days = (certificate.ends - now).as_secs() / Duration::from_hours(24).as_secs();
+                tracing::warn!(target: "aya::tls", %listener, certificate = name, days, "the certificate runs out soon");
+            }
+        }
+    }
+}
+
+/// Says once a day which certificates run out soon, until the node stops. At the start and with each reload the configuration's own warnings say it.
+pub(crate) fn watch(shown: Arc<Shown>, mut stopped: watch::Receiver<bool>) {
+    tracked(async move {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(SAY_EVERY) => shown.say(),
+                _ = stopped.wait_for(|stopped| *stopped) => return,
+            }
+        }
+    });
+}

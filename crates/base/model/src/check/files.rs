@@ -1,0 +1,31 @@
+//! Files that a configuration names, read while it is checked.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+/// Why a file was not read.
+#[derive(Debug)]
+pub(super) enum Unreadable {
+    /// The system says no, or it is not text.
+    System(io::Error),
+    /// A pipe or a device may never end, and a running Aya must not wait for it.
+    NotRegular,
+    TooLong,
+}
+
+/// Reads a regular file of at most this many bytes.
+pub(super) fn read_regular(path: &Path, limit: u64) -> Result<String, Unreadable> {
+    // Without it, opening a pipe waits for somebody who writes.
+    let not_waiting = OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(not_waiting).open(path).map_err(Unreadable::System)?;
+    if !file.metadata().map_err(Unreadable::System)?.is_file() {
+        return Err(Unreadable::NotRegular);
+    }
+    let mut text = String::new();
+    let length = file.take(limit + 1).read_to_string(&mut text).map_err(Unreadable::System)?;
+    if length as u64 > limit { Err(Unreadable::TooLong) } else { Ok(text) }
+}

@@ -1,0 +1,54 @@
+//! TLS: what a listener shows to its clients, and what it asks of them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Secret;
+
+/// TLS on a listener.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListenerTls {
+    /// What clients are shown; at least one. The first is for those that ask for a name that is in none.
+    pub certificates: Vec<Certificate>,
+    /// Versions and cipher suites.
+    pub policy: TlsPolicy,
+    /// Whether clients that ask for a name that no certificate has are refused.
+    pub refuses_unknown_names: bool,
+    /// What clients have to show; `None`: nothing.
+    pub clients: Option<TlsClients>,
+    /// Secrets that encrypt tickets: the first encrypts, all decrypt. None in the list: the process draws its own. `None`: no tickets.
+    pub ticket_keys: Option<Vec<Secret>>,
+    /// Where the secrets of connections are written down.
+    pub key_log: Option<PathBuf>,
+}
+
+/// A certificate with its key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Certificate {
+    /// Path of the certificate, as it is known to people.
+    pub name: Arc<str>,
+    /// The certificate in PEM, its issuers behind it.
+    pub chain: Arc<str>,
+    /// The private key in PEM.
+    pub key: Secret,
+}
+
+/// Versions and cipher suites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsPolicy {
+    /// TLS 1.3 only.
+    Modern,
+    /// TLS 1.3 and 1.2.
+    Intermediate,
+}
+
+/// What clients have to show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TlsClients {
+    /// Whether clients without a certificate are refused.
+    pub is_required: bool,
+    /// Certificates in PEM; at least one of them has signed each client's, perhaps through others.
+    pub authorities: Arc<str>,
+    /// Revocation lists in PEM; empty if none are looked at.
+    pub revoked: Arc<str>,
+}

@@ -1,0 +1,119 @@
+//! The TLS handshake with whoever has just come.
+
+use std::fmt::Display;
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use base_signal::Reason;
+use traffic_http::{Method, Version};
+use traffic_net::{Buffer, BufferSize, Stream};
+use traffic_tls::{Accepted, HandshakeError, HandshakeFault, accept};
+
+use crate::answer;
+use crate::failure::Failure;
+use crate::plan::ListenerView;
+use crate::timers::{Timer, within};
+use crate::worker::Worker;
+
+/// How long a client that is sent away may take to read why.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// What it may still send meanwhile.
+const MOST_UNREAD_BYTES: usize = 256 << 10;
+
+/// Goes through the handshake. `None` if it failed: that is counted, and the client was told.
+pub(super) async fn enter(
+    worker: &Rc<Worker>,
+    listener: &ListenerView,
+    timer: &Timer,
+    stream: Box<dyn Stream>,
+    peer: SocketAddr,
+) -> Option<Accepted> {
+    // Nothing that was to be encrypted goes out in the clear, whatever was forgotten.
+    let tls = listener.tls.as_ref()?;
+    timer.set(worker.now() + listener.settings.timeouts.tls_handshake);
+    match within(timer, accept(stream, tls, &worker.buffers)).await {
+        Ok(Ok(accepted)) => {
+            let meters = &listener.meters;
+            let how = if accepted.session.is_resumed { &meters.resumed } else { &meters.full };
+            how.increment();
+            Some(accepted)
+        }
+        Ok(Err(error)) => {
+            note(listener, peer, error.fault, &error);
+            if let HandshakeError { fault, stream: Some(mut stream), .. } = error {
+                timer.set(worker.now() + PATIENCE);
+                // Whoever does not take it in time does without.
+                let _ = within(timer, async {
+                    if fault == HandshakeFault::NotTls {
+                        tell_plain(worker, &mut *stream).await;
+                    }
+                    part(worker, &mut *stream).await;
+                })
+                .await;
+            }
+            None
+        }
+        Err(_) => {
+            let patience = listener.settings.timeouts.tls_handshake;
+            note(
+                listener,
+                peer,
+                HandshakeFault::TimedOut,
+                &format_args!("it was not done within {patience:?}"),
+            );
+            None
+        }
+    }
+}
+
+fn note(listener: &ListenerView, peer: SocketAddr, fault: HandshakeFault, what: &dyn Display) {
+    listener.meters.handshake_failed(fault);
+    let (listener, fault) = (&*listener.settings.name, fault.word());
+    tracing::debug!(target: "aya::tls", listener, %peer, fault, "handshake failed: {what}");
+}
+
+/// Tells a client that speaks HTTP without TLS what is wrong.
+async fn tell_plain(worker: &Worker, stream: &mut dyn Stream) {
+    worker.count_failure(Reason::TlsRequired);
+    let mut out = Vec::new();
+    let mut told = answer::of_failure(&Failure::from(Reason::TlsRequired));
+    worker.date.put(&mut told.head, &*worker.clock);
+    answer::encode(&mut told, Method::Get, Version::Http11, true, &mut out);
+    let mut sent = 0;
+    poll_fn(|cx| {
+        while let Some(rest) = out.get(sent..).filter(|rest| !rest.is_empty()) {
+            match ready!(stream.poll_send(cx, &[IoSlice::new(rest)])) {
+                Ok(count) if count > 0 => sent += count,
+                _ => break,
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// Lets the client read why it is sent away: closing a connection with bytes unread resets it, and could take that along.
+async fn part(worker: &Worker, stream: &mut dyn Stream) {
+    let mut input = Buffer::new(worker.buffers.clone(), BufferSize::Small);
+    let (mut is_told, mut read) = (false, 0);
+    poll_fn(|cx| {
+        if !is_told {
+            let _ = ready!(stream.poll_flush(cx));
+            let _ = ready!(stream.poll_finish(cx));
+            is_told = true;
+        }
+        while read < MOST_UNREAD_BYTES {
+            input.consume(input.len());
+            match ready!(stream.poll_receive(cx, &mut input)) {
+                Ok(count) if count > 0 => read += count,
+                _ => break,
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
+}

@@ -1,0 +1,217 @@
+//! The handshake with a client.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use rustls::server::UnbufferedServerConnection;
+use rustls::{
+    AlertDescription, CertificateError as Verdict, Error, HandshakeKind, PeerIncompatible, ProtocolVersion,
+};
+use thiserror::Error as ThisError;
+use traffic_net::{BufferPool, Stream};
+
+use crate::certificate::Certificate;
+use crate::server::ServerTls;
+use crate::stream::{Broken, TlsStream};
+
+/// A client that has come in over TLS.
+pub struct Accepted {
+    /// The connection, as plain as any other.
+    pub stream: Box<dyn Stream>,
+    /// What was agreed upon.
+    pub session: Session,
+}
+
+/// What a handshake has agreed upon.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// As people write it: `TLSv1.3`.
+    pub version: &'static str,
+    /// The cipher suite, as it is registered (RFC 8446 §B.4).
+    pub cipher: &'static str,
+    /// The name that the client has asked for, in lower case.
+    pub name: Option<Box<str>>,
+    /// What it was shown.
+    pub certificate: Option<Arc<Certificate>>,
+    /// Whether it was here before, and no full handshake was needed.
+    pub is_resumed: bool,
+    /// The client's certificate in DER, its issuers behind it; empty if it has shown none.
+    pub client: Arc<[Vec<u8>]>,
+}
+
+impl Session {
+    /// Whether a request for this host, in lower case, may come over this connection: it is the one that was asked for, or the certificate that was
+    /// shown is for it as well, so that the client may take it for the same server (RFC 9110 §7.4).
+    pub fn serves(&self, host: &str) -> bool {
+        let Some(name) = &self.name else { return true };
+        **name == *host || self.certificate.as_ref().is_some_and(|certificate| certificate.covers(host))
+    }
+}
+
+/// Whose fault it is that a handshake failed, and in which way: for counting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeFault {
+    /// The client went away.
+    Closed,
+    /// What came is not TLS.
+    NotTls,
+    /// No version, cipher suite or key exchange that both know.
+    NothingInCommon,
+    /// No certificate for the name that the client asks for, or none that it can verify.
+    NoCertificate,
+    /// The client does not accept the certificate, or something else: it has sent an alert.
+    RefusedByClient,
+    /// The client shows no certificate, but has to.
+    ClientUnknown,
+    /// The client's certificate is not accepted.
+    ClientRefused,
+    /// The client does not keep to the protocol.
+    Protocol,
+    /// It took too long: for whoever limits the time.
+    TimedOut,
+}
+
+impl HandshakeFault {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Closed,
+        Self::NotTls,
+        Self::NothingInCommon,
+        Self::NoCertificate,
+        Self::RefusedByClient,
+        Self::ClientUnknown,
+        Self::ClientRefused,
+        Self::Protocol,
+        Self::TimedOut,
+    ];
+
+    /// The word in metrics and logs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::NotTls => "not-tls",
+            Self::NothingInCommon => "nothing-in-common",
+            Self::NoCertificate => "no-certificate",
+            Self::RefusedByClient => "refused-by-client",
+            Self::ClientUnknown => "client-certificate-missing",
+            Self::ClientRefused => "client-certificate-refused",
+            Self::Protocol => "protocol",
+            Self::TimedOut => "timeout",
+        }
+    }
+
+    fn of(error: &Error) -> Self {
+        match error {
+            Error::PeerIncompatible(PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon) => {
+                Self::ClientRefused
+            }
+            Error::PeerIncompatible(_) => Self::NothingInCommon,
+            Error::AlertReceived(AlertDescription::CloseNotify | AlertDescription::UserCanceled) => {
+                Self::Closed
+            }
+            Error::AlertReceived(_) => Self::RefusedByClient,
+            Error::NoCertificatesPresented => Self::ClientUnknown,
+            Error::InvalidCertificate(_) | Error::InvalidCertRevocationList(_) => Self::ClientRefused,
+            Error::General(_) => Self::NoCertificate,
+            _ => Self::Protocol,
+        }
+    }
+}
+
+/// Why a handshake failed.
+#[derive(ThisError)]
+#[error("{what}")]
+pub struct HandshakeError {
+    /// In which way.
+    pub fault: HandshakeFault,
+    /// In words.
+    pub what: String,
+    /// The connection below. Closed at once, it could be reset before the client has read why; `None` if the client is gone.
+    pub stream: Option<Box<dyn Stream>>,
+}
+
+impl fmt::Debug for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandshakeError")
+            .field("fault", &self.fault)
+            .field("what", &self.what)
+            .finish_non_exhaustive()
+    }
+}
+
+impl HandshakeError {
+    fn new(broken: Broken, stream: TlsStream) -> Self {
+        let (fault, what) = match &broken {
+            Broken::NotTls => (HandshakeFault::NotTls, "the client speaks without TLS".to_owned()),
+            Broken::Connection(error) => (HandshakeFault::Closed, error.to_string()),
+            Broken::Tls(error) => (HandshakeFault::of(error), described(error)),
+        };
+        let is_gone = matches!(broken, Broken::Connection(_));
+        Self { fault, what, stream: (!is_gone).then(|| stream.into_under()) }
+    }
+}
+
+/// What the library says, with what an operator can do about the usual ones.
+fn described(error: &Error) -> String {
+    match error {
+        Error::General(_) => {
+            "no certificate for the name that the client asks for, or none that it can verify".to_owned()
+        }
+        Error::InvalidCertificate(Verdict::UnknownIssuer) => {
+            "the client's certificate is not signed by one of the `authorities`".to_owned()
+        }
+        Error::AlertReceived(AlertDescription::UnknownCA | AlertDescription::BadCertificate) => {
+            format!("{error}: the client does not trust the certificate; it may lack its issuers")
+        }
+        error => error.to_string(),
+    }
+}
+
+/// Goes through the handshake with a client. The caller limits the time.
+///
+/// # Errors
+/// Why it failed. What the client has to be told of it was sent.
+pub async fn accept(
+    stream: Box<dyn Stream>,
+    tls: &ServerTls,
+    buffers: &BufferPool,
+) -> Result<Accepted, HandshakeError> {
+    let records = match UnbufferedServerConnection::new(Arc::clone(&tls.config)) {
+        Ok(records) => records,
+        Err(error) => {
+            return Err(HandshakeError {
+                fault: HandshakeFault::Protocol,
+                what: error.to_string(),
+                stream: Some(stream),
+            });
+        }
+    };
+    let mut stream = TlsStream::new(stream, records, buffers);
+    if let Err(broken) = poll_fn(|cx| stream.poll_handshake(cx)).await {
+        return Err(HandshakeError::new(broken, stream));
+    }
+    let session = session(&mut stream);
+    Ok(Accepted { stream: Box::new(stream), session })
+}
+
+fn session(stream: &mut TlsStream) -> Session {
+    let shown = stream.shown.take();
+    let records = stream.records();
+    let certificates = records.peer_certificates().unwrap_or_default();
+    let (name, certificate) = shown.map(|shown| (shown.name, shown.certificate)).unwrap_or_default();
+    Session {
+        version: match records.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            _ => "TLSv1.3",
+        },
+        cipher: records
+            .negotiated_cipher_suite()
+            .and_then(|suite| suite.suite().as_str())
+            .unwrap_or("unknown"),
+        name,
+        certificate,
+        is_resumed: records.handshake_kind() == Some(HandshakeKind::Resumed),
+        client: certificates.iter().map(|certificate| certificate.to_vec()).collect(),
+    }
+}
