@@ -348,14 +348,22 @@ fn every_example_runs() {
 
 fn example_runs(file: &Path) {
     let name = file.display().to_string();
-    let token =
-        [("AYA_TOKEN", "play"), ("ADMIN_TOKEN", "play"), ("AYA_STICKY_KEY", "a-key-of-the-plays-0123456789")];
+    let token = [
+        ("AYA_TOKEN", "play"),
+        ("ADMIN_TOKEN", "play"),
+        ("AYA_STICKY_KEY", "a-key-of-the-plays-0123456789"),
+        ("AYA_TICKET_KEY", "a-key-of-the-plays-0123456789-0123456789"),
+    ];
     let mut check = Aya::command();
     check.arg("check").arg(file).envs(token);
     let checked = Process::run(check, Duration::from_secs(15));
     assert_eq!(checked.code, Some(0), "{name}: {}{}", checked.stdout, checked.stderr);
     let (folder, mut cast) = (TempFolder::new(), Cast::default());
     let text = cast.stage(&std::fs::read_to_string(file).expect("a listed file can be read"), &folder);
+    // They lie beside the example.
+    let beside = file.parent().unwrap_or(file).canonicalize().expect("the folder is there");
+    let text = text.replace(" certificates/", &format!(" {}/certificates/", beside.display()));
+    let text = text.replace("[certificates/", &format!("[{}/certificates/", beside.display()));
     let aya = Aya::start_in(folder, &text, &[], &token);
     let ask = |path: &str| aya.admin_with("GET", path, "Authorization: Bearer play\r\n", "").json();
     wait_until(&format!("all endpoints of {name} to be well: {}", ask("/api/v1/pools")), || {

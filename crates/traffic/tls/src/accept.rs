@@ -56,10 +56,10 @@ pub enum HandshakeFault {
     Closed,
     /// What came is not TLS.
     NotTls,
-    /// No version, cipher suite or key exchange that both know.
+    /// No version, cipher suite, signature or key exchange that both know.
     NothingInCommon,
-    /// No certificate for the name that the client asks for, or none that it can verify.
-    NoCertificate,
+    /// No certificate for the name that the client asks for.
+    UnknownName,
     /// The client does not accept the certificate, or something else: it has sent an alert.
     RefusedByClient,
     /// The client shows no certificate, but has to.
@@ -78,7 +78,7 @@ impl HandshakeFault {
         Self::Closed,
         Self::NotTls,
         Self::NothingInCommon,
-        Self::NoCertificate,
+        Self::UnknownName,
         Self::RefusedByClient,
         Self::ClientUnknown,
         Self::ClientRefused,
@@ -92,7 +92,7 @@ impl HandshakeFault {
             Self::Closed => "closed",
             Self::NotTls => "not-tls",
             Self::NothingInCommon => "nothing-in-common",
-            Self::NoCertificate => "no-certificate",
+            Self::UnknownName => "unknown-name",
             Self::RefusedByClient => "refused-by-client",
             Self::ClientUnknown => "client-certificate-missing",
             Self::ClientRefused => "client-certificate-refused",
@@ -101,7 +101,7 @@ impl HandshakeFault {
         }
     }
 
-    fn of(error: &Error) -> Self {
+    fn of(error: &Error, is_refused: bool) -> Self {
         match error {
             Error::PeerIncompatible(PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon) => {
                 Self::ClientRefused
@@ -113,7 +113,9 @@ impl HandshakeFault {
             Error::AlertReceived(_) => Self::RefusedByClient,
             Error::NoCertificatesPresented => Self::ClientUnknown,
             Error::InvalidCertificate(_) | Error::InvalidCertRevocationList(_) => Self::ClientRefused,
-            Error::General(_) => Self::NoCertificate,
+            // The library's word for a name without a certificate, or one without a signature that the client can verify.
+            Error::General(_) if is_refused => Self::UnknownName,
+            Error::General(_) => Self::NothingInCommon,
             _ => Self::Protocol,
         }
     }
@@ -142,10 +144,11 @@ impl fmt::Debug for HandshakeError {
 
 impl HandshakeError {
     fn new(broken: Broken, stream: TlsStream) -> Self {
+        let is_refused = stream.shown.as_ref().is_some_and(|shown| shown.is_refused);
         let (fault, what) = match &broken {
             Broken::NotTls => (HandshakeFault::NotTls, "the client speaks without TLS".to_owned()),
             Broken::Connection(error) => (HandshakeFault::Closed, error.to_string()),
-            Broken::Tls(error) => (HandshakeFault::of(error), described(error)),
+            Broken::Tls(error) => (HandshakeFault::of(error, is_refused), described(error, is_refused)),
         };
         let is_gone = matches!(broken, Broken::Connection(_));
         Self { fault, what, stream: (!is_gone).then(|| stream.into_under()) }
@@ -153,10 +156,11 @@ impl HandshakeError {
 }
 
 /// What the library says, with what an operator can do about the usual ones.
-fn described(error: &Error) -> String {
+fn described(error: &Error, is_refused: bool) -> String {
     match error {
+        Error::General(_) if is_refused => "no certificate for the name that the client asks for".to_owned(),
         Error::General(_) => {
-            "no certificate for the name that the client asks for, or none that it can verify".to_owned()
+            "no certificate with a signature and a cipher suite that the client knows".to_owned()
         }
         Error::InvalidCertificate(Verdict::UnknownIssuer) => {
             "the client's certificate is not signed by one of the `authorities`".to_owned()

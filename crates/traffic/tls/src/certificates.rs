@@ -33,6 +33,8 @@ struct Candidates(Vec<Arc<Certificate>>);
 pub(crate) struct Shown {
     pub(crate) name: Option<Box<str>>,
     pub(crate) certificate: Option<Arc<Certificate>>,
+    /// No certificate has the name, and none is shown in its place.
+    pub(crate) is_refused: bool,
 }
 
 thread_local! {
@@ -68,6 +70,15 @@ impl Certificates {
         }
         if self.refuses_unknown { None } else { self.first.choose(schemes) }
     }
+
+    /// Whether clients that ask for this name are sent away.
+    fn refuses(&self, name: Option<&str>) -> bool {
+        self.refuses_unknown
+            && name.is_none_or(|name| {
+                let parent = name.split_once('.').map_or("", |(_, parent)| parent);
+                !self.exact.contains_key(name) && !self.wildcard.contains_key(parent)
+            })
+    }
 }
 
 impl Candidates {
@@ -96,7 +107,11 @@ impl ResolvesServerCert for Certificates {
         // The library has checked that it is a host name, and has put it in lower case.
         let name = hello.server_name();
         let certificate = self.choose(name, hello.signature_schemes());
-        SHOWN.set(Some(Shown { name: name.map(Box::from), certificate: certificate.cloned() }));
+        SHOWN.set(Some(Shown {
+            name: name.map(Box::from),
+            certificate: certificate.cloned(),
+            is_refused: self.refuses(name),
+        }));
         certificate.map(|certificate| Arc::clone(&certificate.shown))
     }
 }

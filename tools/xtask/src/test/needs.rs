@@ -10,6 +10,7 @@ use crate::command;
 const PROGRAMS: &[(&str, &str)] = &[
     ("nginx", "nginx-light"),
     ("curl", "curl"),
+    ("openssl", "openssl"),
     ("wrk", "wrk"),
     ("python3", "python3"),
     ("slowhttptest", "slowhttptest"),

@@ -87,7 +87,7 @@ families! {
         "Client connections that had to wait because as many as may be were open. Those behind them in the kernel's queue are not counted.";
     TLS_HANDSHAKES = Counter "aya_tls_handshakes_total" ["listener", "result"], NAMED,
         "TLS handshakes, by what came of them: full, resumed, or why they failed.";
-    TLS_CERTIFICATE_ENDS = Gauge "aya_tls_certificate_not_after_seconds" ["listener", "certificate"], NAMED,
+    TLS_CERTIFICATE_ENDS = Gauge "aya_tls_certificate_not_after_timestamp_seconds" ["listener", "certificate"], NAMED,
         "When a certificate runs out, in seconds since 1970-01-01 UTC, by listener and path.";
     BYTES_RECEIVED = Counter "aya_bytes_received_total" ["listener"], NAMED,
         "Bytes received from clients, heads included.";
@@ -242,9 +242,12 @@ mod tests {
             let name = family.name;
             assert!(name.starts_with("aya_") || name.starts_with("process_"), "{name}");
             assert_eq!(name.ends_with("_total"), family.kind == FamilyKind::Counter, "{name}");
+            // Durations, and points in time.
+            let is_moment = name.contains("start_time") || name.contains("_timestamp");
             assert_eq!(
                 name.ends_with("_seconds"),
-                family.kind == FamilyKind::Histogram || name.contains("start_time")
+                family.kind == FamilyKind::Histogram || is_moment,
+                "{name}"
             );
             assert!(family.help.ends_with('.') && !family.help.contains('|'), "{name}");
             assert!(family.labels.iter().all(|label| !["le", "job", "instance"].contains(label)), "{name}");
