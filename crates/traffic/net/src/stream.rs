@@ -34,6 +34,15 @@ pub trait Stream {
     /// Ready at once after [`Stream::abort`].
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
+    /// Hands to the system what [`Stream::poll_send`] has taken and the system had no room for, as far as there is room now, and has the waker called
+    /// when there is more. For whoever waits for something else meanwhile; only streams that keep something back have anything to do.
+    ///
+    /// # Errors
+    /// If the connection is broken.
+    fn push(&mut self, _: &mut Context<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Waits until something can be received, takes nothing. May cost a system call once it is ready, not before.
     fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Peek>>;
 

@@ -217,11 +217,7 @@ impl TlsStream {
     fn poll_plain(&mut self, cx: &mut Context<'_>, mut sink: Option<&mut Buffer>) -> Poll<io::Result<bool>> {
         loop {
             // What the other side has not yet taken goes on while one waits for it.
-            if !self.outgoing.is_empty()
-                && let Poll::Ready(Err(error)) = self.poll_drain(cx)
-            {
-                return Poll::Ready(Err(error));
-            }
+            self.push(cx)?;
             match self.work(sink.as_deref_mut()) {
                 Ok(Next::Plain) => return Poll::Ready(Ok(true)),
                 Ok(Next::End) => return Poll::Ready(Ok(false)),
@@ -287,9 +283,7 @@ impl Stream for TlsStream {
         match sent {
             Ok(Some(count)) => {
                 // What the system does not take now it takes later: it counts as sent.
-                if let Poll::Ready(drained) = self.poll_drain(cx) {
-                    drained?;
-                }
+                self.push(cx)?;
                 Poll::Ready(Ok(count))
             }
             Ok(None) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
@@ -303,6 +297,13 @@ impl Stream for TlsStream {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_drain(cx))?;
         self.under.poll_flush(cx)
+    }
+
+    fn push(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.poll_drain(cx) {
+            Poll::Ready(Err(error)) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Peek>> {

@@ -265,6 +265,29 @@ fn bytes_come_back_through_any_network() {
     });
 }
 
+/// What a slow network has not taken goes out while its sender waits for something else.
+#[test]
+fn what_is_kept_back_goes_out_meanwhile() {
+    run(async {
+        let scene = Scene::new(|_, _| {});
+        let (accepted, mut peer) =
+            scene.connect(scene.client(ANY_GROUP, ProtocolVersion::TLSv1_3), 4096).await;
+        let mut stream = accepted.unwrap().stream;
+        let bytes = vec![b'x'; 40_000];
+        let taken = poll_fn(|cx| stream.poll_send(cx, &[IoSlice::new(&bytes)])).await.unwrap();
+        assert_eq!(taken, bytes.len(), "far more than the network holds");
+        let waits = poll_fn(|cx| match stream.push(cx) {
+            Ok(()) => Poll::<()>::Pending,
+            Err(error) => panic!("{error}"),
+        });
+        tokio::select! {
+            () = waits => {}
+            got = peer.receive(taken) => assert!(got.unwrap() == bytes),
+        }
+        assert_eq!(scene.buffers.lent_bytes(), 0);
+    });
+}
+
 /// A client that insists on the key exchange which withstands quantum computers gets it.
 #[test]
 fn the_key_exchange_withstands_quantum_computers() {

@@ -351,7 +351,12 @@ impl Pump {
             ends.input.resize(BufferSize::Large);
         }
         self.waits_for = Side::Source;
-        let received = ready!(ends.source.poll_receive(cx, ends.input)).map_err(PumpError::Source)?;
+        let polled = ends.source.poll_receive(cx, ends.input);
+        if polled.is_pending() {
+            // The source may take long; what the sink keeps back is not to wait for it.
+            ends.sink.push(cx).map_err(PumpError::Sink)?;
+        }
+        let received = ready!(polled).map_err(PumpError::Source)?;
         self.progress += 1;
         if received == 0 {
             self.reader.end_of_input().map_err(|_| PumpError::Source(io::ErrorKind::UnexpectedEof.into()))?;

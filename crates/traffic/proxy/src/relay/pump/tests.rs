@@ -16,6 +16,8 @@ struct Memory {
     takes: usize,
     /// Every second call is pending, as with a socket that is not ready.
     ready: bool,
+    /// It was told to hand on what it keeps back.
+    pushed: bool,
 }
 
 impl Memory {
@@ -52,6 +54,11 @@ impl Stream for Memory {
             count += piece.len();
         }
         Poll::Ready(Ok(count))
+    }
+
+    fn push(&mut self, _: &mut Context<'_>) -> io::Result<()> {
+        self.pushed = true;
+        Ok(())
     }
 
     fn abort(&mut self) {}
@@ -109,6 +116,14 @@ impl Run {
         }
         None
     }
+}
+
+/// A sink may keep something back, and must not have to wait for a source that has nothing to say.
+#[test]
+fn a_sink_hands_on_what_it_has_while_the_source_rests() {
+    let mut run = Run::new(&[b"an event"], 1000);
+    let mut pump = Pump::new(Framing::UntilClose, Framing::UntilClose);
+    assert!(run.drive(&mut pump).is_none() && run.sink.pushed);
 }
 
 #[test]
