@@ -176,7 +176,7 @@ const RESUMING: &str = "import socket, ssl, sys\n\
     \x20           session = stream.session\n\
     \x20           print(stream.session_reused, end=' ')\n";
 
-/// A client that was here before comes back without a full handshake, at any worker, after a reload, and with keys from the configuration at
+/// A client that was here before comes back without a full handshake, at any worker, and with keys from the configuration at
 /// another process; but not where tickets are off.
 #[test]
 fn sessions_are_taken_up_again() {
@@ -207,7 +207,7 @@ fn sessions_are_taken_up_again() {
     assert_eq!(resumed(&without, &["-", "-"]), "False False False False ");
 }
 
-/// A ticket outlives reloads, and a new certificate is shown without a connection being dropped.
+/// A new certificate is shown without a connection being dropped.
 #[test]
 fn a_certificate_is_replaced_while_traffic_flows() {
     let (authority, aya) = site("");
