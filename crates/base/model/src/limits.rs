@@ -56,6 +56,9 @@ pub const MAX_CERTIFICATES: usize = 100_000;
 /// Bytes of a file with certificates or a key: a chain has some 5 KiB, all authorities of the web 250 KiB, a long revocation list 2 MiB.
 pub const MAX_CERTIFICATE_BYTES: u64 = 8 << 20;
 
+/// From when on it is said that a certificate ends: authorities of the web give ninety days and recommend renewal in the last thirty.
+pub const CERTIFICATE_ENDS_SOON: Duration = Duration::from_hours(30 * 24);
+
 /// Secrets that encrypt session tickets: the one in use, and those it replaced.
 pub const MAX_TICKET_KEYS: usize = 8;
 

@@ -17,7 +17,7 @@ use crate::timers::{Timer, within};
 
 /// How long a connection that is given up is still read from, so that the answer reaches a client that is still sending:
 /// closing with unread bytes would reset the connection and could take the answer with it.
-const LINGER: Duration = Duration::from_secs(2);
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
 /// How much is read meanwhile.
 const LINGER_BYTES: usize = 1 << 20;
 
@@ -119,21 +119,25 @@ impl Client {
     /// Says that no more is sent, then reads what the client still sends, within limits.
     pub(crate) async fn linger(mut self, now: Moment) {
         self.timer.set(now + LINGER);
-        let (stream, input) = (&mut self.stream, &mut self.input);
-        let mut read = 0;
-        let reading = poll_fn(|cx| {
-            if read == 0 && ready!(stream.poll_finish(cx)).is_err() {
-                return Poll::Ready(());
-            }
-            while read < LINGER_BYTES {
-                input.consume(input.len());
-                match ready!(stream.poll_receive(cx, input)) {
-                    Ok(0) | Err(_) => return Poll::Ready(()),
-                    Ok(count) => read += count,
-                }
-            }
-            Poll::Ready(())
-        });
-        let _ = within(&self.timer, reading).await;
+        let _ = within(&self.timer, part(&mut *self.stream, &mut self.input, LINGER_BYTES)).await;
     }
+}
+
+/// Says that no more is sent, then reads what the other side still sends, so many bytes at most.
+pub(crate) async fn part(stream: &mut dyn Stream, input: &mut Buffer, most_bytes: usize) {
+    let mut read = 0;
+    poll_fn(|cx| {
+        if read == 0 && ready!(stream.poll_finish(cx)).is_err() {
+            return Poll::Ready(());
+        }
+        while read < most_bytes {
+            input.consume(input.len());
+            match ready!(stream.poll_receive(cx, input)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(count) => read += count,
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
 }

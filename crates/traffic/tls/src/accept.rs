@@ -41,11 +41,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// Whether a request for this host, in lower case, may come over this connection: it is the one that was asked for, or the certificate that was
+    /// Whether a request for this host may come over this connection: it is the one that was asked for, or the certificate that was
     /// shown is for it as well, so that the client may take it for the same server (RFC 9110 §7.4).
     pub fn serves(&self, host: &str) -> bool {
         let Some(name) = &self.name else { return true };
-        **name == *host || self.certificate.as_ref().is_some_and(|certificate| certificate.covers(host))
+        let covers = |certificate: &Arc<Certificate>| certificate.covers(&host.to_ascii_lowercase());
+        name.eq_ignore_ascii_case(host) || self.certificate.as_ref().is_some_and(covers)
     }
 }
 

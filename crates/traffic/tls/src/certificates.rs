@@ -61,23 +61,21 @@ impl Certificates {
         all
     }
 
-    /// What a client is shown that asks for this name, in lower case, and can verify these signatures.
-    fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<&Arc<Certificate>> {
-        let exact = name.and_then(|name| self.exact.get(name));
-        let wildcard = name.and_then(|name| self.wildcard.get(name.split_once('.')?.1));
-        if exact.or(wildcard).is_some() {
-            return [exact, wildcard].into_iter().flatten().find_map(|found| found.choose(schemes));
-        }
-        if self.refuses_unknown { None } else { self.first.choose(schemes) }
+    /// Those with this name, in lower case: exactly, then by a wildcard.
+    fn named(&self, name: &str) -> [Option<&Candidates>; 2] {
+        let wildcard = name.split_once('.').and_then(|(_, parent)| self.wildcard.get(parent));
+        [self.exact.get(name), wildcard]
     }
 
-    /// Whether clients that ask for this name are sent away.
-    fn refuses(&self, name: Option<&str>) -> bool {
-        self.refuses_unknown
-            && name.is_none_or(|name| {
-                let parent = name.split_once('.').map_or("", |(_, parent)| parent);
-                !self.exact.contains_key(name) && !self.wildcard.contains_key(parent)
-            })
+    /// What a client is shown that asks for this name and can verify these signatures.
+    fn choose(&self, name: Option<Box<str>>, schemes: &[SignatureScheme]) -> Shown {
+        let named = name.as_deref().map(|name| self.named(name)).unwrap_or_default();
+        let is_unknown = named.iter().all(Option::is_none);
+        let is_refused = is_unknown && self.refuses_unknown;
+        let others = (is_unknown && !is_refused).then_some(&self.first);
+        let certificate =
+            named.into_iter().flatten().chain(others).find_map(|found| found.choose(schemes)).cloned();
+        Shown { name, certificate, is_refused }
     }
 }
 
@@ -105,14 +103,10 @@ const fn cost(algorithm: SignatureAlgorithm) -> u8 {
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         // The library has checked that it is a host name, and has put it in lower case.
-        let name = hello.server_name();
-        let certificate = self.choose(name, hello.signature_schemes());
-        SHOWN.set(Some(Shown {
-            name: name.map(Box::from),
-            certificate: certificate.cloned(),
-            is_refused: self.refuses(name),
-        }));
-        certificate.map(|certificate| Arc::clone(&certificate.shown))
+        let shown = self.choose(hello.server_name().map(Box::from), hello.signature_schemes());
+        let key = shown.certificate.as_ref().map(|certificate| Arc::clone(&certificate.shown));
+        SHOWN.set(Some(shown));
+        key
     }
 }
 

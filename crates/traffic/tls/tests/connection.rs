@@ -98,6 +98,12 @@ impl Scene {
         Arc::new(config.with_root_certificates(roots).with_no_client_auth())
     }
 
+    /// Both ends of a connection over TLS 1.3.
+    async fn stream(&self) -> (Box<dyn Stream>, Peer) {
+        let (accepted, peer) = self.connect(self.client(ANY_GROUP, ProtocolVersion::TLSv1_3), 4096).await;
+        (accepted.unwrap().stream, peer)
+    }
+
     /// Both ends of a connection after the handshake, over a pipe that holds so many bytes.
     async fn connect(
         &self,
@@ -270,9 +276,7 @@ fn bytes_come_back_through_any_network() {
 fn what_is_kept_back_goes_out_meanwhile() {
     run(async {
         let scene = Scene::new(|_, _| {});
-        let (accepted, mut peer) =
-            scene.connect(scene.client(ANY_GROUP, ProtocolVersion::TLSv1_3), 4096).await;
-        let mut stream = accepted.unwrap().stream;
+        let (mut stream, mut peer) = scene.stream().await;
         let bytes = vec![b'x'; 40_000];
         let taken = poll_fn(|cx| stream.poll_send(cx, &[IoSlice::new(&bytes)])).await.unwrap();
         assert_eq!(taken, bytes.len(), "far more than the network holds");
@@ -307,9 +311,7 @@ fn the_key_exchange_withstands_quantum_computers() {
 fn a_cut_is_no_end() {
     run(async {
         let scene = Scene::new(|_, _| {});
-        let (accepted, mut peer) =
-            scene.connect(scene.client(ANY_GROUP, ProtocolVersion::TLSv1_3), 4096).await;
-        let mut stream = accepted.unwrap().stream;
+        let (mut stream, mut peer) = scene.stream().await;
         peer.send(b"half of it").await.unwrap();
         drop(peer);
         let mut buffer = Buffer::new(scene.buffers.clone(), BufferSize::Medium);
@@ -324,9 +326,7 @@ fn a_cut_is_no_end() {
 fn a_look_takes_nothing() {
     run(async {
         let scene = Scene::new(|_, _| {});
-        let (accepted, mut peer) =
-            scene.connect(scene.client(ANY_GROUP, ProtocolVersion::TLSv1_3), 4096).await;
-        let mut stream = accepted.unwrap().stream;
+        let (mut stream, mut peer) = scene.stream().await;
         assert!(stream.is_quiet());
         peer.send(b"something").await.unwrap();
         assert_eq!(poll_fn(|cx| stream.poll_peek(cx)).await.unwrap(), Peek::Bytes);

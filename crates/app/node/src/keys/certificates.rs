@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base_kit::WallClock;
+use base_model::limits::CERTIFICATE_ENDS_SOON;
 use base_signal::{Registry, Shard, families};
 use tokio::sync::watch;
 use traffic_proxy::Plan;
@@ -12,8 +13,6 @@ use traffic_tls::Certificate;
 
 use crate::control::{lock, tracked};
 
-/// From when on it is said, as by `aya check`.
-const ENDS_SOON: Duration = Duration::from_hours(30 * 24);
 /// How often it is said.
 const SAY_EVERY: Duration = Duration::from_hours(24);
 
@@ -50,7 +49,7 @@ impl Shown {
             let name = &*certificate.name;
             if certificate.ends <= now {
                 tracing::error!(target: "aya::tls", %listener, certificate = name, "the certificate has run out");
-            } else if certificate.ends - now < ENDS_SOON {
+            } else if certificate.ends - now < CERTIFICATE_ENDS_SOON {
                 let days = (certificate.ends - now).as_secs() / Duration::from_hours(24).as_secs();
                 tracing::warn!(target: "aya::tls", %listener, certificate = name, days, "the certificate runs out soon");
             }

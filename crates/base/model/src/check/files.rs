@@ -7,6 +7,10 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+/// What to do where the system gives no file.
+pub(super) const CHECK_PATH: &str =
+    "check path and permissions; relative paths start at the folder of the configuration";
+
 /// Why a file was not read.
 #[derive(Debug)]
 pub(super) enum Unreadable {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::checker::{Checker, Secrets};
-use super::files::{self, Unreadable};
+use super::files::{self, CHECK_PATH, Unreadable};
 use super::parse;
 use crate::document::{self, Document, OrOff, SecretSource, Workers};
 use crate::limits::MAX_SECRET_BYTES;
@@ -131,13 +131,53 @@ pub(super) fn secret(checker: &mut Checker<'_>, source: &SecretSource, place: &P
     Some(Secret::new(value))
 }
 
+/// What secrets have to be like that protect what clients bring back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeysWanted {
+    /// How many there may be.
+    pub(super) most: usize,
+    /// How long each has to be.
+    pub(super) least_bytes: usize,
+    /// What is done with them.
+    pub(super) to: &'static str,
+}
+
+/// Secrets of which the first one is in use, and the others are those it replaced; `None` if one cannot be had.
+pub(super) fn keys(
+    checker: &mut Checker<'_>,
+    sources: &[SecretSource],
+    wanted: KeysWanted,
+    place: &Place<'_>,
+) -> Option<Vec<Secret>> {
+    let KeysWanted { most, least_bytes, to } = wanted;
+    if sources.len() > most {
+        let message = format!("`{place}` has {} keys", sources.len());
+        let help = format!("keep at most {most}: the one in use, and those it replaced");
+        checker.error("too-many", message, place, help);
+        return None;
+    }
+    let keys = sources.iter().enumerate().map(|(index, source)| {
+        let place = place.index(index);
+        let key = secret(checker, source, &place)?;
+        if !key.is_missing() && key.expose().len() < least_bytes {
+            let message =
+                format!("the secret is too short to {to} with: it has less than {least_bytes} characters");
+            checker.error("secret", message, &place, "`openssl rand -hex 32` makes a good one");
+            return None;
+        }
+        Some(key)
+    });
+    // All of them are looked at before one that cannot be had ends it.
+    let mut keys = keys.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()?;
+    // Where they are only checked for, one that is not there must not pass for a key.
+    keys.retain(|key| !key.is_missing());
+    Some(keys)
+}
+
 fn read_secret(path: &Path) -> Result<String, NoSecret> {
     let shown = path.display();
     files::read_regular(path, MAX_SECRET_BYTES).map_err(|unreadable| match unreadable {
-        Unreadable::System(error) => (
-            format!("the secret in {shown} cannot be read: {error}"),
-            "check path and permissions; relative paths start at the folder of the configuration",
-        ),
+        Unreadable::System(error) => (format!("the secret in {shown} cannot be read: {error}"), CHECK_PATH),
         Unreadable::NotRegular => {
             (format!("the secret in {shown} is not in a regular file"), "name a file that holds it")
         }

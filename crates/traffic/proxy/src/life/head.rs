@@ -120,14 +120,11 @@ impl Life<'_> {
 fn is_directed(session: &Session, authority: &[u8]) -> Result<(), Failure> {
     let host = host_of(authority);
     let host = host.strip_suffix(b".").unwrap_or(host);
-    let Some(name) = &session.name else { return Ok(()) };
-    if host.is_empty() || host.eq_ignore_ascii_case(name.as_bytes()) {
+    let host = String::from_utf8_lossy(host);
+    if host.is_empty() || session.serves(&host) {
         return Ok(());
     }
-    let host = String::from_utf8_lossy(host).to_ascii_lowercase();
-    if session.serves(&host) {
-        return Ok(());
-    }
+    let (name, host) = (session.name.as_deref().unwrap_or_default(), host.to_ascii_lowercase());
     let detail = format!("the connection was made to `{name}`, and its certificate is not for `{host}`");
     Err(Failure::with(Reason::Misdirected, detail))
 }

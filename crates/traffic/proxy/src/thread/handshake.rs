@@ -6,7 +6,6 @@ use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Poll, ready};
-use std::time::Duration;
 
 use base_signal::Reason;
 use traffic_http::{Method, Version};
@@ -14,14 +13,13 @@ use traffic_net::{Buffer, BufferSize, Stream};
 use traffic_tls::{Accepted, HandshakeError, HandshakeFault, accept};
 
 use crate::answer;
+use crate::client::{LINGER, part};
 use crate::failure::Failure;
 use crate::plan::ListenerView;
 use crate::timers::{Timer, within};
 use crate::worker::Worker;
 
-/// How long a client that is sent away may take to read why.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// What it may still send meanwhile.
+/// What a client that is sent away may still send while it reads why.
 const MOST_UNREAD_BYTES: usize = 256 << 10;
 
 /// Goes through the handshake. `None` if it failed: that is counted, and the client was told.
@@ -45,13 +43,16 @@ pub(super) async fn enter(
         Ok(Err(error)) => {
             note(listener, peer, error.fault, &error);
             if let HandshakeError { fault, stream: Some(mut stream), .. } = error {
-                timer.set(worker.now() + PATIENCE);
+                timer.set(worker.now() + LINGER);
                 // Whoever does not take it in time does without.
                 let _ = within(timer, async {
                     if fault == HandshakeFault::NotTls {
                         tell_plain(worker, &mut *stream).await;
                     }
-                    part(worker, &mut *stream).await;
+                    // Should the system not take it, there is nobody left to part from.
+                    let _ = poll_fn(|cx| stream.poll_flush(cx)).await;
+                    let mut input = Buffer::new(worker.buffers.clone(), BufferSize::Small);
+                    part(&mut *stream, &mut input, MOST_UNREAD_BYTES).await;
                 })
                 .await;
             }
@@ -88,28 +89,6 @@ async fn tell_plain(worker: &Worker, stream: &mut dyn Stream) {
         while let Some(rest) = out.get(sent..).filter(|rest| !rest.is_empty()) {
             match ready!(stream.poll_send(cx, &[IoSlice::new(rest)])) {
                 Ok(count) if count > 0 => sent += count,
-                _ => break,
-            }
-        }
-        Poll::Ready(())
-    })
-    .await;
-}
-
-/// Lets the client read why it is sent away: closing a connection with bytes unread resets it, and could take that along.
-async fn part(worker: &Worker, stream: &mut dyn Stream) {
-    let mut input = Buffer::new(worker.buffers.clone(), BufferSize::Small);
-    let (mut is_told, mut read) = (false, 0);
-    poll_fn(|cx| {
-        if !is_told {
-            let _ = ready!(stream.poll_flush(cx));
-            let _ = ready!(stream.poll_finish(cx));
-            is_told = true;
-        }
-        while read < MOST_UNREAD_BYTES {
-            input.consume(input.len());
-            match ready!(stream.poll_receive(cx, &mut input)) {
-                Ok(count) if count > 0 => read += count,
                 _ => break,
             }
         }

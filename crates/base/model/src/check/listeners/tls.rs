@@ -6,15 +6,14 @@ use std::time::Duration;
 use base_kit::WallClock;
 
 use crate::check::checker::{Checker, Secrets};
-use crate::check::files::{self, Unreadable};
-use crate::check::operation;
+use crate::check::files::{self, CHECK_PATH, Unreadable};
+use crate::check::operation::{self, KeysWanted};
 use crate::document::{self, CertificateFiles, KeySource, OrOff, SecretSource, UnknownName};
-use crate::limits::{MAX_CERTIFICATE_BYTES, MAX_CERTIFICATES, MAX_TICKET_KEYS, MIN_TICKET_KEY_BYTES};
+use crate::limits::{
+    CERTIFICATE_ENDS_SOON, MAX_CERTIFICATE_BYTES, MAX_CERTIFICATES, MAX_TICKET_KEYS, MIN_TICKET_KEY_BYTES,
+};
 use crate::model::{Certificate, ListenerTls, Secret, TlsClients, TlsPolicy};
 use crate::text::Place;
-
-/// From when on it is said that a certificate ends: authorities of the web give ninety days and recommend renewal in the last thirty.
-const ENDS_SOON: Duration = Duration::from_hours(30 * 24);
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -33,7 +32,9 @@ pub(super) fn check(
         OrOff::Off => None,
         OrOff::On(tickets) => {
             let tickets_place = place.key("tickets");
-            Some(ticket_keys(checker, &tickets.keys, &tickets_place.key("keys")))
+            let wanted =
+                KeysWanted { most: MAX_TICKET_KEYS, least_bytes: MIN_TICKET_KEY_BYTES, to: "encrypt" };
+            Some(operation::keys(checker, &tickets.keys, wanted, &tickets_place.key("keys")))
         }
     };
     if tls.key_log.is_some() {
@@ -142,9 +143,6 @@ fn in_folder(checker: &mut Checker<'_>, folder: &str, place: &Place<'_>) -> Opti
     Some(files.collect())
 }
 
-const CHECK_PATH: &str =
-    "check path and permissions; relative paths start at the folder of the configuration";
-
 fn one(checker: &mut Checker<'_>, files: &CertificateFiles, place: &Place<'_>) -> Option<Certificate> {
     let path = checker.path(&files.cert);
     let chain = read(checker, &path, "certificate", place)?;
@@ -167,13 +165,9 @@ fn one(checker: &mut Checker<'_>, files: &CertificateFiles, place: &Place<'_>) -
 
 /// The private key in a file. Where keys are only checked for, one that is not there is worth a warning.
 fn private_key(checker: &mut Checker<'_>, path: &Path, place: &Place<'_>) -> Option<Secret> {
-    checker.follow(path.to_owned());
-    match files::read_regular(path, MAX_CERTIFICATE_BYTES) {
+    match text_of(checker, path, "private key") {
         Ok(key) => Some(Secret::new(&key)),
-        Err(unreadable) => {
-            let (message, help) = described(&unreadable, path, "private key");
-            missing_key(checker, message, place, help)
-        }
+        Err((message, help)) => missing_key(checker, message, place, help),
     }
 }
 
@@ -222,7 +216,7 @@ fn looked_at(
                 let message =
                     format!("the certificate {shown} is good only in {}", days(validity.begins - now));
                 checker.warning_of_value("certificate", message, &place, "check the clock of this machine");
-            } else if validity.ends - now < ENDS_SOON {
+            } else if validity.ends - now < CERTIFICATE_ENDS_SOON {
                 let message = format!("the certificate {shown} runs out in {}", days(validity.ends - now));
                 checker.warning_of_value("certificate", message, &place, help);
             }
@@ -283,11 +277,9 @@ fn joined(checker: &mut Checker<'_>, paths: &[String], what: &str, place: &Place
 }
 
 fn read(checker: &mut Checker<'_>, path: &Path, what: &str, place: &Place<'_>) -> Option<String> {
-    checker.follow(path.to_owned());
-    match files::read_regular(path, MAX_CERTIFICATE_BYTES) {
+    match text_of(checker, path, what) {
         Ok(text) => Some(text),
-        Err(unreadable) => {
-            let (message, help) = described(&unreadable, path, what);
+        Err((message, help)) => {
             let place = whole_or(checker, place, "cert");
             checker.error("unreadable", message, &place, help);
             None
@@ -295,43 +287,15 @@ fn read(checker: &mut Checker<'_>, path: &Path, what: &str, place: &Place<'_>) -
     }
 }
 
-fn described(unreadable: &Unreadable, path: &Path, what: &str) -> (String, &'static str) {
-    let path = path.display();
-    match unreadable {
-        Unreadable::System(error) => (format!("the {what} {path} cannot be read: {error}"), CHECK_PATH),
-        Unreadable::NotRegular => (format!("the {what} {path} is not a regular file"), "name a file"),
+/// What is in a file, or why that cannot be had, and what to do. The file is followed from now on.
+fn text_of(checker: &mut Checker<'_>, path: &Path, what: &str) -> Result<String, (String, &'static str)> {
+    checker.follow(path.to_owned());
+    let shown = path.display();
+    files::read_regular(path, MAX_CERTIFICATE_BYTES).map_err(|unreadable| match unreadable {
+        Unreadable::System(error) => (format!("the {what} {shown} cannot be read: {error}"), CHECK_PATH),
+        Unreadable::NotRegular => (format!("the {what} {shown} is not a regular file"), "name a file"),
         Unreadable::TooLong => {
-            (format!("the {what} {path} is over {MAX_CERTIFICATE_BYTES} bytes"), "check the path")
+            (format!("the {what} {shown} is over {MAX_CERTIFICATE_BYTES} bytes"), "check the path")
         }
-    }
-}
-
-/// The secrets that encrypt tickets; `None` if one cannot be had.
-fn ticket_keys(
-    checker: &mut Checker<'_>,
-    sources: &[SecretSource],
-    place: &Place<'_>,
-) -> Option<Vec<Secret>> {
-    if sources.len() > MAX_TICKET_KEYS {
-        let message = format!("`{place}` has {} keys", sources.len());
-        let help = format!("keep at most {MAX_TICKET_KEYS}: the one in use, and those it replaced");
-        checker.error("too-many", message, place, help);
-        return None;
-    }
-    let keys = sources.iter().enumerate().map(|(index, source)| {
-        let place = place.index(index);
-        let key = operation::secret(checker, source, &place)?;
-        if !key.is_missing() && key.expose().len() < MIN_TICKET_KEY_BYTES {
-            let message = format!(
-                "the secret is too short to encrypt with: it has less than {MIN_TICKET_KEY_BYTES} characters"
-            );
-            checker.error("secret", message, &place, "`openssl rand -hex 32` makes a good one");
-            return None;
-        }
-        Some(key)
-    });
-    // All of them are looked at before one that cannot be had ends it.
-    let mut keys = keys.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()?;
-    keys.retain(|key| !key.is_missing());
-    Some(keys)
+    })
 }

@@ -105,35 +105,9 @@ fn keys(
             "add `keys: [{env: AYA_STICKY_KEY}]` or `keys: [{file: …}]`",
         );
     }
-    let place = place.key("keys");
-    if sources.len() > MAX_STICKY_KEYS {
-        let message = format!("`{place}` has {} keys", sources.len());
-        let help = format!("keep at most {MAX_STICKY_KEYS}: the one in use, and those it replaced");
-        checker.error("too-many", message, &place, help);
-        return None;
-    }
-    let keys = sources.iter().enumerate().map(|(index, source)| key(checker, source, &place.index(index)));
-    // All of them are looked at before one that cannot be had ends it.
-    let mut keys = keys.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()?;
-    // Where they are only checked for, one that is not there must not pass for a key.
-    keys.retain(|key| !key.is_missing());
-    Some(keys)
-}
-
-fn key(checker: &mut Checker<'_>, source: &document::SecretSource, place: &Place<'_>) -> Option<Secret> {
-    let key = operation::secret(checker, source, place)?;
-    if !key.is_missing() && key.expose().len() < MIN_STICKY_KEY_BYTES {
-        checker.error(
-            "secret",
-            format!(
-                "the secret is too short to sign with: it has less than {MIN_STICKY_KEY_BYTES} characters"
-            ),
-            place,
-            "`openssl rand -hex 32` makes a good one",
-        );
-        return None;
-    }
-    Some(key)
+    let wanted =
+        operation::KeysWanted { most: MAX_STICKY_KEYS, least_bytes: MIN_STICKY_KEY_BYTES, to: "sign" };
+    operation::keys(checker, sources, wanted, &place.key("keys"))
 }
 
 fn session_name(checker: &mut Checker<'_>, from: &document::LearnFrom, place: &Place<'_>) -> SessionName {
