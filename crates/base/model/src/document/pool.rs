@@ -437,7 +437,7 @@ impl Default for Connections {
     fn default() -> Self {
         Self {
             max: 1_024,
-            max_idle: 64,
+            max_idle: 1_024,
             idle: TimeSpan::from_secs(60),
             queue: 1_024,
             queue_timeout: TimeSpan::from_secs(1),
