@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use base_testkit::{Aya, Backend, Client, Ended, Process, TempFolder, answer, free_port, wait_until};
+use base_testkit::{
+    Aya, Backend, Client, Ended, Issued, Nginx, Process, TempFolder, answer, free_port, wait_until,
+};
 
 use crate::config;
 
@@ -272,9 +274,23 @@ fn talking_agent() -> u16 {
     port
 }
 
-/// Backends in the places of the addresses that examples name.
+/// The same over TLS, with the certificate of the examples.
+fn well_over_tls() -> Nginx {
+    let read = |name: &str| {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/certificates/");
+        std::fs::read_to_string(format!("{path}{name}")).expect("it is there")
+    };
+    let issued = Issued { cert: read("site.pem"), key: read("site.key"), serial: 0 };
+    let answers = "ssl_protocols TLSv1.2 TLSv1.3; location / { return 200 '{\"status\": \"ok\"}'; }";
+    Nginx::start_tls(&issued, answers)
+}
+
+/// Backends in the places of the addresses that examples name; those on ports that begin with 844 speak TLS.
 #[derive(Default)]
-struct Cast(HashMap<String, Backend>);
+struct Cast {
+    plain: HashMap<String, Backend>,
+    over_tls: HashMap<String, Nginx>,
+}
 
 impl Cast {
     /// The text with every endpoint played by a backend of its own.
@@ -284,8 +300,11 @@ impl Cast {
             line.split_inclusive(|character: char| !character.is_ascii_digit() && !".:".contains(character))
         {
             let (word, rest) = part.split_at(part.trim_end_matches(|c: char| !c.is_ascii_digit()).len());
-            if word.starts_with("127.0.0.1:") {
-                let backend = self.0.entry(word.to_owned()).or_insert_with(well);
+            if word.starts_with("127.0.0.1:844") {
+                let backend = self.over_tls.entry(word.to_owned()).or_insert_with(well_over_tls);
+                out.push_str(&backend.address().to_string());
+            } else if word.starts_with("127.0.0.1:") {
+                let backend = self.plain.entry(word.to_owned()).or_insert_with(well);
                 out.push_str(&backend.to_string());
             } else {
                 out.push_str(word);
@@ -310,7 +329,7 @@ impl Cast {
         let folder = folder.path().to_string_lossy();
         let out = out.replace("/var/lib/aya", &folder).replace("/var/log/aya", &folder);
         // Agents beside the endpoints, in the examples on a port of their own.
-        let agent = self.0.entry("agent".to_owned()).or_insert_with(well).port();
+        let agent = self.plain.entry("agent".to_owned()).or_insert_with(well).port();
         out.replace("port: 9000", &format!("port: {agent}"))
             .replace("port: 9001", &format!("port: {}", talking_agent()))
     }

@@ -27,6 +27,7 @@ mod timeouts;
 mod tls;
 mod top;
 mod upstream;
+mod upstream_tls;
 mod vitals;
 
 use std::time::Duration;

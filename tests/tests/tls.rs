@@ -1,5 +1,8 @@
 //! TLS: what clients are shown, what they have to show, what they may come back with, and what is said when it fails.
 
+mod identity;
+mod stapling;
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
@@ -478,4 +481,178 @@ fn endpoints_are_told_of_tls() {
     assert_eq!(ask(&aya, "site.test", &[]).code, Some(0));
     let requests = backend.requests();
     assert_eq!(requests[0].header("x-forwarded-proto"), Some("https"));
+}
+
+/// A client in Python that is told what to do in its arguments: the port, the authority, and for each connection to `site.test` the name of a
+/// file that has to be there before it is made, or `-`. Says which took up the session of the one before. Without tickets, if `NO_TICKETS` is set.
+const WAITING: &str = "import os, socket, ssl, sys, time\n\
+    made, session = ssl.create_default_context(cafile=sys.argv[2]), None\n\
+    if os.environ.get('NO_TICKETS'):\n\
+    \x20   made.options |= ssl.OP_NO_TICKET\n\
+    \x20   made.maximum_version = ssl.TLSVersion.TLSv1_2\n\
+    for file in sys.argv[3:]:\n\
+    \x20   while file != '-' and not os.path.exists(file): time.sleep(0.01)\n\
+    \x20   plain = socket.create_connection(('127.0.0.1', int(sys.argv[1])))\n\
+    \x20   with made.wrap_socket(plain, server_hostname='site.test', session=session) as stream:\n\
+    \x20       stream.sendall(b'GET / HTTP/1.1\\r\\nHost: site.test\\r\\nConnection: close\\r\\n\\r\\n')\n\
+    \x20       answer = b''\n\
+    \x20       while part := stream.recv(4096): answer += part\n\
+    \x20       assert b'200 OK' in answer, answer\n\
+    \x20       session = stream.session\n\
+    \x20       print(stream.session_reused, flush=True)\n";
+
+/// Tickets, and sessions kept for clients that take none, are good after a reload: also one that brings another certificate, but not one that asks
+/// more of clients.
+#[test]
+fn sessions_outlive_reloads() {
+    for no_tickets in ["", "yes"] {
+        let authority = Authority::new("play");
+        let folder = folder_of(&authority, &[("site", &authority.issue(&["site.test"]))]);
+        let yaml = hello(&format!("{SITE}, clients: {{certificate: optional, authorities: ca.pem}}"));
+        let aya = Aya::start_in(folder, &yaml, &["--workers", "2"], &[]);
+        let path = |name: &str| aya.folder().join(name);
+        let mut command = Command::new("python3");
+        command.args(["-c", WAITING, &aya.listener("web").port().to_string()]).arg(path("ca.pem"));
+        command.args(["-", "-"]).args(["one", "two", "three"].map(path)).env("NO_TICKETS", no_tickets);
+        let client = Process::start(command);
+        let said = |wanted: &str| {
+            wait_until(wanted, || client.stdout().split_whitespace().collect::<Vec<_>>().join(" ") == wanted);
+        };
+        said("False True");
+        let reload = |change: &dyn Fn()| {
+            let before = aya.generation();
+            change();
+            aya.wait_for_generation_after(before);
+        };
+        reload(&|| aya.rewrite(&yaml.replace("hello", "goodbye")));
+        std::fs::write(path("one"), "").unwrap();
+        said("False True True");
+        reload(&|| {
+            let next = authority.issue(&["site.test"]);
+            std::fs::write(path("site.pem"), &next.cert).unwrap();
+            std::fs::write(path("site.key"), &next.key).unwrap();
+        });
+        std::fs::write(path("two"), "").unwrap();
+        said("False True True True");
+        std::fs::write(path("revoked.pem"), authority.revoke(&[], 30)).unwrap();
+        reload(&|| {
+            aya.rewrite(&yaml.replace("authorities: ca.pem", "authorities: ca.pem, revoked: revoked.pem"));
+        });
+        std::fs::write(path("three"), "").unwrap();
+        said("False True True True False");
+    }
+}
+
+/// A connection that was made when nothing was asked of clients ends with its next answer once something is; the next one has to show a certificate.
+#[test]
+fn what_is_asked_of_clients_now_holds_for_those_that_are_in() {
+    let (_authority, aya) = site("");
+    let ca = aya.folder().join("ca.pem");
+    let script = "import os, socket, ssl, sys, time\n\
+        made = ssl.create_default_context(cafile=sys.argv[2])\n\
+        with made.wrap_socket(socket.create_connection(('127.0.0.1', int(sys.argv[1]))), server_hostname='site.test') as stream:\n\
+        \x20   for _ in range(3):\n\
+        \x20       try:\n\
+        \x20           stream.sendall(b'GET / HTTP/1.1\\r\\nHost: site.test\\r\\n\\r\\n')\n\
+        \x20           answer = stream.recv(4096)\n\
+        \x20       except OSError: answer = b''\n\
+        \x20       print('closes' if b'connection: close' in answer.lower() else 'stays' if answer else 'over', flush=True)\n\
+        \x20       while not os.path.exists(sys.argv[3]): time.sleep(0.01)\n";
+    let mut command = Command::new("python3");
+    command
+        .args(["-c", script, &aya.listener("web").port().to_string()])
+        .args([&ca, &aya.folder().join("go")]);
+    let client = Process::start(command);
+    wait_until("the first answer", || client.stdout().contains("stays"));
+    let before = aya.generation();
+    aya.rewrite(&hello(&format!("{SITE}, clients: {{authorities: ca.pem}}")));
+    aya.wait_for_generation_after(before);
+    std::fs::write(aya.folder().join("go"), "").expect("it can be written");
+    let ended = client.wait(PATIENCE);
+    assert_eq!(
+        ended.stdout.split_whitespace().collect::<Vec<_>>(),
+        ["stays", "closes", "over"],
+        "{}",
+        ended.stderr
+    );
+    assert_ne!(ask(&aya, "site.test", &[]).stdout, "hello");
+}
+
+/// The access log tells of the connection and the client, the metric of the end of each certificate, the key log what a tool needs to
+/// decrypt: each with what `openssl` says of the same.
+#[test]
+fn logs_and_metrics_tell_of_connections() {
+    let authority = Authority::new("play");
+    let alice = authority.issue_as(Wanted { subject: "alice", ..Wanted::default() });
+    let soon =
+        authority.issue_as(Wanted { subject: "soon", hosts: &["soon.test"], days: 3, ..Wanted::default() });
+    let folder = folder_of(
+        &authority,
+        &[("site", &authority.issue(&["site.test"])), ("soon", &soon), ("alice", &alice)],
+    );
+    let tls = "certificates: [{cert: site.pem, key: site.key}, {cert: soon.pem, key: soon.key}], key-log: keys.log, \
+               clients: {certificate: optional, authorities: ca.pem}";
+    let fields = "tls_version, tls_cipher, tls_name, tls_client, tls_client_fingerprint, tls_handshake";
+    let yaml = format!("{}logs: {{access: {{to: stderr, fields: [{fields}]}}}}\n", hello(tls));
+    let mut aya = Aya::start_in(folder, &yaml, &[], &[]);
+    let path = |aya: &Aya, name: &str| aya.folder().join(name).display().to_string();
+    let (cert, key) = (path(&aya, "alice.pem"), path(&aya, "alice.key"));
+    let asked = ask(
+        &aya,
+        "site.test",
+        &["--cert", &cert, "--key", &key, "--ciphers", "ECDHE-ECDSA-AES128-GCM-SHA256", "--tls-max", "1.2"],
+    );
+    assert_eq!(asked.stdout, "hello", "{}", asked.stderr);
+    let line: serde_json::Value = serde_json::from_str(&aya.wait_for_line("tls_version")).unwrap();
+    assert_eq!(line["tls_version"], "TLSv1.2");
+    assert_eq!(line["tls_cipher"], "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256");
+    assert_eq!(
+        (&line["tls_name"], &line["tls_client"], &line["tls_handshake"]),
+        (&"site.test".into(), &"CN=alice".into(), &"full".into())
+    );
+    assert_eq!(line["tls_client_fingerprint"], fingerprint(&cert));
+
+    let ends = |name: &str| {
+        let labels = [("place", "listeners.web"), ("certificate", &*path(&aya, name))];
+        aya.metrics().sum("aya_tls_certificate_not_after_timestamp_seconds", &labels)
+    };
+    for name in ["site.pem", "soon.pem"] {
+        let said = openssl(&["x509", "-noout", "-enddate", "-dateopt", "iso_8601", "-in", &path(&aya, name)]);
+        let date = said.trim().strip_prefix("notAfter=").unwrap().to_owned();
+        let mut command = Command::new("date");
+        command.args(["-u", "-d", &date, "+%s"]);
+        assert_eq!(
+            ends(name),
+            Process::run(command, PATIENCE).stdout.trim().parse::<f64>().unwrap(),
+            "{name}"
+        );
+    }
+    assert!(aya.stderr().contains("soon.pem runs out in 2 days"), "{}", aya.stderr());
+    assert!(!aya.stderr().contains("site.pem runs out"), "{}", aya.stderr());
+
+    let (log, mode) = (path(&aya, "keys.log"), std::os::unix::fs::PermissionsExt::mode);
+    assert_eq!(mode(&std::fs::metadata(&log).unwrap().permissions()) & 0o777, 0o600);
+    let said = s_client(aya.listener("web"), &["-servername", "site.test", "-tls1_2"]);
+    let master =
+        said.lines().find_map(|line| line.trim().strip_prefix("Master-Key: ")).expect("a key").to_lowercase();
+    wait_until("the secret of the connection", || {
+        std::fs::read_to_string(&log)
+            .unwrap()
+            .lines()
+            .any(|line| line.starts_with("CLIENT_RANDOM ") && line.ends_with(&master))
+    });
+}
+
+fn openssl(arguments: &[&str]) -> String {
+    let mut command = Command::new("openssl");
+    command.args(arguments);
+    let ended = Process::run(command, PATIENCE);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    ended.stdout
+}
+
+/// Of the certificate in a file, in hexadecimal digits.
+fn fingerprint(path: &str) -> String {
+    let said = openssl(&["x509", "-noout", "-fingerprint", "-sha256", "-in", path]);
+    said.trim().split('=').next_back().unwrap_or_default().replace(':', "").to_lowercase()
 }

@@ -28,7 +28,10 @@ fn many_connections() {
     let (idle, active) = as_far_as_files_go();
     let nginx = Nginx::start("location / { return 200 'fine'; }");
     // Requests that find no connection wait in line: so many more descriptors are not to be had.
-    let pool = format!("connections: {{max: {}, queue: 10000, queue-timeout: 60s, idle: 1s}}", active / 4);
+    let pool = format!(
+        "connections: {{max: {}, queue: 10000, queue-timeout: 60s, idle: 1s, max-idle: 64}}",
+        active / 4
+    );
     let aya = Aya::start(&config_of(
         "max-connections: 16384, timeouts: {idle: 10m}",
         "",

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use base_kit::KindInfo;
-use base_model::{CertificateCheck, KindCatalog, KindEntry, SettingsProblem, Validity};
+use base_model::{
+    CertificateCheck, CertificateUse, KindCatalog, KindEntry, OcspProblem, SettingsProblem, Validity,
+};
 use base_signal::AccessField;
 use serde_json::Value;
 
@@ -49,8 +51,13 @@ fn entry(
 struct Certificates;
 
 impl CertificateCheck for Certificates {
-    fn certificate(&self, chain: &str, key: &str) -> Result<Validity, SettingsProblem> {
-        match traffic_tls::check_certificate("", chain, key) {
+    fn certificate(
+        &self,
+        chain: &str,
+        key: &str,
+        shown_by: CertificateUse,
+    ) -> Result<Validity, SettingsProblem> {
+        match traffic_tls::check_certificate("", (chain, key), shown_by) {
             Ok(certificate) => Ok(Validity { begins: certificate.begins, ends: certificate.ends }),
             Err(error) => Err(SettingsProblem {
                 at: vec![if error.is_about_key() { "key" } else { "cert" }.to_owned()],
@@ -60,8 +67,22 @@ impl CertificateCheck for Certificates {
         }
     }
 
-    fn authorities(&self, authorities: &str, revoked: &str) -> Result<(), SettingsProblem> {
-        traffic_tls::check_authorities(authorities, revoked).map_err(|error| SettingsProblem {
+    fn ocsp(&self, chain: &str, response: &[u8]) -> Result<(), OcspProblem> {
+        traffic_tls::check_staple(chain, response).map_err(|error| OcspProblem {
+            message: error.to_string(),
+            help: error.help().to_owned(),
+            is_of_time: error.is_of_time(),
+        })
+    }
+
+    fn authorities(
+        &self,
+        of: CertificateUse,
+        system: bool,
+        authorities: &str,
+        revoked: &str,
+    ) -> Result<(), SettingsProblem> {
+        traffic_tls::check_authorities(of, system, authorities, revoked).map_err(|error| SettingsProblem {
             at: vec![if error.is_about_lists() { "revoked" } else { "authorities" }.to_owned()],
             message: error.to_string(),
             help: Some(error.help().to_owned()),

@@ -45,6 +45,7 @@ pub(crate) struct Inner {
     /// TLS sessions that clients may take up again, whatever is reloaded meanwhile.
     pub(crate) sessions: Sessions,
     pub(crate) certificates: Arc<keys::Shown>,
+    pub(crate) staples: Arc<keys::Staples>,
     /// Name of the configuration file: relative paths start in its folder, also in what comes through the API.
     pub(crate) file: String,
     pub(crate) metrics: base_signal::Registry,
@@ -244,6 +245,7 @@ impl Node {
             cookie_key: parts.cookie_key,
             sessions: parts.sessions,
             certificates: Arc::default(),
+            staples: Arc::default(),
             file: loaded_file,
             shard: parts.metrics.shared_shard(),
             metrics: parts.metrics,
@@ -266,6 +268,7 @@ impl Node {
         let node = Self(inner);
         node.report_states();
         keys::watch(Arc::clone(&node.0.certificates), node.0.stopped.subscribe());
+        keys::keep_fresh(Arc::clone(&node.0.staples), &node.0.metrics, node.0.stopped.subscribe());
         node
     }
 

@@ -24,13 +24,13 @@ pub(crate) use union::{branches, described};
 
 use crate::model::Endpoint;
 
-/// Reads an endpoint's address as the configuration does; the weight is 1.
+/// Reads an endpoint's address as the configuration of a pool does that is reached over TLS, or not; the weight is 1.
 ///
 /// # Errors
 /// What is wrong with it, and how to mend it.
-pub fn parse_endpoint(text: &str) -> Result<Endpoint, BadEndpoint> {
+pub fn parse_endpoint(text: &str, is_over_tls: bool) -> Result<Endpoint, BadEndpoint> {
     match parse::endpoint_address(text) {
-        Ok((host, port)) => Ok(Endpoint::new(host, port)),
+        Ok((host, port)) => Ok(Endpoint::new(host, port.unwrap_or_else(|| pools::usual_port(is_over_tls)))),
         Err(fault) => Err(BadEndpoint { problem: fault.message, help: fault.help }),
     }
 }

@@ -22,15 +22,20 @@ pub use operation::{
 pub use pool::{
     Check, Connections, Ejection, Endpoint, Peers, Pool, PoolLimits, PoolTimeouts, SpillOver, Status,
 };
-pub use route::{Match, Retry, Route, RouteTimeouts, ValueMatch};
+pub use route::{
+    ClientCertificateMatch, ClientCertificateParts, Match, Retry, Route, RouteTimeouts, ValueMatch,
+};
 pub use sticky::{LearnFrom, Prefixes, SameSite, Sticky, StickyCookie, StickyLearn, StickySource};
-
+pub(crate) use tls::SYSTEM;
 pub use tls::{
-    Certificate, CertificateFiles, CertificateFolder, ClientCertificate, KeySource, ListenerTls, Tickets,
-    TlsClients, TlsPolicy, UnknownName,
+    Certificate, CertificateFiles, CertificateFolder, ClientCertificate, ClientCertificateTold, KeySource,
+    ListenerTls, Ocsp, OwnCertificate, PoolTls, Switch, Tickets, TlsClients, TlsPolicy, UnknownName,
 };
 
-pub use catalog::{CertificateCheck, KindCatalog, KindEntry, SettingsCheck, SettingsProblem, Validity};
+pub use catalog::{
+    CertificateCheck, CertificateUse, KindCatalog, KindEntry, OcspProblem, SettingsCheck, SettingsProblem,
+    Validity,
+};
 pub use forms::OrOff;
 pub use schema::schema;
 pub(crate) use schema::{resolve, schema_of};

@@ -18,7 +18,9 @@ mod text;
 
 pub use check::{BadEndpoint, Findings, check_zone, parse_endpoint, read_other, read_other_bytes};
 pub use diagnostic::{Diagnostic, Diagnostics};
-pub use document::{CertificateCheck, KindCatalog, KindEntry, SettingsProblem, Validity, schema};
+pub use document::{
+    CertificateCheck, CertificateUse, KindCatalog, KindEntry, OcspProblem, SettingsProblem, Validity, schema,
+};
 pub use load::{Loaded, check_bytes, check_file, load, load_bytes, load_file};
 pub use model::{Model, Snapshot};
 pub use output::{Change, ChangeKind, FormatError, diff, format, reference_markdown, render_full};

@@ -2,6 +2,7 @@
 //!
 //! A [`Model`] can only be had by checking a document, so the planes below need not check again.
 
+mod host;
 mod listener;
 mod operation;
 mod pool;
@@ -10,6 +11,7 @@ mod snapshot;
 mod sticky;
 mod tls;
 
+pub use host::Host;
 pub use listener::{
     Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerTimeouts, Protocol, RequestId,
 };
@@ -17,13 +19,16 @@ pub use operation::{
     AccessLog, Admin, Decisions, Driver, History, LogFormat, LogLevel, LogTarget, Operation, Secret,
 };
 pub use pool::{
-    ActiveCheck, BodyMatch, CheckKind, Connections, Endpoint, Host, KindSettings, PassiveCheck, PeerCheck,
-    Pool, PoolTimeouts, Preference, StatusRange, Subset,
+    ActiveCheck, BodyMatch, CheckKind, Connections, Endpoint, KindSettings, PassiveCheck, PeerCheck, Pool,
+    PoolTimeouts, Preference, StatusRange, Subset,
 };
-pub use route::{Action, FieldMatch, FilterUse, HostPattern, Match, PathPattern, Route, Share, ValuePattern};
+pub use route::{
+    Action, CertificateMatch, CertificateTest, FieldMatch, FilterUse, HostPattern, Match, PathPattern, Route,
+    Share, ValuePattern,
+};
 pub use snapshot::{Fingerprint, Snapshot};
 pub use sticky::{SameSite, SessionLimits, SessionName, Sticky, StickyCookie, StickyLearn, StickySource};
-pub use tls::{Certificate, ListenerTls, TlsClients, TlsPolicy};
+pub use tls::{Certificate, ClientCertificateTold, ListenerTls, PoolTls, TlsClients, TlsPolicy, Trust};
 
 /// The whole configuration, ready to be compiled.
 #[derive(Clone, Debug, PartialEq)]

@@ -121,6 +121,7 @@ fn full_yaml_shows_every_key() {
         ".split",
         ".folder",
         ".key-log",
+        ".ocsp",
         ".revoked",
         ".redirect",
         ".respond",
@@ -133,6 +134,7 @@ fn full_yaml_shows_every_key() {
         ".rewrite",
         ".add-header",
         ".remove-header",
+        ".require-certificate",
     ];
     let root = schema(&catalog::catalog());
     let mut out = Vec::new();

@@ -287,9 +287,10 @@ fn a_check_does_not_need_secrets() {
 #[test]
 fn addresses_from_elsewhere_follow_the_rules_of_the_file() {
     for good in ["10.0.0.1", "10.0.0.1:8080", "[::1]", "[::1]:8080", "App_1.internal.", "a:1"] {
-        assert!(parse_endpoint(good).is_ok(), "{good}");
+        assert!(parse_endpoint(good, false).is_ok(), "{good}");
     }
-    assert_eq!(parse_endpoint("[::1]").unwrap().port, 80);
+    assert_eq!(parse_endpoint("[::1]", false).unwrap().port, 80);
+    assert_eq!(parse_endpoint("app.internal", true).unwrap().port, 443);
     let bad = [
         "http://x:1",
         "a b",
@@ -307,7 +308,7 @@ fn addresses_from_elsewhere_follow_the_rules_of_the_file() {
         "[a]:1",
     ];
     for bad in bad {
-        assert!(parse_endpoint(bad).is_err(), "{bad}");
+        assert!(parse_endpoint(bad, false).is_err(), "{bad}");
     }
-    assert_eq!(parse_endpoint("::1:80").unwrap_err().help, "write `[::1]:80`, quoted in YAML");
+    assert_eq!(parse_endpoint("::1:80", false).unwrap_err().help, "write `[::1]:80`, quoted in YAML");
 }

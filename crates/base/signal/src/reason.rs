@@ -80,6 +80,8 @@ reasons! {
     TlsRequired = "tls-required", 400, Client;
     /// The connection was made to another host, and its certificate is not for the one of this request.
     Misdirected = "misdirected", 421, Client;
+    /// The client has shown no certificate, or not one that is let in here.
+    CertificateRequired = "certificate-required", 403, Client;
     /// The HTTP version is not spoken here.
     VersionNotSupported = "version-not-supported", 505, Client;
     /// The method is not one that a gateway may forward.
@@ -106,6 +108,8 @@ reasons! {
     ConnectFailed = "connect-failed", 502, Upstream;
     /// The connection to the endpoint was not made in time.
     ConnectTimeout = "connect-timeout", 504, Upstream;
+    /// The TLS handshake with the endpoint failed, or its certificate is not accepted.
+    UpstreamTls = "upstream-tls", 502, Upstream;
     /// The endpoint closed the connection before it answered.
     UpstreamClosed = "upstream-closed", 502, Upstream;
     /// The endpoint's answer is not valid HTTP.

@@ -84,6 +84,7 @@ mod tests {
             fall: 3,
             jitter: 0.0,
             port: None,
+            tls: None,
         });
         pool
     }

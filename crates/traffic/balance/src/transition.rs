@@ -23,6 +23,8 @@ pub enum CauseKind {
     HttpCheck,
     /// An active check by connecting.
     TcpCheck,
+    /// An active check by a TLS handshake.
+    TlsCheck,
     /// An agent beside it.
     AgentCheck,
     /// A program that checks it.
@@ -51,9 +53,10 @@ pub enum CauseKind {
 
 impl CauseKind {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::HttpCheck,
         Self::TcpCheck,
+        Self::TlsCheck,
         Self::AgentCheck,
         Self::ExecCheck,
         Self::IcmpCheck,
@@ -73,6 +76,7 @@ impl CauseKind {
         match self {
             Self::HttpCheck => "http-check",
             Self::TcpCheck => "tcp-check",
+            Self::TlsCheck => "tls-check",
             Self::AgentCheck => "agent-check",
             Self::ExecCheck => "exec-check",
             Self::IcmpCheck => "icmp-check",

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use base_kit::KindInfo;
-use traffic_http::{FieldName, RequestHead, ResponseHead};
+use base_signal::Reason;
+use traffic_http::{ClientCertificate, FieldName, RequestHead, ResponseHead};
 
 use crate::SettingsError;
 
@@ -14,6 +15,8 @@ use crate::SettingsError;
 pub struct RequestContext<'a> {
     /// Who asks; behind a trusted proxy, the client that it names.
     pub client: IpAddr,
+    /// The certificate that the client has shown, if there is one.
+    pub certificate: Option<&'a ClientCertificate>,
     /// `http` or `https`, as the client sees it.
     pub scheme: &'a str,
     /// The authority as the client sent it, port included; empty if there was none.
@@ -35,6 +38,8 @@ pub enum Flow {
     Continue,
     /// This answer; later filters and the action are not asked. Filters already passed still see the answer's head.
     Answer(Answer),
+    /// The request fails for this reason, with what exactly is the matter. The client is told.
+    Refuse(Reason, String),
 }
 
 /// A complete answer that Aya gives by itself.

@@ -3,6 +3,7 @@
 mod add_header;
 mod redirect;
 mod remove_header;
+mod require_certificate;
 mod respond;
 mod rewrite;
 mod set_header;
@@ -12,8 +13,13 @@ mod tests;
 use crate::{FilterKind, HandlerKind};
 
 /// Every filter kind.
-pub static FILTERS: &[&dyn FilterKind] =
-    &[&set_header::SetHeader, &add_header::AddHeader, &remove_header::RemoveHeader, &rewrite::Rewrite];
+pub static FILTERS: &[&dyn FilterKind] = &[
+    &set_header::SetHeader,
+    &add_header::AddHeader,
+    &remove_header::RemoveHeader,
+    &rewrite::Rewrite,
+    &require_certificate::RequireCertificate,
+];
 
 /// Every handler kind.
 pub static HANDLERS: &[&dyn HandlerKind] = &[&redirect::Redirect, &respond::Respond];

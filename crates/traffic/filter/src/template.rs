@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io::Write;
 
 use regex::bytes::{Captures, Regex};
-use traffic_http::Fields;
+use traffic_http::{ClientCertificate, Fields};
 
 use crate::field;
 use crate::uri::{self, Part};
@@ -13,6 +13,14 @@ use crate::{RequestContext, SettingsError};
 /// Placeholders and what they stand for.
 pub(crate) const PLACEHOLDERS: &[(&str, &str)] = &[
     ("client", "the client's address"),
+    (
+        "certificate:subject",
+        "whose certificate the client has shown (RFC 4514); empty if none, as with the next four",
+    ),
+    ("certificate:issuer", "who has signed it"),
+    ("certificate:serial", "its serial number in hexadecimal digits"),
+    ("certificate:name", "the first of its alternative names"),
+    ("certificate:fingerprint", "its SHA-256 in hexadecimal digits"),
     ("host", "the host that was asked, without the port"),
     ("path", "the path that was asked, in its normal form"),
     ("query", "what follows the `?`; empty without one"),
@@ -21,6 +29,28 @@ pub(crate) const PLACEHOLDERS: &[(&str, &str)] = &[
     ("scheme", "`http` or `https`"),
     ("header:NAME", "a header of the message that is worked on; empty if it is not there"),
 ];
+
+/// Part of a client's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CertificatePart {
+    Subject,
+    Issuer,
+    Serial,
+    Name,
+    Fingerprint,
+}
+
+impl CertificatePart {
+    fn of(self, certificate: &ClientCertificate) -> &str {
+        match self {
+            Self::Subject => &certificate.subject,
+            Self::Issuer => &certificate.issuer,
+            Self::Serial => &certificate.serial,
+            Self::Name => certificate.names.first().map_or("", |name| name),
+            Self::Fingerprint => &certificate.fingerprint,
+        }
+    }
+}
 
 /// Compiled text.
 #[derive(Clone, Debug)]
@@ -31,6 +61,7 @@ pub(crate) struct Template(Box<[Piece]>);
 pub(crate) enum Piece {
     Literal(Box<str>),
     Client,
+    Certificate(CertificatePart),
     Host,
     Path,
     Query,
@@ -124,7 +155,11 @@ impl Template {
                 Piece::Literal(_) | Piece::Query | Piece::Scheme | Piece::Group(_) => {
                     uri::push(out, value, Part::Written);
                 }
-                Piece::Client | Piece::Route | Piece::RequestId | Piece::Header(_) => {
+                Piece::Client
+                | Piece::Certificate(_)
+                | Piece::Route
+                | Piece::RequestId
+                | Piece::Header(_) => {
                     uri::push(out, value, Part::Data);
                 }
             });
@@ -138,6 +173,9 @@ impl Piece {
         match self {
             Self::Literal(text) => take(text.as_bytes()),
             Self::Client => take_client(context, take),
+            Self::Certificate(part) => {
+                take(context.certificate.map_or("", |certificate| part.of(certificate)).as_bytes());
+            }
             Self::Host => take(uri::host_of(context.host).unwrap_or_default()),
             Self::Path => take(context.path),
             Self::Query => take(context.query.unwrap_or_default()),
@@ -173,6 +211,11 @@ fn placeholder(name: &str, groups: Option<&Regex>) -> Result<Piece, SettingsErro
     }
     Ok(match name {
         "client" => Piece::Client,
+        "certificate:subject" => Piece::Certificate(CertificatePart::Subject),
+        "certificate:issuer" => Piece::Certificate(CertificatePart::Issuer),
+        "certificate:serial" => Piece::Certificate(CertificatePart::Serial),
+        "certificate:name" => Piece::Certificate(CertificatePart::Name),
+        "certificate:fingerprint" => Piece::Certificate(CertificatePart::Fingerprint),
         "host" => Piece::Host,
         "path" => Piece::Path,
         "query" => Piece::Query,

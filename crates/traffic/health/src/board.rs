@@ -366,6 +366,7 @@ const fn cause_kind(check: &CheckKind) -> CauseKind {
     match check {
         CheckKind::Http { .. } => CauseKind::HttpCheck,
         CheckKind::Tcp => CauseKind::TcpCheck,
+        CheckKind::Tls => CauseKind::TlsCheck,
         CheckKind::Agent { .. } => CauseKind::AgentCheck,
         CheckKind::Exec { .. } => CauseKind::ExecCheck,
         CheckKind::Icmp => CauseKind::IcmpCheck,

@@ -8,6 +8,7 @@ mod exec;
 mod http;
 mod icmp;
 mod tcp;
+mod tls;
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::probe::{Probe, ProbeKind, Unfit, UnfitCheck};
 
 /// All kinds.
 pub static ALL: &[&dyn ProbeKind] =
-    &[&tcp::TcpKind, &http::HttpKind, &agent::AgentKind, &exec::ExecKind, &icmp::IcmpKind];
+    &[&tcp::TcpKind, &tls::TlsKind, &http::HttpKind, &agent::AgentKind, &exec::ExecKind, &icmp::IcmpKind];
 
 /// The name of a check's kind and its probe. A check that no kind can run fails always, and says why.
 pub(crate) fn probe(check: &ActiveCheck) -> (&'static str, Arc<dyn Probe>) {

@@ -4,14 +4,17 @@
 //! endpoint does, up to a number over all checks; and now and then it makes a new one all the same, so that an endpoint that
 //! accepts no more is found.
 
-use std::io;
+mod connection;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base_kit::Rng;
-use tokio::net::TcpStream;
+use traffic_tls::EndpointTls;
+
+pub(crate) use connection::Connection;
 
 /// For how long questions are asked on one connection: the next one is asked on a new one. So long an endpoint that accepts no more may go
 /// unnoticed by its check; its traffic notices at once.
@@ -30,12 +33,14 @@ pub struct Line {
     /// Those that count as asked on the next connection before the first one is.
     head_start: u32,
     kept: Option<Kept>,
+    /// What the endpoint is known by over TLS.
+    pub(crate) tls: Option<EndpointTls>,
 }
 
 /// A connection with its place among those that are kept.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    pub(crate) stream: TcpStream,
+    pub(crate) connection: Connection,
     address: SocketAddr,
     /// Questions that may still be asked on it.
     questions_left: u32,
@@ -65,14 +70,14 @@ impl Line {
 
     /// The connection that was kept, unless it leads elsewhere, or the endpoint has closed it or said something unasked.
     pub(crate) fn take(&mut self, address: SocketAddr) -> Option<Kept> {
-        self.kept.take().filter(|kept| kept.address == address && kept.is_quiet())
+        self.kept.take().filter(|kept| kept.address == address).and_then(Kept::if_quiet)
     }
 
     /// A new connection, with a place if there is one.
-    pub(crate) fn begin(&mut self, stream: TcpStream, address: SocketAddr) -> Kept {
+    pub(crate) fn begin(&mut self, connection: Connection, address: SocketAddr) -> Kept {
         let place = self.places.as_ref().and_then(Places::take);
         let questions_left = self.most_questions.saturating_sub(std::mem::take(&mut self.head_start));
-        Kept { stream, address, questions_left, place }
+        Kept { connection, address, questions_left, place }
     }
 
     /// Keeps a connection for the next question.
@@ -121,8 +126,8 @@ impl Kept {
         self.questions_left = self.questions_left.saturating_sub(1);
     }
 
-    fn is_quiet(&self) -> bool {
-        matches!(self.stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    fn if_quiet(mut self) -> Option<Self> {
+        self.connection.is_quiet().then_some(self)
     }
 }
 

@@ -95,6 +95,7 @@ mod tests {
             fall: 1,
             jitter: 0.0,
             port: None,
+            tls: None,
         };
         let mut plans = Plans::default();
         let [two, three, again] = [2, 3, 2].map(|seconds| plans.of(&check(seconds)));

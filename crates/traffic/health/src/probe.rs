@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use base_kit::KindInfo;
-use base_model::model::ActiveCheck;
+use base_model::model::{ActiveCheck, Host};
 use rustix::io::Errno;
 use traffic_balance::{AdminState, Resources};
 
@@ -19,6 +19,8 @@ use crate::line::Line;
 pub struct Target {
     /// Where to connect, with the port of the check.
     pub address: SocketAddr,
+    /// Its host as configured, which its certificate has to be for.
+    pub host: Host,
     /// Host as configured and the port of the check, for a `Host` field.
     pub authority: String,
     /// The pool's name.
@@ -82,6 +84,9 @@ pub enum ProbeFailure {
     /// Not done in time.
     #[error("timed out after {0:?}")]
     TimedOut(Duration),
+    /// The TLS handshake failed.
+    #[error("TLS handshake failed: {0}")]
+    Tls(String),
     /// The connection ended before the answer did.
     #[error("connection closed {0}")]
     Closed(&'static str),

@@ -95,9 +95,10 @@ impl CheckTask {
     async fn target(&self) -> Target {
         let address = self.address().await;
         let endpoint = self.board.endpoint();
-        let (pool, name) = (endpoint.pool().to_owned(), endpoint.name().to_owned());
+        let (pool, name, host) =
+            (endpoint.pool().to_owned(), endpoint.name().to_owned(), endpoint.host().clone());
         let authority = self.plan.check.port.map_or_else(|| name.clone(), |port| authority(endpoint, port));
-        Target { address, authority, pool, endpoint: name }
+        Target { address, host, authority, pool, endpoint: name }
     }
 
     /// Where to ask; a name may lead elsewhere than before.

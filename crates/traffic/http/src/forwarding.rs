@@ -1,6 +1,7 @@
 //! What endpoints are told about the client: `X-Forwarded-*` and `Forwarded` (RFC 7239), and who is believed.
 
 mod address;
+pub mod client_certificate;
 #[cfg(test)]
 mod tests;
 

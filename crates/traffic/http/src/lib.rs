@@ -25,4 +25,5 @@ pub mod via;
 pub use body::{BodyEvent, BodyReader, BodyWriter, ChunkFrame};
 pub use error::HttpError;
 pub use fields::{FieldName, Fields, KnownField};
+pub use forwarding::client_certificate::{self, ClientCertificate};
 pub use head::{Framing, HeadLimits, Method, RequestHead, ResponseHead, Version};

@@ -9,6 +9,7 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use base_kit::{Clock, Moment};
+use traffic_http::ClientCertificate;
 use traffic_net::{Buffer, BufferPool, BufferSize, Stream};
 use traffic_tls::Session;
 
@@ -67,18 +68,25 @@ impl Client {
         if self.session.is_some() { "https" } else { "http" }
     }
 
-    /// Follows a reload. False if the listener is gone.
+    /// Who the client is by the certificate that it has shown, if there is one.
+    pub(crate) fn certificate(&self) -> Option<&ClientCertificate> {
+        self.session.as_ref()?.client.as_deref()
+    }
+
+    /// Follows a reload. False if the listener is gone, or has come to ask something else of those who connect.
     pub(crate) fn follow(&mut self, view: &View) -> bool {
         let current = view.listeners.get(self.listener.index);
         if current.is_some_and(|current| Rc::ptr_eq(current, &self.listener)) {
             return true;
         }
         let name: Arc<str> = Arc::clone(&self.listener.settings.name);
-        let found = view.listener(&name);
-        if let Some(listener) = found {
+        let Some(listener) = view.listener(&name) else { return false };
+        let asks = |listener: &ListenerView| listener.settings.tls.as_ref().map(|tls| tls.clients.clone());
+        let is_as_it_was = asks(listener) == asks(&self.listener);
+        if is_as_it_was {
             self.listener = Rc::clone(listener);
         }
-        found.is_some()
+        is_as_it_was
     }
 
     /// Sends all of it before the limit, as long as the client takes some of it in the time that it has for that.

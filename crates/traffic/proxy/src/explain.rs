@@ -13,13 +13,13 @@ use traffic_balance::{
     CauseKind, EndpointId, EndpointState, Health, Level, Registry, RequestFacts, Selector,
 };
 use traffic_filter::{Flow, RequestContext};
-use traffic_http::RequestHead;
+use traffic_http::{ClientCertificate, RequestHead};
 use traffic_route::{Considered, RequestView, Verdict};
 
 use crate::failure::Failure;
 use crate::life::{
-    Admitted, Arrival, MAX_FORWARDS, SessionChoice, admit, balance_key, choose_session, identify, send_path,
-    spend_forward,
+    Admitted, Arrival, MAX_FORWARDS, SessionChoice, admit, balance_key, certificate_view, choose_session,
+    identify, send_path, spend_forward,
 };
 use crate::plan::{ActionPlan, Plan, PlanError, RoutePlan, build_selector, head_limits};
 use crate::relay::Lookup;
@@ -31,6 +31,8 @@ pub struct Question<'a> {
     pub listener: usize,
     /// Who would open the connection.
     pub peer: IpAddr,
+    /// The certificate that the client would show, and that would be found good.
+    pub certificate: Option<&'a ClientCertificate>,
     /// Its head, to the empty line.
     pub head: &'a [u8],
 }
@@ -137,19 +139,21 @@ fn follow(plan: &Plan, question: &Question<'_>, explanation: &mut Explanation) -
     let mut request = receive(listener, question)?;
     let Admitted { framing, awaits_continue, upgrades } = admit(&request)?;
     let scheme = if listener.tls.is_some() { "https" } else { "http" };
-    let arrival = Arrival { listener, scheme, peer: question.peer, framing, awaits_continue, upgrades };
+    let (peer, certificate) = (question.peer, question.certificate);
+    let arrival = Arrival { listener, scheme, peer, certificate, framing, awaits_continue, upgrades };
     let identity = identify(&mut request, &arrival, &mut SeededRng::new(0));
     explanation.client = identity.client;
     if let Some(answer) = spend_forward(&mut request) {
         return Ok(Outcome::Answered { by: MAX_FORWARDS.into(), status: answer.head.status() });
     }
     let (host, query) = (request.host().to_vec(), request.query().map(<[u8]>::to_vec));
-    let path = find_routes(plan, question.listener, &host, &mut request, explanation)?;
+    let path = find_routes(plan, question, &host, &mut request, explanation)?;
     let winner = explanation.routes.iter().find(|considered| considered.verdict == Verdict::Matched);
     let route = winner.and_then(|considered| plan.routes.get(considered.route));
     let route = route.ok_or(Failure::from(Reason::NoRoute))?;
     let context = RequestContext {
         client: explanation.client,
+        certificate,
         scheme,
         host: &host,
         path: &path,
@@ -158,8 +162,15 @@ fn follow(plan: &Plan, question: &Question<'_>, explanation: &mut Explanation) -
         request_id: identity.request_id.as_str(),
     };
     for (filter, used) in route.filters.iter().zip(&route.route.filters) {
-        if let Flow::Answer(answer) = filter.request_head(&context, &mut request) {
-            return Ok(Outcome::Answered { by: Arc::clone(&used.kind.name), status: answer.head.status() });
+        match filter.request_head(&context, &mut request) {
+            Flow::Continue => {}
+            Flow::Answer(answer) => {
+                return Ok(Outcome::Answered {
+                    by: Arc::clone(&used.kind.name),
+                    status: answer.head.status(),
+                });
+            }
+            Flow::Refuse(reason, detail) => return Err(Failure::with(reason, detail)),
         }
     }
     match (&route.action, &route.route.action) {
@@ -184,7 +195,7 @@ fn receive(listener: &Listener, question: &Question<'_>) -> Result<RequestHead, 
 /// Asks each route. Gives the path that was matched, which the request then has.
 fn find_routes(
     plan: &Plan,
-    listener: usize,
+    question: &Question<'_>,
     host: &[u8],
     request: &mut RequestHead,
     explanation: &mut Explanation,
@@ -192,12 +203,13 @@ fn find_routes(
     let normal = traffic_route::normalise(request.path());
     let path = normal.map_err(|error| Failure::with(Reason::BadRequest, error))?.into_owned();
     let view = RequestView {
-        listener,
+        listener: question.listener,
         host,
         method: request.method_bytes(),
         path: &path,
         query: request.query(),
         client: explanation.client,
+        certificate: question.certificate.map(certificate_view),
         fields: &Lookup(request.fields()),
     };
     explanation.routes = plan.router.explain(&view);

@@ -5,6 +5,8 @@ use std::io;
 use base_signal::Reason;
 use traffic_http::HttpError;
 
+use crate::upstream::DialError;
+
 /// A request that could not be served.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -99,9 +101,17 @@ impl Failure {
     }
 
     /// An endpoint that could not be connected to, or a machine that is out of what a connection takes.
-    pub(crate) fn connect(error: &io::Error) -> Self {
-        let reason = if is_own_shortage(error) { Reason::Overloaded } else { Reason::ConnectFailed };
-        Self::with(reason, error)
+    pub(crate) fn dial(error: &DialError) -> Self {
+        match error {
+            DialError::Connect(error) if is_own_shortage(error) => Self::with(Reason::Overloaded, error),
+            DialError::Connect(error) => Self::with(Reason::ConnectFailed, error),
+            DialError::Tls(what) => Self::with(Reason::UpstreamTls, what),
+        }
+    }
+
+    /// Whether the endpoint was not asked anything, since there was no connection to ask it on.
+    pub(crate) const fn is_of_connecting(&self) -> bool {
+        matches!(self.reason, Reason::ConnectFailed | Reason::UpstreamTls)
     }
 }
 

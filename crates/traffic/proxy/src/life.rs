@@ -23,7 +23,7 @@ use crate::relay::Exchange;
 use crate::worker::Worker;
 
 pub(crate) use facts::balance_key;
-pub(crate) use head::{Admitted, admit, send_path};
+pub(crate) use head::{Admitted, admit, certificate_view, send_path};
 pub(crate) use identity::{Arrival, identify};
 pub(crate) use local::{MAX_FORWARDS, spend_forward};
 pub use sticky::SessionChoice;
@@ -121,7 +121,7 @@ impl<'a> Life<'a> {
         let Some(route) = view.route(index) else { return Err(Reason::Internal.into()) };
         self.start_clock(&route.route);
         // Filters in the order of the document; one of them may answer.
-        if let Some(answer) = self.filter_request(route) {
+        if let Some(answer) = self.filter_request(route)? {
             return self.answer(answer, Some(route)).await;
         }
         match &route.action {

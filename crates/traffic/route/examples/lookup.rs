@@ -81,8 +81,16 @@ fn look_up(router: &Router, requests: &[(String, String)], count: usize) -> usiz
     let view = |(host, path): &'_ (String, String)| {
         let (host, path) = (black_box(host.as_bytes()), black_box(path.as_bytes()));
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let request =
-            RequestView { listener: 0, host, method: b"GET", path, query: None, client, fields: &fields };
+        let request = RequestView {
+            listener: 0,
+            host,
+            method: b"GET",
+            path,
+            query: None,
+            client,
+            certificate: None,
+            fields: &fields,
+        };
         usize::from(router.find(&request).is_some())
     };
     requests.iter().cycle().take(count).map(view).sum()

@@ -4,13 +4,13 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use base_model::model::{FieldMatch, Match, Route, ValuePattern};
+use base_model::model::{CertificateMatch, CertificateTest, FieldMatch, Match, Route, ValuePattern};
 use ipnet::IpNet;
 use regex::bytes::Regex;
 
 use crate::error::CompileError;
 use crate::regexes::Regexes;
-use crate::request::RequestView;
+use crate::request::{CertificateView, RequestView};
 use crate::values::{any_cookie_value, any_query_value};
 
 /// One condition.
@@ -19,9 +19,26 @@ pub(crate) enum Condition {
     Listener(Box<[usize]>),
     Method(Box<[Arc<str>]>),
     Client(Box<[IpNet]>),
+    Certificate(CertificateCondition),
     Header(ValueCondition),
     Query(ValueCondition),
     Cookie(ValueCondition),
+}
+
+/// Asks something of the client's certificate.
+#[derive(Debug)]
+pub(crate) enum CertificateCondition {
+    Absent,
+    Shown(Box<[PartTest]>),
+}
+
+/// Asks something of a part of a certificate.
+#[derive(Debug)]
+pub(crate) enum PartTest {
+    Subject(ValueTest),
+    Issuer(ValueTest),
+    Name(ValueTest),
+    Fingerprint(Box<[Arc<str>]>),
 }
 
 /// Asks something of a named value. Where a name has several values, one that fits is enough.
@@ -32,7 +49,7 @@ pub(crate) struct ValueCondition {
 }
 
 #[derive(Debug)]
-enum ValueTest {
+pub(crate) enum ValueTest {
     Exact(Arc<str>),
     Present,
     Absent,
@@ -52,6 +69,8 @@ pub enum Loss {
     Method,
     /// The client's address.
     Client,
+    /// The client's certificate.
+    Certificate,
     /// The header of this name.
     Header(Arc<str>),
     /// The query parameter of this name.
@@ -73,6 +92,7 @@ impl fmt::Display for Loss {
             Self::Listener => f.write_str("listener"),
             Self::Method => f.write_str("method"),
             Self::Client => f.write_str("client"),
+            Self::Certificate => f.write_str("client certificate"),
             Self::Header(name) => write!(f, "header {name}"),
             Self::Query(name) => write!(f, "query {name}"),
             Self::Cookie(name) => write!(f, "cookie {name}"),
@@ -83,7 +103,7 @@ impl fmt::Display for Loss {
 
 /// The conditions of a route, the cheap ones first.
 pub(crate) fn compile(route: &Route, regexes: &mut Regexes) -> Result<Box<[Condition]>, CompileError> {
-    let Match { methods, headers, query, cookies, client, .. } = &route.matches;
+    let Match { methods, headers, query, cookies, client, certificate, .. } = &route.matches;
     let mut conditions = Vec::new();
     if !route.listeners.is_empty() {
         conditions.push(Condition::Listener(route.listeners.clone().into()));
@@ -93,6 +113,9 @@ pub(crate) fn compile(route: &Route, regexes: &mut Regexes) -> Result<Box<[Condi
     }
     if !client.is_empty() {
         conditions.push(Condition::Client(client.clone().into()));
+    }
+    if let Some(certificate) = certificate {
+        conditions.push(Condition::Certificate(CertificateCondition::compile(certificate, route, regexes)?));
     }
     let mut add = |fields: &[FieldMatch], kind: fn(ValueCondition) -> Condition| {
         for field in fields {
@@ -112,6 +135,7 @@ impl Condition {
             Self::Listener(listeners) => listeners.contains(&request.listener),
             Self::Method(methods) => methods.iter().any(|method| method.as_bytes() == request.method),
             Self::Client(networks) => lies_in(request.client, networks),
+            Self::Certificate(condition) => condition.holds(request.certificate.as_ref()),
             Self::Header(condition) => {
                 condition.holds(|accept| request.fields.any_value(&condition.name, accept))
             }
@@ -130,6 +154,7 @@ impl Condition {
             Self::Listener(_) => Loss::Listener,
             Self::Method(_) => Loss::Method,
             Self::Client(_) => Loss::Client,
+            Self::Certificate(_) => Loss::Certificate,
             Self::Header(condition) => Loss::Header(condition.name.clone()),
             Self::Query(condition) => Loss::Query(condition.name.clone()),
             Self::Cookie(condition) => Loss::Cookie(condition.name.clone()),
@@ -143,24 +168,78 @@ fn lies_in(client: IpAddr, networks: &[IpNet]) -> bool {
     networks.iter().any(|network| network.contains(&client))
 }
 
+impl CertificateCondition {
+    fn compile(
+        wanted: &CertificateMatch,
+        route: &Route,
+        regexes: &mut Regexes,
+    ) -> Result<Self, CompileError> {
+        let tests = match wanted {
+            CertificateMatch::Absent => return Ok(Self::Absent),
+            CertificateMatch::Shown(tests) => tests,
+        };
+        let mut compile = |pattern| ValueTest::compile(pattern, route, regexes);
+        let tests = tests.iter().map(|test| {
+            Ok(match test {
+                CertificateTest::Subject(pattern) => PartTest::Subject(compile(pattern)?),
+                CertificateTest::Issuer(pattern) => PartTest::Issuer(compile(pattern)?),
+                CertificateTest::Name(pattern) => PartTest::Name(compile(pattern)?),
+                CertificateTest::Fingerprint(all) => PartTest::Fingerprint(all.clone().into()),
+            })
+        });
+        Ok(Self::Shown(tests.collect::<Result<_, CompileError>>()?))
+    }
+
+    fn holds(&self, certificate: Option<&CertificateView<'_>>) -> bool {
+        match (self, certificate) {
+            (Self::Absent, shown) => shown.is_none(),
+            (Self::Shown(_), None) => false,
+            (Self::Shown(tests), Some(certificate)) => tests.iter().all(|test| test.holds(certificate)),
+        }
+    }
+}
+
+impl PartTest {
+    fn holds(&self, certificate: &CertificateView<'_>) -> bool {
+        match self {
+            Self::Subject(test) => test.holds(|accept| accept(certificate.subject.as_bytes())),
+            Self::Issuer(test) => test.holds(|accept| accept(certificate.issuer.as_bytes())),
+            Self::Name(test) => {
+                test.holds(|accept| certificate.names.iter().any(|name| accept(name.as_bytes())))
+            }
+            Self::Fingerprint(all) => all.iter().any(|one| **one == *certificate.fingerprint),
+        }
+    }
+}
+
 impl ValueCondition {
     fn compile(field: &FieldMatch, route: &Route, regexes: &mut Regexes) -> Result<Self, CompileError> {
-        let test = match &field.value {
-            ValuePattern::Exact(text) => ValueTest::Exact(text.clone()),
-            ValuePattern::Present => ValueTest::Present,
-            ValuePattern::Absent => ValueTest::Absent,
-            ValuePattern::Regex(pattern) => ValueTest::Regex(regexes.anywhere(pattern, route)?),
-        };
-        Ok(Self { name: field.name.clone(), test })
+        Ok(Self { name: field.name.clone(), test: ValueTest::compile(&field.value, route, regexes)? })
     }
 
     /// `any_value` offers the values of the name until its argument takes one, and says whether it did.
     fn holds(&self, any_value: impl FnOnce(&mut dyn FnMut(&[u8]) -> bool) -> bool) -> bool {
-        match &self.test {
-            ValueTest::Exact(text) => any_value(&mut |value| value == text.as_bytes()),
-            ValueTest::Present => any_value(&mut |_| true),
-            ValueTest::Absent => !any_value(&mut |_| true),
-            ValueTest::Regex(regex) => any_value(&mut |value| regex.is_match(value)),
+        self.test.holds(any_value)
+    }
+}
+
+impl ValueTest {
+    fn compile(pattern: &ValuePattern, route: &Route, regexes: &mut Regexes) -> Result<Self, CompileError> {
+        Ok(match pattern {
+            ValuePattern::Exact(text) => Self::Exact(text.clone()),
+            ValuePattern::Present => Self::Present,
+            ValuePattern::Absent => Self::Absent,
+            ValuePattern::Regex(pattern) => Self::Regex(regexes.anywhere(pattern, route)?),
+        })
+    }
+
+    /// `any_value` offers values until its argument takes one, and says whether it did.
+    fn holds(&self, any_value: impl FnOnce(&mut dyn FnMut(&[u8]) -> bool) -> bool) -> bool {
+        match self {
+            Self::Exact(text) => any_value(&mut |value| value == text.as_bytes()),
+            Self::Present => any_value(&mut |_| true),
+            Self::Absent => !any_value(&mut |_| true),
+            Self::Regex(regex) => any_value(&mut |value| regex.is_match(value)),
         }
     }
 }

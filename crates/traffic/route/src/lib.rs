@@ -34,7 +34,7 @@ pub use error::CompileError;
 pub use explain::{Considered, Verdict};
 pub use limits::{MAX_HOST_BYTES, MAX_PATH_SEGMENTS};
 pub use normal::{AmbiguousPath, normalise};
-pub use request::{FieldLookup, RequestView};
+pub use request::{CertificateView, FieldLookup, RequestView};
 pub use router::Router;
 pub use split::Split;
 pub use values::{any_cookie_value, any_query_value, without_quotes};

@@ -17,8 +17,23 @@ pub struct RequestView<'a> {
     pub query: Option<&'a [u8]>,
     /// The client's address.
     pub client: IpAddr,
+    /// What the client's certificate says, if it has shown one.
+    pub certificate: Option<CertificateView<'a>>,
     /// The request's fields.
     pub fields: &'a dyn FieldLookup,
+}
+
+/// A client's certificate, as far as routing looks at it.
+#[derive(Clone, Copy)]
+pub struct CertificateView<'a> {
+    /// As RFC 4514 writes it.
+    pub subject: &'a str,
+    /// As RFC 4514 writes it.
+    pub issuer: &'a str,
+    /// Its alternative names.
+    pub names: &'a [Box<str>],
+    /// SHA-256 in hexadecimal digits, in lower case.
+    pub fingerprint: &'a str,
 }
 
 /// Where field values are found.

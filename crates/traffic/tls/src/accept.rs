@@ -4,16 +4,23 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 
+use base_kit::WallClock;
+use base_model::model::ClientCertificateTold;
 use rustls::server::UnbufferedServerConnection;
 use rustls::{
     AlertDescription, CertificateError as Verdict, Error, HandshakeKind, PeerIncompatible, ProtocolVersion,
 };
 use thiserror::Error as ThisError;
+use traffic_http::ClientCertificate;
 use traffic_net::{BufferPool, Stream};
 
 use crate::certificate::Certificate;
+use crate::certificates::{Shown, take_shown};
+use crate::identity::identity;
 use crate::server::ServerTls;
-use crate::stream::{Broken, TlsStream};
+use crate::stream::{Broken, TlsStream, short};
+
+type ServerStream = TlsStream<UnbufferedServerConnection>;
 
 /// A client that has come in over TLS.
 pub struct Accepted {
@@ -36,8 +43,8 @@ pub struct Session {
     pub certificate: Option<Arc<Certificate>>,
     /// Whether it was here before, and no full handshake was needed.
     pub is_resumed: bool,
-    /// The client's certificate in DER, its issuers behind it; empty if it has shown none.
-    pub client: Arc<[Vec<u8>]>,
+    /// Who the client is, if it has shown a certificate.
+    pub client: Option<Arc<ClientCertificate>>,
 }
 
 impl Session {
@@ -144,15 +151,14 @@ impl fmt::Debug for HandshakeError {
 }
 
 impl HandshakeError {
-    fn new(broken: Broken, stream: TlsStream) -> Self {
-        let is_refused = stream.shown.as_ref().is_some_and(|shown| shown.is_refused);
+    fn new(broken: Broken, stream: ServerStream, is_refused: bool) -> Self {
         let (fault, what) = match &broken {
             Broken::NotTls => (HandshakeFault::NotTls, "the client speaks without TLS".to_owned()),
             Broken::Connection(error) => (HandshakeFault::Closed, error.to_string()),
             Broken::Tls(error) => (HandshakeFault::of(error, is_refused), described(error, is_refused)),
         };
         let is_gone = matches!(broken, Broken::Connection(_));
-        Self { fault, what, stream: (!is_gone).then(|| stream.into_under()) }
+        Self { fault, what: short(&what), stream: (!is_gone).then(|| stream.into_under()) }
     }
 }
 
@@ -193,30 +199,51 @@ pub async fn accept(
         }
     };
     let mut stream = TlsStream::new(stream, records, buffers);
-    if let Err(broken) = poll_fn(|cx| stream.poll_handshake(cx)).await {
-        return Err(HandshakeError::new(broken, stream));
+    let mut shown = None;
+    // The library does not tell later what it was.
+    let note = &mut || shown = take_shown().map(Box::new).or_else(|| shown.take());
+    if let Err(broken) = poll_fn(|cx| stream.poll_handshake(cx, &mut *note)).await {
+        let is_refused = shown.is_some_and(|shown| shown.is_refused);
+        return Err(HandshakeError::new(broken, stream, is_refused));
     }
-    let session = session(&mut stream);
-    Ok(Accepted { stream: Box::new(stream), session })
+    match session(stream.records(), shown, tls.told) {
+        Ok(session) => Ok(Accepted { stream: Box::new(stream), session }),
+        Err(what) => {
+            let (fault, stream) = (HandshakeFault::ClientRefused, Some(stream.into_under()));
+            Err(HandshakeError { fault, what, stream })
+        }
+    }
 }
 
-fn session(stream: &mut TlsStream) -> Session {
-    let shown = stream.shown.take();
-    let records = stream.records();
-    let certificates = records.peer_certificates().unwrap_or_default();
+fn session(
+    records: &UnbufferedServerConnection,
+    shown: Option<Box<Shown>>,
+    told: ClientCertificateTold,
+) -> Result<Session, String> {
+    let is_resumed = records.handshake_kind() == Some(HandshakeKind::Resumed);
+    let client = match records.peer_certificates() {
+        None | Some([]) => None,
+        Some(chain) => {
+            let client = identity(chain, told);
+            let client = client.map_err(|error| format!("the client's certificate: {error}"))?;
+            // A session that is taken up again brings its certificate along, and nobody else looks at it.
+            if is_resumed && client.ends <= WallClock.since_epoch() {
+                return Err("the client's certificate has run out since its session began".to_owned());
+            }
+            Some(Arc::new(client))
+        }
+    };
     let (name, certificate) = shown.map(|shown| (shown.name, shown.certificate)).unwrap_or_default();
-    Session {
+    let suite = records.negotiated_cipher_suite();
+    Ok(Session {
         version: match records.protocol_version() {
             Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
             _ => "TLSv1.3",
         },
-        cipher: records
-            .negotiated_cipher_suite()
-            .and_then(|suite| suite.suite().as_str())
-            .unwrap_or("unknown"),
+        cipher: suite.and_then(|suite| suite.suite().as_str()).unwrap_or("unknown"),
         name,
         certificate,
-        is_resumed: records.handshake_kind() == Some(HandshakeKind::Resumed),
-        client: certificates.iter().map(|certificate| certificate.to_vec()).collect(),
-    }
+        is_resumed,
+        client,
+    })
 }

@@ -3,16 +3,22 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use aws_lc_rs::digest::{SHA256, digest};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use rustls::{InconsistentKeys, SignatureAlgorithm};
+use rustls::{InconsistentKeys, SignatureAlgorithm, SignatureScheme};
 use thiserror::Error;
-use x509_parser::extensions::{GeneralName, ParsedExtension};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::X509Certificate;
+
+use crate::staple::Staple;
+use crate::x509::{self, address, alternative_names, dates};
 
 /// A certificate that belongs to its key.
 pub struct Certificate {
@@ -26,7 +32,10 @@ pub struct Certificate {
     pub begins: Duration,
     /// Until when it is good, since the epoch.
     pub ends: Duration,
-    pub(crate) shown: Arc<CertifiedKey>,
+    /// With what the authority says of it, if that is known.
+    shown: ArcSwap<CertifiedKey>,
+    /// Until when that holds, in seconds since the epoch; 0 if nothing is known.
+    staple_ends: AtomicU64,
 }
 
 /// Why a certificate cannot be used.
@@ -102,11 +111,28 @@ impl CertificateError {
 }
 
 impl Certificate {
-    /// Reads a chain and its key, both in PEM.
+    /// Reads a server's chain and its key, both in PEM.
     ///
     /// # Errors
     /// Why they cannot be used, or not together.
-    pub fn read(
+    pub(crate) fn of_server(
+        name: Arc<str>,
+        chain: &str,
+        key: &str,
+        provider: &CryptoProvider,
+    ) -> Result<Self, CertificateError> {
+        let certificate = Self::read(name, chain, key, provider)?;
+        if certificate.hosts.is_empty() && certificate.addresses.is_empty() {
+            return Err(CertificateError::NoHosts);
+        }
+        Ok(certificate)
+    }
+
+    /// Reads a chain and its key, both in PEM. Those of a client may name no host.
+    ///
+    /// # Errors
+    /// Why they cannot be used, or not together.
+    pub(crate) fn read(
         name: Arc<str>,
         chain: &str,
         key: &str,
@@ -126,7 +152,8 @@ impl Certificate {
             Err(error) => return Err(CertificateError::BadKey(error.to_string())),
         }
         let Facts { hosts, addresses, begins, ends } = facts;
-        Ok(Self { name, hosts, addresses, begins, ends, shown: Arc::new(shown) })
+        let (shown, staple_ends) = (ArcSwap::from_pointee(shown), AtomicU64::new(0));
+        Ok(Self { name, hosts, addresses, begins, ends, shown, staple_ends })
     }
 
     /// Whether it is for this host, given in lower case.
@@ -143,7 +170,54 @@ impl Certificate {
 
     /// The sort of its key.
     pub(crate) fn algorithm(&self) -> SignatureAlgorithm {
-        self.shown.key.algorithm()
+        self.shown.load().key.algorithm()
+    }
+
+    /// What others are shown.
+    pub(crate) fn shown(&self) -> Arc<CertifiedKey> {
+        self.shown.load_full()
+    }
+
+    /// Whether its signature is one of these.
+    pub(crate) fn can_sign(&self, schemes: &[SignatureScheme]) -> bool {
+        self.shown.load().key.choose_scheme(schemes).is_some()
+    }
+
+    /// SHA-256 of it.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut fingerprint = [0; 32];
+        let shown = self.shown.load();
+        fingerprint.copy_from_slice(
+            digest(&SHA256, shown.cert.first().map_or(&[], |certificate| certificate)).as_ref(),
+        );
+        fingerprint
+    }
+
+    /// Itself and its issuers.
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.shown.load().cert.clone()
+    }
+
+    /// Until when what is shown beside it holds, since the epoch; `None` if nothing is.
+    pub fn staple_ends(&self) -> Option<Duration> {
+        match self.staple_ends.load(Ordering::Relaxed) {
+            0 => None,
+            seconds => Some(Duration::from_secs(seconds)),
+        }
+    }
+
+    /// Shows the same beside it as this one, which is the same certificate.
+    pub fn take_staple_of(&self, other: &Self) {
+        let ocsp = other.shown.load().ocsp.clone();
+        self.shown.rcu(|shown| CertifiedKey { ocsp: ocsp.clone(), ..CertifiedKey::clone(shown) });
+        self.staple_ends.store(other.staple_ends.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Shows this beside it from now on, or nothing.
+    pub fn set_staple(&self, staple: Option<&Staple>) {
+        let ocsp = staple.map(|staple| staple.der.clone());
+        self.shown.rcu(|shown| CertifiedKey { ocsp: ocsp.clone(), ..CertifiedKey::clone(shown) });
+        self.staple_ends.store(staple.map_or(0, |staple| staple.ends.as_secs()), Ordering::Relaxed);
     }
 }
 
@@ -178,49 +252,14 @@ impl Facts {
                 _ => {}
             }
         }
-        if hosts.is_empty() && addresses.is_empty() {
-            return Err(CertificateError::NoHosts);
-        }
-        let since_epoch = |time: x509_parser::time::ASN1Time| {
-            Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or(0))
-        };
-        let validity = parsed.validity();
-        Ok(Self {
-            hosts,
-            addresses,
-            begins: since_epoch(validity.not_before),
-            ends: since_epoch(validity.not_after),
-        })
-    }
-}
-
-fn alternative_names<'a>(extension: &'a x509_parser::extensions::X509Extension<'a>) -> &'a [GeneralName<'a>] {
-    match extension.parsed_extension() {
-        ParsedExtension::SubjectAlternativeName(names) => &names.general_names,
-        _ => &[],
-    }
-}
-
-fn address(bytes: &[u8]) -> Option<IpAddr> {
-    match bytes.len() {
-        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
-        16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
-        _ => None,
-    }
-}
-
-fn parse<'d>(der: &'d CertificateDer<'_>, index: usize) -> Result<X509Certificate<'d>, CertificateError> {
-    match X509Certificate::from_der(der) {
-        Ok((_, parsed)) => Ok(parsed),
-        Err(error) => Err(CertificateError::NotX509 { index, problem: error.to_string() }),
+        let (begins, ends) = dates(&parsed);
+        Ok(Self { hosts, addresses, begins, ends })
     }
 }
 
 /// All certificates in a text, each the issuer of the one before.
 fn read_chain(text: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(text.as_bytes())
-        .collect::<Result<_, _>>()
-        .map_err(|error| CertificateError::NotPem(error.to_string()))?;
+    let chain = x509::in_pem(text).map_err(|error| CertificateError::NotPem(error.to_string()))?;
     for (index, pair) in chain.windows(2).enumerate() {
         if let [certificate, issuer] = pair
             && parse(certificate, index + 1)?.issuer() != parse(issuer, index + 2)?.subject()
@@ -229,6 +268,10 @@ fn read_chain(text: &str) -> Result<Vec<CertificateDer<'static>>, CertificateErr
         }
     }
     Ok(chain)
+}
+
+fn parse<'d>(der: &'d CertificateDer<'_>, index: usize) -> Result<X509Certificate<'d>, CertificateError> {
+    x509::parse(der).map_err(|problem| CertificateError::NotX509 { index, problem })
 }
 
 /// How PEM says that a key is encrypted: PKCS #8, and what OpenSSL wrote before.

@@ -86,7 +86,7 @@ impl Candidates {
     }
 
     fn choose(&self, schemes: &[SignatureScheme]) -> Option<&Arc<Certificate>> {
-        self.0.iter().find(|certificate| certificate.shown.key.choose_scheme(schemes).is_some())
+        self.0.iter().find(|certificate| certificate.can_sign(schemes))
     }
 }
 
@@ -104,7 +104,7 @@ impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         // The library has checked that it is a host name, and has put it in lower case.
         let shown = self.choose(hello.server_name().map(Box::from), hello.signature_schemes());
-        let key = shown.certificate.as_ref().map(|certificate| Arc::clone(&certificate.shown));
+        let key = shown.certificate.as_ref().map(|certificate| certificate.shown());
         SHOWN.set(Some(shown));
         key
     }

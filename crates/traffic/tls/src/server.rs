@@ -5,21 +5,23 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use base_model::model::{self, ListenerTls, Secret, TlsClients};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use base_kit::WallClock;
+use base_model::model::{self, ClientCertificateTold, ListenerTls, PoolTls, Secret, TlsClients};
+use rustls::ServerConfig;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
-use thiserror::Error;
 
-use crate::certificate::{Certificate, CertificateError};
+use crate::certificate::Certificate;
 use crate::certificates::Certificates;
+use crate::client::ClientTls;
+use crate::error::TlsError;
 use crate::key_log::KeyLog;
 use crate::policy;
+use crate::staple::Staple;
 use crate::tickets::{NoTicketKey, TicketKeys, Ticketer};
+use crate::trust::{self, AuthorityError};
 
-/// Sessions that a listener keeps for clients that take no ticket; some 500 bytes each.
+/// Sessions that a listener keeps for clients that take no ticket; some 500 bytes each, and what the client has shown.
 const KEPT_SESSIONS: usize = 4096;
 /// Tickets that a client gets with one handshake: browsers open several connections at once, and use each ticket once.
 const TICKETS: usize = 2;
@@ -28,66 +30,9 @@ const TICKETS: usize = 2;
 pub struct ServerTls {
     pub(crate) config: Arc<ServerConfig>,
     certificates: Vec<Arc<Certificate>>,
-}
-
-/// Why a listener's TLS cannot be set up.
-#[derive(Debug, Error)]
-pub enum TlsError {
-    /// A certificate cannot be used.
-    #[error("{name}: {problem}")]
-    Certificate {
-        /// Which one.
-        name: Arc<str>,
-        /// Why.
-        problem: CertificateError,
-    },
-    /// Those who sign clients' certificates cannot be used.
-    #[error(transparent)]
-    Authorities(#[from] AuthorityError),
-    /// No keys for tickets.
-    #[error(transparent)]
-    Tickets(#[from] NoTicketKey),
-    /// The file for the secrets of connections cannot be written.
-    #[error("cannot write the key log {path}: {source}")]
-    KeyLog {
-        /// Its path.
-        path: String,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// The library refuses the settings.
-    #[error("TLS cannot be set up: {0}")]
-    Refused(#[from] rustls::Error),
-}
-
-/// Why the authorities or the revocation lists for clients' certificates cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum AuthorityError {
-    /// No certificate, or none that can sign.
-    #[error("the authorities cannot be used: {0}")]
-    Authorities(String),
-    /// A revocation list cannot be read.
-    #[error("the revocation lists cannot be used: {0}")]
-    Revoked(String),
-}
-
-impl AuthorityError {
-    /// Whether it is about the revocation lists.
-    pub const fn is_about_lists(&self) -> bool {
-        matches!(self, Self::Revoked(_))
-    }
-
-    /// How to mend it.
-    pub const fn help(&self) -> &'static str {
-        match self {
-            Self::Authorities(_) => {
-                "name a file with the certificates that sign those of the clients, in PEM"
-            }
-            Self::Revoked(_) => {
-                "name a file with revocation lists in PEM; `openssl crl -inform der -in FILE` turns DER into it"
-            }
-        }
-    }
+    fetches_ocsp: bool,
+    /// What endpoints are told of clients' certificates.
+    pub(crate) told: ClientCertificateTold,
 }
 
 /// What outlives a configuration: sessions of clients that were here before.
@@ -96,12 +41,34 @@ pub struct Sessions {
     drawn: Arc<TicketKeys>,
     /// By what a place asks of its clients.
     kept: Mutex<HashMap<Context, Arc<ServerSessionMemoryCache>>>,
-    /// What listeners have, by name, as long as it is in use.
-    made: Mutex<HashMap<String, Made>>,
+    /// What listeners have, by name.
+    listeners: Mutex<Made<ListenerTls, ServerTls>>,
+    /// What pools have, by name.
+    pools: Mutex<Made<PoolTls, ClientTls>>,
 }
 
-/// A listener's TLS, and what it was made of.
-type Made = (Arc<ListenerTls>, Weak<ServerTls>);
+/// What is in use, by name, and what it was made of.
+type Made<S, T> = HashMap<String, (Arc<S>, Weak<T>)>;
+
+/// What this was made of before, as long as it is in use, or a new one.
+fn made_or<S: PartialEq, T>(
+    made: &Mutex<Made<S, T>>,
+    name: &str,
+    settings: &Arc<S>,
+    make: impl FnOnce() -> Result<T, TlsError>,
+) -> Result<Arc<T>, TlsError> {
+    let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+    made.retain(|_, (_, tls)| tls.strong_count() > 0);
+    if let Some((before, tls)) = made.get(name)
+        && before == settings
+        && let Some(tls) = tls.upgrade()
+    {
+        return Ok(tls);
+    }
+    let tls = Arc::new(make()?);
+    made.insert(name.to_owned(), (Arc::clone(settings), Arc::downgrade(&tls)));
+    Ok(tls)
+}
 
 /// What a place asks of its clients, as a number: who was let in at one is not for that let in at another.
 type Context = [u8; 32];
@@ -113,7 +80,7 @@ impl Sessions {
     /// If the system gives no randomness.
     pub fn new() -> Result<Self, NoTicketKey> {
         let drawn = Arc::new(TicketKeys::drawn()?);
-        Ok(Self { drawn, kept: Mutex::default(), made: Mutex::default() })
+        Ok(Self { drawn, kept: Mutex::default(), listeners: Mutex::default(), pools: Mutex::default() })
     }
 
     /// TLS for the listener of this name. What is as it was is not made anew.
@@ -121,17 +88,15 @@ impl Sessions {
     /// # Errors
     /// What of the settings cannot be used.
     pub fn listener(&self, name: &str, settings: &Arc<ListenerTls>) -> Result<Arc<ServerTls>, TlsError> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.retain(|_, (_, tls)| tls.strong_count() > 0);
-        if let Some((before, tls)) = made.get(name)
-            && before == settings
-            && let Some(tls) = tls.upgrade()
-        {
-            return Ok(tls);
-        }
-        let tls = Arc::new(ServerTls::build(name, settings, self)?);
-        made.insert(name.to_owned(), (Arc::clone(settings), Arc::downgrade(&tls)));
-        Ok(tls)
+        made_or(&self.listeners, name, settings, || ServerTls::build(name, settings, self))
+    }
+
+    /// TLS for the pool of this name. What is as it was is not made anew, so that connections and sessions are kept.
+    ///
+    /// # Errors
+    /// What of the settings cannot be used.
+    pub fn pool(&self, name: &str, settings: &Arc<PoolTls>) -> Result<Arc<ClientTls>, TlsError> {
+        made_or(&self.pools, name, settings, || ClientTls::new(settings))
     }
 
     fn kept(&self, context: Context) -> Arc<ServerSessionMemoryCache> {
@@ -146,9 +111,11 @@ impl ServerTls {
     fn build(listener: &str, settings: &ListenerTls, sessions: &Sessions) -> Result<Self, TlsError> {
         let provider = policy::provider();
         let read = |one: &model::Certificate| {
-            Certificate::read(Arc::clone(&one.name), &one.chain, one.key.expose(), &provider)
-                .map(Arc::new)
-                .map_err(|problem| TlsError::Certificate { name: Arc::clone(&one.name), problem })
+            let read = Certificate::of_server(Arc::clone(&one.name), &one.chain, one.key.expose(), &provider);
+            let problem = |problem| TlsError::Certificate { name: Arc::clone(&one.name), problem };
+            let certificate = Arc::new(read.map_err(problem)?);
+            staple(&certificate, one.ocsp.as_deref());
+            Ok::<_, TlsError>(certificate)
         };
         let certificates = settings.certificates.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let by_name = Certificates::new(&certificates, settings.refuses_unknown_names);
@@ -181,7 +148,13 @@ impl ServerTls {
             let fail = |source| TlsError::KeyLog { path: path.display().to_string(), source };
             config.key_log = Arc::new(KeyLog::open(path).map_err(fail)?);
         }
-        Ok(Self { config: Arc::new(config), certificates })
+        let told = settings.clients.as_ref().map_or(ClientCertificateTold::Nothing, |clients| clients.told);
+        Ok(Self { config: Arc::new(config), certificates, fetches_ocsp: settings.fetches_ocsp, told })
+    }
+
+    /// Whether authorities are to be asked what they say of its certificates.
+    pub const fn fetches_ocsp(&self) -> bool {
+        self.fetches_ocsp
     }
 
     /// What clients are shown, in the order of the configuration.
@@ -196,32 +169,18 @@ impl fmt::Debug for ServerTls {
     }
 }
 
-/// Whether authorities and revocation lists can be used.
-///
-/// # Errors
-/// Why not.
-pub fn check_authorities(authorities: &str, revoked: &str) -> Result<(), AuthorityError> {
-    let clients = TlsClients { is_required: true, authorities: authorities.into(), revoked: revoked.into() };
-    verifier(&clients).map(drop)
+/// Shows what the authority says beside the certificate, if that still holds: it was looked at when the configuration was.
+fn staple(certificate: &Certificate, response: Option<&[u8]>) {
+    let Some(response) = response else { return };
+    if let Ok(staple) = Staple::read(response, &certificate.chain(), WallClock.since_epoch()) {
+        certificate.set_staple(Some(&staple));
+    }
 }
 
 fn verifier(clients: &TlsClients) -> Result<Arc<dyn ClientCertVerifier>, AuthorityError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(clients.authorities.as_bytes()) {
-        let certificate = certificate.map_err(|error| AuthorityError::Authorities(error.to_string()))?;
-        roots.add(certificate).map_err(|error| AuthorityError::Authorities(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(AuthorityError::Authorities("there is no certificate in them".to_owned()));
-    }
-    let lists = CertificateRevocationListDer::pem_slice_iter(clients.revoked.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| AuthorityError::Revoked(error.to_string()))?;
-    if lists.is_empty() && !clients.revoked.is_empty() {
-        return Err(AuthorityError::Revoked("there is none in them".to_owned()));
-    }
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), policy::provider())
-        .with_crls(lists)
+    let roots = trust::of_clients(&clients.authorities)?;
+    let builder = WebPkiClientVerifier::builder_with_provider(roots, policy::provider())
+        .with_crls(trust::lists(&clients.revoked)?)
         .enforce_revocation_expiration();
     let builder = if clients.is_required { builder } else { builder.allow_unauthenticated() };
     builder.build().map_err(|error| AuthorityError::Revoked(error.to_string()))

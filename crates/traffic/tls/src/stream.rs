@@ -4,14 +4,16 @@
 //! the worker until a record is whole; what was decrypted goes to whoever asked, and only what that one has no room for is kept.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::task::{Context, Poll, ready};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker, ready};
 
+use rustls::CommonState;
+use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
-use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, WriteTraffic};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
 use traffic_net::{Buffer, BufferPool, BufferSize, Peek, Stream};
-
-use crate::certificates::{Shown, take_shown};
 
 /// Plain bytes that are encrypted together: what one record holds (RFC 8446 §5.1). A slice of this length or more is a record by itself, shorter
 /// ones are put together, since each record costs 22 bytes and a tag.
@@ -21,10 +23,50 @@ const RECORD_EXTRA: usize = 64;
 /// Plain bytes that are encrypted at once: with what is added, they fit into a buffer of 64 KiB.
 const MOST_BYTES: usize = 3 * RECORD_BYTES;
 
+/// One of the two sides that the library can play.
+pub(crate) trait Side {
+    /// The library's own.
+    type Data;
+
+    /// Works on what was received, up to the next thing that somebody has to do.
+    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
+
+    /// What was agreed upon, as far as that has come.
+    fn common(&self) -> &CommonState;
+}
+
+impl Side for UnbufferedServerConnection {
+    type Data = ServerConnectionData;
+
+    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.process_tls_records(incoming)
+    }
+
+    fn common(&self) -> &CommonState {
+        self
+    }
+}
+
+impl Side for UnbufferedClientConnection {
+    type Data = ClientConnectionData;
+
+    fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.process_tls_records(incoming)
+    }
+
+    fn common(&self) -> &CommonState {
+        self
+    }
+}
+
+/// What is received in one go without a plain byte in it, before others have their turn: tickets, or empty records, of which a peer can send as many as it
+/// likes. At least one record, so that each turn gets somewhere.
+const MOST_MUTE_BYTES: usize = 64 << 10;
+
 /// A connection over TLS whose handshake is done, or under way.
-pub(crate) struct TlsStream {
+pub(crate) struct TlsStream<S> {
     under: Box<dyn Stream>,
-    records: Box<UnbufferedServerConnection>,
+    records: Box<S>,
     /// Encrypted, received, and not yet worked on: at most one record that is not whole, or several.
     incoming: Buffer,
     /// Encrypted, and not yet taken by the connection below.
@@ -37,8 +79,8 @@ pub(crate) struct TlsStream {
     has_finished: bool,
     /// Why nothing more comes and goes.
     failed: Option<rustls::Error>,
-    /// What the client asked for and was shown, until the handshake is done.
-    pub(crate) shown: Option<Box<Shown>>,
+    /// It was last left although there was more to work on.
+    has_given_way: bool,
 }
 
 /// What comes after the records that are there.
@@ -52,12 +94,8 @@ enum Next {
     End,
 }
 
-impl TlsStream {
-    pub(crate) fn new(
-        under: Box<dyn Stream>,
-        records: UnbufferedServerConnection,
-        buffers: &BufferPool,
-    ) -> Self {
+impl<S: Side> TlsStream<S> {
+    pub(crate) fn new(under: Box<dyn Stream>, records: S, buffers: &BufferPool) -> Self {
         let buffer = |size| Buffer::new(buffers.clone(), size);
         Self {
             under,
@@ -68,33 +106,35 @@ impl TlsStream {
             has_ended: false,
             has_finished: false,
             failed: None,
-            shown: None,
+            has_given_way: false,
         }
     }
 
-    /// What the handshake has agreed upon, as far as it has come.
-    pub(crate) const fn records(&self) -> &UnbufferedServerConnection {
+    /// The library's side of it.
+    pub(crate) const fn records(&self) -> &S {
         &self.records
     }
 
-    /// Goes on with the handshake.
-    pub(crate) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+    /// Goes on with the handshake. `after_work` is called each time that the library has worked on messages.
+    pub(crate) fn poll_handshake(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut after_work: impl FnMut(),
+    ) -> Poll<Result<(), Broken>> {
         loop {
             let worked = self.work(None);
-            if let Some(shown) = take_shown() {
-                self.shown = Some(Box::new(shown));
-            }
+            after_work();
             let drained = self.poll_drain(cx);
             match (worked, drained) {
                 // The alert goes out if there is room for it; nobody waits until there is.
                 (Err(error), _) => return Poll::Ready(Err(Broken::Tls(error))),
                 (_, Poll::Ready(Err(error))) => return Poll::Ready(Err(Broken::Connection(error))),
                 // What is left, tickets for instance, goes out with what comes next.
-                (Ok(_), _) if !self.records.is_handshaking() => return Poll::Ready(Ok(())),
+                (Ok(_), _) if !self.records.common().is_handshaking() => return Poll::Ready(Ok(())),
                 (Ok(Next::End), _) => return Poll::Ready(Err(Broken::Connection(gone()))),
                 (Ok(_), _) => {}
             }
-            let is_first = self.records.protocol_version().is_none() && self.incoming.is_empty();
+            let is_first = self.records.common().protocol_version().is_none() && self.incoming.is_empty();
             match ready!(self.poll_more(cx)) {
                 Ok(0) => return Poll::Ready(Err(Broken::Connection(gone()))),
                 Ok(_) if is_first && self.incoming.filled().first().is_some_and(u8::is_ascii_alphabetic) => {
@@ -118,7 +158,7 @@ impl TlsStream {
             return Err(error.clone());
         }
         loop {
-            let status = self.records.process_tls_records(self.incoming.filled_mut());
+            let status = self.records.process(self.incoming.filled_mut());
             let mut discard = status.discard;
             let next = match status.state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
@@ -161,7 +201,7 @@ impl TlsStream {
     /// Takes from the library what it has to say of a failure. Not more: asked again, it would work on the same bytes again.
     fn put_alert(&mut self) {
         loop {
-            let state = self.records.process_tls_records(self.incoming.filled_mut()).state;
+            let state = self.records.process(self.incoming.filled_mut()).state;
             let Ok(ConnectionState::EncodeTlsData(mut message)) = state else { return };
             let before = self.outgoing.len();
             let is_put = put(&mut self.outgoing, |room| message.encode(room).map_err(Refused::from)).is_ok();
@@ -174,10 +214,10 @@ impl TlsStream {
     /// Lets the library encrypt something; `None` if the connection is over. What has come meanwhile is decrypted and kept.
     fn write<T>(
         &mut self,
-        write: impl FnOnce(WriteTraffic<'_, ServerConnectionData>, &mut Buffer) -> Result<T, rustls::Error>,
+        write: impl FnOnce(WriteTraffic<'_, S::Data>, &mut Buffer) -> Result<T, rustls::Error>,
     ) -> Result<Option<T>, rustls::Error> {
         while self.work(None)? == Next::Plain {}
-        match self.records.process_tls_records(self.incoming.filled_mut()).state? {
+        match self.records.process(self.incoming.filled_mut()).state? {
             ConnectionState::WriteTraffic(traffic) => write(traffic, &mut self.outgoing).map(Some),
             _ => Ok(None),
         }
@@ -215,18 +255,23 @@ impl TlsStream {
 
     /// Waits until something is decrypted; false if the peer sends no more.
     fn poll_plain(&mut self, cx: &mut Context<'_>, mut sink: Option<&mut Buffer>) -> Poll<io::Result<bool>> {
+        let mut received = 0;
         loop {
             // What the other side has not yet taken goes on while one waits for it.
             self.push(cx)?;
             match self.work(sink.as_deref_mut()) {
                 Ok(Next::Plain) => return Poll::Ready(Ok(true)),
                 Ok(Next::End) => return Poll::Ready(Ok(false)),
-                Ok(Next::Receive) => {
-                    if ready!(self.poll_more(cx))? == 0 {
-                        // Without the peer's word for it anybody on the way may have cut it off (RFC 8446 §6.1).
-                        return Poll::Ready(Err(gone()));
-                    }
+                Ok(Next::Receive) if received > MOST_MUTE_BYTES => {
+                    self.has_given_way = true;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
+                Ok(Next::Receive) => match ready!(self.poll_more(cx))? {
+                    // Without the peer's word for it anybody on the way may have cut it off (RFC 8446 §6.1).
+                    0 => return Poll::Ready(Err(gone())),
+                    count => received += count,
+                },
                 Err(error) => {
                     let _ = self.poll_drain(cx);
                     return Poll::Ready(Err(failed(error)));
@@ -246,7 +291,7 @@ impl TlsStream {
     }
 }
 
-impl Stream for TlsStream {
+impl<S: Side> Stream for TlsStream<S> {
     fn poll_receive(&mut self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
         let before = buffer.len();
         while self.plain.is_empty() {
@@ -329,6 +374,15 @@ impl Stream for TlsStream {
     fn abort(&mut self) {
         self.under.abort();
     }
+
+    fn is_quiet(&mut self) -> bool {
+        self.has_given_way = false;
+        let mut cx = Context::from_waker(Waker::noop());
+        // Outside of the task's budget: a budget that is spent would look like silence. What may come is bounded.
+        let peeking = tokio::task::unconstrained(poll_fn(|cx| self.poll_peek(cx)));
+        let is_pending = pin!(peeking).poll(&mut cx).is_pending();
+        is_pending && !self.has_given_way
+    }
 }
 
 /// Why a handshake did not come to its end.
@@ -340,6 +394,19 @@ pub(crate) enum Broken {
     Connection(io::Error),
     /// What comes first is a letter, as in a request without TLS, and no record.
     NotTls,
+}
+
+/// The most characters of what is said about a failure: what the other side has sent may be quoted in it.
+const MAX_SAID: usize = 240;
+
+/// Fit for logs and for keeping: short, and without control characters.
+pub(crate) fn short(said: &str) -> String {
+    let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let mut short: String = said.chars().take(MAX_SAID).map(plain).collect();
+    if short.len() < said.len() && said.chars().nth(MAX_SAID).is_some() {
+        short.push('…');
+    }
+    short
 }
 
 /// Why the library did not write.
@@ -409,8 +476,8 @@ thread_local! {
 }
 
 /// Encrypts from the front of the slices, and says how much.
-fn encrypt(
-    traffic: &mut WriteTraffic<'_, ServerConnectionData>,
+fn encrypt<D>(
+    traffic: &mut WriteTraffic<'_, D>,
     outgoing: &mut Buffer,
     slices: &[IoSlice<'_>],
 ) -> Result<usize, rustls::Error> {
@@ -432,8 +499,8 @@ fn encrypt(
 }
 
 /// Encrypts as much of it as fits into a buffer, and says how much.
-fn encrypt_piece(
-    traffic: &mut WriteTraffic<'_, ServerConnectionData>,
+fn encrypt_piece<D>(
+    traffic: &mut WriteTraffic<'_, D>,
     outgoing: &mut Buffer,
     bytes: &[u8],
 ) -> Result<usize, rustls::Error> {

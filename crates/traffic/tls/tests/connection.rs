@@ -8,8 +8,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use base_model::model::{Certificate, ListenerTls, Secret, TlsClients, TlsPolicy};
+use base_model::model::{Certificate, ClientCertificateTold, ListenerTls, Secret, TlsClients, TlsPolicy};
 use base_testkit::{Authority, Wanted};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustls::crypto::aws_lc_rs::{self, kx_group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::pki_types::pem::PemObject;
@@ -65,10 +67,12 @@ impl Scene {
             name: "site".into(),
             chain: issued.cert.as_str().into(),
             key: Secret::new(&issued.key),
+            ocsp: None,
         };
         let mut settings = ListenerTls {
             certificates: vec![certificate],
             policy: TlsPolicy::Intermediate,
+            fetches_ocsp: false,
             refuses_unknown_names: false,
             clients: None,
             ticket_keys: Some(Vec::new()),
@@ -353,6 +357,7 @@ fn failures_are_told_apart() {
             settings.clients = Some(TlsClients {
                 is_required: true,
                 authorities: authority.pem().into(),
+                told: ClientCertificateTold::Nothing,
                 revoked: "".into(),
             });
         });
@@ -388,6 +393,7 @@ fn a_clients_certificate_is_told() {
             settings.clients = Some(TlsClients {
                 is_required: false,
                 authorities: authority.pem().into(),
+                told: ClientCertificateTold::Certificate,
                 revoked: "".into(),
             });
         });
@@ -404,8 +410,9 @@ fn a_clients_certificate_is_told() {
                 PrivateKeyDer::from_pem_slice(alice.key.as_bytes()).unwrap(),
             );
         let (accepted, _) = scene.connect(Arc::new(config.unwrap()), 4096).await;
-        assert_eq!(accepted.unwrap().session.client.first().map(Vec::as_slice), Some(&*der));
+        let shown = accepted.unwrap().session.client.expect("a certificate");
+        assert_eq!(*shown.client_cert, *format!(":{}:", STANDARD.encode(&der)).into_bytes());
         let (accepted, _) = scene.connect(scene.client(ANY_GROUP, ProtocolVersion::TLSv1_3), 4096).await;
-        assert!(accepted.unwrap().session.client.is_empty());
+        assert!(accepted.unwrap().session.client.is_none());
     });
 }

@@ -95,6 +95,7 @@ fn ask(router: &Router, line: &str) {
         path: &normal,
         query: query.map(str::as_bytes),
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        certificate: None,
         fields: &fields,
     };
     let found = router.find(&view);

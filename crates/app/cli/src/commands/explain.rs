@@ -13,8 +13,10 @@ use base_model::Model;
 use base_model::model::Pool;
 use clap::Args;
 use serde_json::{Value, json};
+use traffic_http::ClientCertificate;
 use traffic_proxy::{Explanation, Outcome, PoolChoice, Question};
 use traffic_route::{Considered, Loss, Verdict};
+use traffic_tls::read_client_certificate;
 
 use super::config::{load, refuse};
 use crate::admin::DEFAULT_URL;
@@ -38,11 +40,14 @@ pub(crate) struct ExplainOptions {
     /// Who would open the connection
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     client: IpAddr,
+    /// A file with the certificate in PEM that the client would show; it is taken to be good
+    #[arg(long, value_name = "FILE")]
+    client_certificate: Option<PathBuf>,
     /// The listener it would come in by; default: the one with the port of the URL, or the first
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
     /// The id of a request of the past (`x-request-id` of its answer): asks a running Aya what became of it
-    #[arg(long, value_name = "REQUEST_ID", conflicts_with_all = ["file", "headers", "client", "listener"])]
+    #[arg(long, value_name = "REQUEST_ID", conflicts_with_all = ["file", "headers", "client", "client_certificate", "listener"])]
     id: Option<String>,
     /// The admin port of that Aya
     #[arg(long, value_name = "URL", default_value = DEFAULT_URL, conflicts_with = "file")]
@@ -63,18 +68,31 @@ struct Request {
     headers: Vec<String>,
     /// Who would open the connection.
     client: IpAddr,
+    /// What the client would show.
+    client_certificate: Option<PathBuf>,
     /// Name of the listener; the one with the port of the URL, or the first, if not given.
     listener: Option<String>,
 }
 
 /// Says what would become of a request, or what has become of one.
 pub(crate) fn explain(options: ExplainOptions) -> anyhow::Result<ExitCode> {
-    let ExplainOptions { file, method, url, headers, client, listener, id, admin, token_file, json } =
-        options;
+    let ExplainOptions {
+        file,
+        method,
+        url,
+        headers,
+        client,
+        client_certificate,
+        listener,
+        id,
+        admin,
+        token_file,
+        json,
+    } = options;
     match (id, file, method, url) {
         (Some(id), ..) => past::explain(&id, &admin, token_file.as_deref(), json),
         (None, Some(file), Some(method), Some(url)) => {
-            foretell(&file, &Request { method, url, headers, client, listener }, json)
+            foretell(&file, &Request { method, url, headers, client, client_certificate, listener }, json)
         }
         _ => anyhow::bail!("give FILE, METHOD and URL, or --id"),
     }
@@ -94,7 +112,16 @@ fn foretell(file: &Path, request: &Request, json: bool) -> anyhow::Result<ExitCo
             return Ok(ExitCode::from(2));
         }
     };
-    let question = Question { listener, peer: request.client, head: head.as_bytes() };
+    let certificate = match request.client_certificate.as_deref().map(certificate) {
+        None => None,
+        Some(Ok(certificate)) => Some(certificate),
+        Some(Err(problem)) => {
+            output::say(&format!("aya: {problem}\n"));
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let certificate = certificate.as_ref();
+    let question = Question { listener, peer: request.client, certificate, head: head.as_bytes() };
     let explanation = traffic_proxy::explain(&model, &question)?;
     let report = Report { model: &model, listener, explanation: &explanation };
     if json {
@@ -103,6 +130,12 @@ fn foretell(file: &Path, request: &Request, json: bool) -> anyhow::Result<ExitCo
         output::print(&report.to_text())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn certificate(path: &Path) -> Result<ClientCertificate, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+    let read = text.and_then(|text| read_client_certificate(&text).map_err(|error| error.to_string()));
+    read.map_err(|problem| format!("the client certificate {} cannot be read: {problem}", path.display()))
 }
 
 impl Request {

@@ -124,7 +124,9 @@ impl control_api::Node for Node {
             place: place.to_owned(),
             how: bad.help,
         };
-        let address = parse_endpoint(&endpoint.address).map_err(|bad| invalid(bad, "address"))?;
+        let is_over_tls = self.is_over_tls(pool);
+        let address =
+            parse_endpoint(&endpoint.address, is_over_tls).map_err(|bad| invalid(bad, "address"))?;
         endpoint.zone.as_deref().map_or(Ok(()), check_zone).map_err(|bad| invalid(bad, "zone"))?;
         let zone = endpoint.zone.as_deref().map(Into::into);
         let address = Endpoint { weight: endpoint.weight, tier: endpoint.tier, zone, ..address };
@@ -222,6 +224,11 @@ impl Node {
             what: format!("there is no pool `{pool}`"),
             how: "GET /api/v1/pools lists those there are".to_owned(),
         })
+    }
+
+    fn is_over_tls(&self, pool: &str) -> bool {
+        let model = &lock(&self.0.current).snapshot.model;
+        model.pools.iter().any(|other| &*other.name == pool && other.tls.is_some())
     }
 
     fn pool_view(&self, pool: &Pool) -> Option<PoolView> {

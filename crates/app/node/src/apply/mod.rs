@@ -239,8 +239,9 @@ impl Node {
         match plan.and_then(|plan| plan.secure(&self.0.sessions)) {
             Ok(plan) => {
                 let plan = Arc::new(plan);
-                self.0.workers.adopt(&plan).await;
+                // What is shown beside certificates is there when they are.
                 self.note_certificates(&plan);
+                self.0.workers.adopt(&plan).await;
             }
             Err(error) => {
                 self.0.endpoints.reconcile(&before.pools);
@@ -300,6 +301,7 @@ impl Node {
     /// Tells when the certificates of a plan run out.
     pub(crate) fn note_certificates(&self, plan: &Plan) {
         self.0.certificates.note(plan, &self.0.shard, &self.0.metrics);
+        self.0.staples.note(plan);
     }
 
     /// Writes down what is in use now: for whoever asks, and for whoever wants it back.

@@ -1,4 +1,4 @@
-//! When the certificates that clients are shown run out: a number for each, and a word in the log while there is time.
+//! When the certificates that are shown to others run out: a number for each, and a word in the log while there is time.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -16,27 +16,24 @@ use crate::control::{lock, tracked};
 /// How often it is said.
 const SAY_EVERY: Duration = Duration::from_hours(24);
 
-/// The certificates in use, with the names of their listeners.
+/// The certificates in use, with their places in the configuration.
 #[derive(Debug, Default)]
-pub(crate) struct Shown(Mutex<Vec<(Arc<str>, Arc<Certificate>)>>);
+pub(crate) struct Shown(Mutex<Vec<(String, Arc<Certificate>)>>);
 
 impl Shown {
     /// Takes up those of a plan.
     pub(crate) fn note(&self, plan: &Plan, shard: &Shard, metrics: &Registry) {
-        let next: Vec<_> = plan
-            .certificates()
-            .map(|(listener, certificate)| (Arc::clone(listener), Arc::clone(certificate)))
-            .collect();
-        let names: HashSet<_> =
-            next.iter().map(|(listener, certificate)| (listener, &certificate.name)).collect();
+        let next: Vec<_> =
+            plan.certificates().map(|(place, certificate)| (place, Arc::clone(certificate))).collect();
+        let names: HashSet<_> = next.iter().map(|(place, certificate)| (place, &certificate.name)).collect();
         let mut shown = lock(&self.0);
-        for (listener, certificate) in shown.iter() {
-            if !names.contains(&(listener, &certificate.name)) {
-                metrics.retire(&[("listener", listener), ("certificate", &certificate.name)]);
+        for (place, certificate) in shown.iter() {
+            if !names.contains(&(place, &certificate.name)) {
+                metrics.retire(&[("place", place), ("certificate", &certificate.name)]);
             }
         }
-        for (listener, certificate) in &next {
-            let ends = shard.gauge(&families::TLS_CERTIFICATE_ENDS, &[listener, &certificate.name]);
+        for (place, certificate) in &next {
+            let ends = shard.gauge(&families::TLS_CERTIFICATE_ENDS, &[place, &certificate.name]);
             ends.set(certificate.ends.as_secs().cast_signed());
         }
         *shown = next;
@@ -45,13 +42,13 @@ impl Shown {
     /// Says which run out soon, or have.
     fn say(&self) {
         let now = WallClock.since_epoch();
-        for (listener, certificate) in lock(&self.0).iter() {
+        for (place, certificate) in lock(&self.0).iter() {
             let name = &*certificate.name;
             if certificate.ends <= now {
-                tracing::error!(target: "aya::tls", %listener, certificate = name, "the certificate has run out");
+                tracing::error!(target: "aya::tls", place, certificate = name, "the certificate has run out");
             } else if certificate.ends - now < CERTIFICATE_ENDS_SOON {
                 let days = (certificate.ends - now).as_secs() / Duration::from_hours(24).as_secs();
-                tracing::warn!(target: "aya::tls", %listener, certificate = name, days, "the certificate runs out soon");
+                tracing::warn!(target: "aya::tls", place, certificate = name, days, "the certificate runs out soon");
             }
         }
     }

@@ -2,6 +2,8 @@
 
 mod certificates;
 mod cookie_key;
+mod staples;
 
 pub(crate) use certificates::{Shown, watch};
 pub(crate) use cookie_key::CookieKey;
+pub(crate) use staples::{Staples, keep_fresh};

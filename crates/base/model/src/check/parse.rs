@@ -82,11 +82,11 @@ pub(super) fn bind_address(text: &str) -> Result<Vec<SocketAddr>, Fault> {
     Err(Fault::new(format!("`{text}` is not an address to listen on"), help))
 }
 
-/// `10.0.0.1:8080`, `app.internal:8080`, `[::1]:8080`; without a port it is that of `http`.
-pub(super) fn endpoint_address(text: &str) -> Result<(Host, u16), Fault> {
+/// `10.0.0.1:8080`, `app.internal:8080`, `[::1]:8080`; the port may be left out.
+pub(super) fn endpoint_address(text: &str) -> Result<(Host, Option<u16>), Fault> {
     not_an_address(text)?;
     if let Ok(address) = text.parse::<SocketAddr>() {
-        return nonzero_port(text, address.port()).map(|port| (Host::Ip(address.ip()), port));
+        return nonzero_port(text, address.port()).map(|port| (Host::Ip(address.ip()), Some(port)));
     }
     let bracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let ip = match bracketed {
@@ -94,14 +94,40 @@ pub(super) fn endpoint_address(text: &str) -> Result<(Host, u16), Fault> {
         None => text.parse::<Ipv4Addr>().map(IpAddr::from),
     };
     if let Ok(ip) = ip {
-        return Ok((Host::Ip(ip), HTTP_PORT));
+        return Ok((Host::Ip(ip), None));
     }
     let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) => (host, parse_port(text, port)?),
-        None => (text, HTTP_PORT),
+        Some((host, port)) => (host, Some(parse_port(text, port)?)),
+        None => (text, None),
     };
     host_name(text, host)?;
     Ok((Host::Name(host.to_ascii_lowercase().into()), port))
+}
+
+/// `app.internal` or `10.0.0.1`, as certificates have it.
+pub(super) fn server_name(text: &str) -> Result<Host, Fault> {
+    match endpoint_address(text) {
+        Ok((host, None)) => Ok(host),
+        Ok((_, Some(_))) => {
+            Err(Fault::new(format!("`{text}` has a port"), "write the name alone: `app.internal`"))
+        }
+        Err(_) => Err(Fault::new(
+            format!("`{text}` is not the name of a server"),
+            "write a name or an address as it is in the certificate: `app.internal`",
+        )),
+    }
+}
+
+/// SHA-256 in hexadecimal digits, with or without colons between the bytes; in lower case without them.
+pub(super) fn fingerprint(text: &str) -> Result<Arc<str>, Fault> {
+    let digits: String = text.chars().filter(|c| *c != ':').map(|c| c.to_ascii_lowercase()).collect();
+    if digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(digits.into());
+    }
+    Err(Fault::new(
+        format!("`{text}` is not the SHA-256 of a certificate"),
+        "write 64 hexadecimal digits, as `openssl x509 -noout -fingerprint -sha256 -in FILE` shows them",
+    ))
 }
 
 /// Says what an endpoint is not, where something else was clearly meant.

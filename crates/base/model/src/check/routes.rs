@@ -11,8 +11,11 @@ use super::extent::Extent;
 use super::listeners::networks;
 use super::parse;
 use crate::diagnostic::{Span, did_you_mean, listed};
-use crate::document::{self, OrOff, ValueMatch};
-use crate::model::{Action, FieldMatch, FilterUse, KindSettings, Match, Route, Share, ValuePattern};
+use crate::document::{self, ClientCertificateMatch, ClientCertificateParts, OrOff, ValueMatch};
+use crate::model::{
+    Action, CertificateMatch, CertificateTest, FieldMatch, FilterUse, KindSettings, Match, Route, Share,
+    ValuePattern,
+};
 use crate::text::{Node, Place};
 
 /// Where the schema has the settings of filters and handlers.
@@ -149,7 +152,42 @@ fn matches(checker: &mut Checker<'_>, document: &document::Match, place: &Place<
         query: fields(checker, &document.query, str::to_owned, &place.key("query")),
         cookies: fields(checker, &document.cookie, str::to_owned, &place.key("cookie")),
         client: networks(checker, &document.client, &place.key("client")),
+        certificate: document
+            .client_certificate
+            .as_ref()
+            .map(|document| certificate(checker, document, &place.key("client-certificate"))),
     }
+}
+
+fn certificate(
+    checker: &mut Checker<'_>,
+    document: &ClientCertificateMatch,
+    place: &Place<'_>,
+) -> CertificateMatch {
+    let ClientCertificateParts { subject, issuer, name, fingerprint } = match document {
+        ClientCertificateMatch::Present(false) => return CertificateMatch::Absent,
+        ClientCertificateMatch::Present(true) => return CertificateMatch::Shown(Vec::new()),
+        ClientCertificateMatch::With(parts) => parts,
+    };
+    let mut tests = Vec::new();
+    let patterns = [
+        ("subject", subject, CertificateTest::Subject as fn(_) -> _),
+        ("issuer", issuer, CertificateTest::Issuer),
+        ("name", name, CertificateTest::Name),
+    ];
+    for (key, text, test) in patterns {
+        let pattern = text.as_deref().map(|text| checker.parsed(text, parse::value_pattern, &place.key(key)));
+        tests.extend(pattern.flatten().map(test));
+    }
+    if !fingerprint.is_empty() {
+        let place = place.key("fingerprint");
+        let texts = fingerprint.iter().enumerate();
+        let texts = texts
+            .filter_map(|(index, text)| checker.parsed(text, parse::fingerprint, &place.index(index)))
+            .collect();
+        tests.push(CertificateTest::Fingerprint(texts));
+    }
+    CertificateMatch::Shown(tests)
 }
 
 fn fields(
@@ -317,7 +355,7 @@ impl Seen {
 
 /// A text that is the same for routes that take the same requests.
 fn conditions(route: &Route) -> String {
-    let Match { mut hosts, path, mut methods, mut headers, mut query, mut cookies, mut client } =
+    let Match { mut hosts, path, mut methods, mut headers, mut query, mut cookies, mut client, certificate } =
         route.matches.clone();
     let mut listeners = route.listeners.clone();
     listeners.sort_unstable();
@@ -330,7 +368,9 @@ fn conditions(route: &Route) -> String {
     for fields in [&mut headers, &mut query, &mut cookies] {
         fields.sort_by(|a, b| a.name.cmp(&b.name));
     }
-    format!("{listeners:?} {hosts:?} {path:?} {methods:?} {headers:?} {query:?} {cookies:?} {client:?}")
+    format!(
+        "{listeners:?} {hosts:?} {path:?} {methods:?} {headers:?} {query:?} {cookies:?} {client:?} {certificate:?}"
+    )
 }
 
 /// Pools and listeners that no route leads to or from.

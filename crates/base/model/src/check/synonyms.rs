@@ -22,11 +22,25 @@ const fn of(beside: &'static str, words: &'static [&'static str], meant: Meant) 
     Synonym { beside, words, meant }
 }
 
-const NO_TLS: Meant = Help("TLS is not there yet: end it in front of Aya, and remove this");
-const NO_TLS_TO_ENDPOINTS: Meant =
-    Help("TLS to endpoints is not there yet: they are asked over plain HTTP; remove this");
+const TLS_OF_LISTENER: Meant =
+    Help("it belongs to a listener: `tls: {certificates: {cert: site.pem, key: site.key}}`");
 const ONE_STICKINESS: Meant = Help("a pool is sticky in one way: keep one of `cookie`, `source` and `learn`");
 const NO_OTHER_PROTOCOL: Meant = Help("it is not there yet: the only protocol so far is `http`");
+
+/// Names for which versions and ciphers are spoken.
+const VERSIONS_AND_CIPHERS: &[&str] = &[
+    "protocols",
+    "versions",
+    "minversion",
+    "maxversion",
+    "tlsminimumprotocolversion",
+    "ciphers",
+    "ciphersuites",
+    "sslprotocols",
+    "sslciphers",
+    "curves",
+    "options",
+];
 
 /// Key of the document, a listener, a route, a match, a pool, an endpoint, a check, the admin port, a list of filters.
 const KEYS: &[Synonym] = &[
@@ -61,9 +75,58 @@ const KEYS: &[Synonym] = &[
         &["api", "dashboard", "metrics", "stats"],
         Help("it is on the admin port: `admin: {bind: 127.0.0.1:9900}`"),
     ),
-    of("listeners", &["tls", "ssl", "certificate", "certificates", "certs"], NO_TLS),
+    of("listeners", &["tls", "ssl", "certificate", "certificates", "certs"], TLS_OF_LISTENER),
     of("trusted-proxies", &["listen", "address", "addresses", "port", "ports"], Word("bind")),
-    of("trusted-proxies", &["tls", "ssl", "certificate", "certificates", "cert", "key"], NO_TLS),
+    of(
+        "trusted-proxies",
+        &[
+            "ssl",
+            "https",
+            "certificate",
+            "certificates",
+            "cert",
+            "key",
+            "sslcertificate",
+            "sslcertificatekey",
+        ],
+        Help("write it under `tls`: `tls: {certificates: {cert: site.pem, key: site.key}}`"),
+    ),
+    of(
+        "unknown-name",
+        &["cert", "certificate", "key", "keytype", "cafile"],
+        Help("write `certificates: {cert: site.pem, key: site.key}`"),
+    ),
+    of(
+        "unknown-name",
+        &[
+            "ca",
+            "clientca",
+            "clientauth",
+            "verify",
+            "verifyclient",
+            "clientcertificate",
+            "mtls",
+            "crl",
+            "revoked",
+        ],
+        Help("write it under `clients`: `clients: {authorities: ca.pem, revoked: list.crl}`"),
+    ),
+    of("unknown-name", &["snistrict", "strictsni", "rejectunknownsni"], Help("write `unknown-name: refuse`")),
+    of("unknown-name", &["sessiontickets", "ticketkeys", "sessionticketkey"], Word("tickets")),
+    of(
+        "policy",
+        VERSIONS_AND_CIPHERS,
+        Help("`policy` says which: `modern` (TLS 1.3) or `intermediate` (1.2 and 1.3)"),
+    ),
+    of("verify", &["sni", "servername", "hostname", "host", "verifyhost", "sslname"], Word("name")),
+    of(
+        "verify",
+        &["ca", "cafile", "cacert", "rootcas", "trustedca", "trustedcertificate"],
+        Word("authorities"),
+    ),
+    of("verify", &["crl", "crlfile"], Word("revoked")),
+    of("verify", &["cert", "clientcertificate", "key", "crt", "certificates"], Word("certificate")),
+    of("verify", &["insecure", "insecureskipverify", "skipverify", "trustall"], Help("write `verify: off`")),
     of(
         "trusted-proxies",
         &["host", "hosts", "servername", "hostname", "hostnames", "domains"],
@@ -186,7 +249,12 @@ const KEYS: &[Synonym] = &[
         &["maxejectionpercent", "maxshare"],
         Help("write it under `peers`: `peers: {max-share: 50%}`"),
     ),
-    of("endpoints", &["tls", "ssl", "https", "scheme"], NO_TLS_TO_ENDPOINTS),
+    of("endpoints", &["ssl", "https", "scheme", "transportsocket", "proxyssl"], Help("write `tls: on`")),
+    of(
+        "endpoints",
+        &["sni", "servername", "verify", "authorities", "ca", "certificate", "insecureskipverify"],
+        Help("write it under `tls`: `tls: {name: app.internal, authorities: ca.pem}`"),
+    ),
     of(
         "endpoints",
         &[
@@ -279,7 +347,8 @@ const WORDS: &[Synonym] = &[
     ),
     of("http", &["http1", "http11"], Word("http")),
     of("tcp", &["http"], Help("name the path that is asked: `{http: /healthz}`")),
-    of("tcp", &["https"], Help("checks with TLS are not there yet; over plain HTTP: `{http: /healthz}`")),
+    of("tcp", &["https"], Help("in a pool with `tls` it is over TLS: `{http: /healthz}`")),
+    of("tcp", &["ssl", "handshake", "sslhello"], Word("tls")),
     of("agent", &["agentcheck"], Word("agent")),
     of("icmp", &["ping", "echo", "icmp4", "icmp6"], Word("icmp")),
     of(

@@ -122,7 +122,8 @@ const OTHER_WORDS_FOR_ON: &[&str] = &["enable", "enabled", "on", "true", "y", "y
 pub(super) fn meant_as_switch<'n>(node: &'n Node, branches: &[&Json]) -> Option<(&'n Scalar, String)> {
     let is_off = |branch: &Json| branch.get("const").and_then(Json::as_str) == Some("off");
     let scalar = node.scalar().filter(|scalar| !scalar.quoted && scalar.text != "off")?;
-    if !branches.iter().any(|branch| is_off(branch)) {
+    let is_word = |branch: &Json| branch.get("const").and_then(Json::as_str) == Some(&*scalar.text);
+    if !branches.iter().any(|branch| is_off(branch)) || branches.iter().any(|branch| is_word(branch)) {
         return None;
     }
     let word = scalar.text.to_ascii_lowercase();

@@ -27,17 +27,55 @@ pub type SettingsCheck = Arc<dyn Fn(&Value) -> Result<(), SettingsProblem> + Sen
 
 /// Looks at certificates and what belongs to them. What knows them lives in a higher plane.
 pub trait CertificateCheck: fmt::Debug + Send + Sync {
-    /// Whether a certificate and its key can be used together.
+    /// Whether a certificate and its key can be used together, for this.
     ///
     /// # Errors
     /// Why not; `at` is `key` if it is about that.
-    fn certificate(&self, chain: &str, key: &str) -> Result<Validity, SettingsProblem>;
+    fn certificate(
+        &self,
+        chain: &str,
+        key: &str,
+        shown_by: CertificateUse,
+    ) -> Result<Validity, SettingsProblem>;
 
-    /// Whether those who sign clients' certificates, and their revocation lists, can be used.
+    /// Whether an OCSP response in DER is about the first certificate of this chain, and can be shown beside it.
+    ///
+    /// # Errors
+    /// Why not.
+    fn ocsp(&self, chain: &str, response: &[u8]) -> Result<(), OcspProblem>;
+
+    /// Whether those who sign the certificates of clients or of servers, perhaps beside those that the system trusts, and their revocation lists can be
+    /// used.
     ///
     /// # Errors
     /// Why not; `at` is `authorities` or `revoked`.
-    fn authorities(&self, authorities: &str, revoked: &str) -> Result<(), SettingsProblem>;
+    fn authorities(
+        &self,
+        of: CertificateUse,
+        system: bool,
+        authorities: &str,
+        revoked: &str,
+    ) -> Result<(), SettingsProblem>;
+}
+
+/// Why an OCSP response cannot be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OcspProblem {
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    pub help: String,
+    /// Whether it is only that it does not hold now.
+    pub is_of_time: bool,
+}
+
+/// Who shows a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateUse {
+    /// A listener, to those who come for a host of its names.
+    Server,
+    /// Aya, to endpoints that ask who comes.
+    Client,
 }
 
 /// When a certificate is good, since the epoch.

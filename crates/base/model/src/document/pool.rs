@@ -10,12 +10,13 @@ use serde_json::Value;
 
 use super::forms::{OneOrMany, OneOrSome, OrOff, one_or_many};
 use super::sticky::Sticky;
+use super::tls::{PoolTls, PoolTlsForm, Switch, pool_tls};
 
 /// Endpoints that serve the same thing, and how traffic is spread over them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Pool {
-    /// The servers: `10.0.0.1:8080`, `app.internal:8080` or `{address: …, weight: …}`. The port is 80 if not given.
+    /// The servers: `10.0.0.1:8080`, `app.internal:8080` or `{address: …, weight: …}`. The port is 80 if not given, 443 with `tls`.
     pub endpoints: Vec<Endpoint>,
     /// How one of them is chosen: the name of a balancer, or `{kind: name}` with its settings.
     #[serde(default = "default_balance")]
@@ -25,7 +26,7 @@ pub struct Pool {
     /// `{learn: {header: NAME}}`. Nothing does if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sticky: Option<Sticky>,
-    /// Active checks: `tcp`, `{http: /path}`, `agent`, or a list of checks that must all pass. None if not given.
+    /// Active checks: `tcp`, `tls`, `{http: /path}`, `agent`, or a list of checks that must all pass. None if not given.
     #[serde(default, deserialize_with = "checks")]
     #[schemars(with = "HealthForm")]
     pub health: Vec<Check>,
@@ -51,6 +52,10 @@ pub struct Pool {
     /// How long endpoints may take.
     #[serde(default)]
     pub timeouts: PoolTimeouts,
+    /// Over TLS: `on`, or with these settings. Without it if not given.
+    #[serde(default, deserialize_with = "pool_tls", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PoolTlsForm")]
+    pub tls: Option<PoolTls>,
     /// The `Host` sent to endpoints; the client's if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "authority"))]
@@ -77,6 +82,7 @@ impl Default for Pool {
             subset: None,
             connections: Connections::default(),
             timeouts: PoolTimeouts::default(),
+            tls: None,
             host: None,
             replay: default_replay(),
             limits: PoolLimits::default(),
@@ -159,7 +165,7 @@ impl From<EndpointForm> for Endpoint {
     }
 }
 
-/// A check that asks the endpoint: one of `tcp: true`, `http: /path`, `agent: true`, `exec: [program, …]`
+/// A check that asks the endpoint: one of `tcp: true`, `tls: on`, `http: /path`, `agent: true`, `exec: [program, …]`
 /// and `icmp: true`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -168,6 +174,10 @@ pub struct Check {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("const" = true))]
     pub tcp: Option<bool>,
+    /// By itself: a handshake comes to its end, with a certificate that the pool's `tls` accepts. With `http`: whether it is asked over TLS;
+    /// as the pool's requests if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Switch>,
     /// The path that is asked with HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "origin-path"))]
@@ -231,6 +241,7 @@ impl Default for Check {
     fn default() -> Self {
         Self {
             tcp: None,
+            tls: None,
             http: None,
             agent: None,
             send: None,
@@ -265,6 +276,8 @@ enum CheckForm {
 enum CheckWord {
     /// A connection is accepted.
     Tcp,
+    /// A handshake comes to its end.
+    Tls,
     /// An agent says how the endpoint is.
     Agent,
     /// The machine answers an echo request.
@@ -278,6 +291,7 @@ fn checks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Check
     let forms: Vec<CheckForm> = HealthForm::deserialize(deserializer)?.into();
     let full = |form| match form {
         CheckForm::Word(CheckWord::Tcp) => Check { tcp: Some(true), ..Check::default() },
+        CheckForm::Word(CheckWord::Tls) => Check { tls: Some(Switch::On), ..Check::default() },
         CheckForm::Word(CheckWord::Agent) => Check { agent: Some(true), ..Check::default() },
         CheckForm::Word(CheckWord::Icmp) => Check { icmp: Some(true), ..Check::default() },
         CheckForm::Full(check) => *check,

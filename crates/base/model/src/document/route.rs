@@ -86,7 +86,49 @@ pub struct Match {
     #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "OneOrSome<Network>")]
     pub client: Vec<String>,
+    /// The client's certificate: `true` (it has shown one) or `false` (it has not), or what has to be in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<ClientCertificateMatch>,
 }
+
+/// What is asked of a client's certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum ClientCertificateMatch {
+    /// `true`: one was shown; `false`: none was.
+    Present(bool),
+    /// One with these.
+    With(ClientCertificateParts),
+}
+
+/// What is in a client's certificate; all that is given has to fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[schemars(inline)]
+pub struct ClientCertificateParts {
+    /// Its subject as RFC 4514 writes it, `CN=alice,O=Example`, or `~ regex`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "value-pattern"))]
+    pub subject: Option<String>,
+    /// Its issuer, in the same way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "value-pattern"))]
+    pub issuer: Option<String>,
+    /// One of its alternative names with its kind, `DNS:shop.example.com`, `URI:spiffe://…`, `email:…` or `IP:…`; or `~ regex`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "value-pattern"))]
+    pub name: Option<String>,
+    /// SHA-256 of the certificate in hexadecimal digits, with or without colons, or a list.
+    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "OneOrSome<Fingerprint>")]
+    pub fingerprint: Vec<String>,
+}
+
+// Tells the schema that a text is a fingerprint.
+#[derive(JsonSchema)]
+#[schemars(inline, extend("format" = "fingerprint"))]
+struct Fingerprint(#[expect(dead_code, reason = "only its schema is used")] String);
 
 #[derive(JsonSchema)]
 #[schemars(inline, extend("format" = "host-pattern"))]

@@ -1,7 +1,7 @@
-//! TLS: what a listener shows to its clients, and what it asks of them.
+//! TLS: what a listener shows to its clients and asks of them, and the same for the endpoints of a pool.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::forms::{OneOrMany, OneOrSome, OrOff, one_or_many};
 use super::operation::SecretSource;
@@ -18,6 +18,10 @@ pub struct ListenerTls {
     /// Versions and cipher suites.
     #[serde(default)]
     pub policy: TlsPolicy,
+    /// Whether authorities are asked what they say of certificates (OCSP), where a certificate says whom to ask and its file has none; what they
+    /// say is shown to clients.
+    #[serde(default)]
+    pub ocsp: Ocsp,
     /// What happens to clients that ask for a name that no certificate has.
     #[serde(default)]
     pub unknown_name: UnknownName,
@@ -53,6 +57,9 @@ pub struct CertificateFiles {
     /// Its private key in PEM: a path, `{file: PATH}` or `{env: NAME}`; behind the certificate in its file if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeySource>,
+    /// Path of what the authority says of it (an OCSP response in DER), which is shown beside it while it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ocsp: Option<String>,
 }
 
 /// Certificates in a folder.
@@ -60,7 +67,7 @@ pub struct CertificateFiles {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[schemars(inline)]
 pub struct CertificateFolder {
-    /// Path of a folder. Each `NAME.pem` or `NAME.crt` in it is a certificate; its key is in `NAME.key`, or behind it.
+    /// Path of a folder. Each `NAME.pem` or `NAME.crt` in it is a certificate; its key is in `NAME.key`, or behind it, an OCSP response in `NAME.ocsp`.
     pub folder: String,
 }
 
@@ -75,7 +82,7 @@ enum CertificateForm {
 impl From<CertificateForm> for Certificate {
     fn from(form: CertificateForm) -> Self {
         match form {
-            CertificateForm::Path(cert) => Self::Files(CertificateFiles { cert, key: None }),
+            CertificateForm::Path(cert) => Self::Files(CertificateFiles { cert, key: None, ocsp: None }),
             CertificateForm::Folder(folder) => Self::Folder(folder),
             CertificateForm::Files(files) => Self::Files(files),
         }
@@ -115,6 +122,18 @@ pub enum TlsPolicy {
     Intermediate,
 }
 
+/// Whether authorities are asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum Ocsp {
+    /// They are not.
+    #[default]
+    Off,
+    /// Over HTTP, again and again before what they said ends.
+    Fetch,
+}
+
 /// What happens to clients that ask for a name that no certificate has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -143,6 +162,23 @@ pub struct TlsClients {
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "OneOrMany<String>")]
     pub revoked: Vec<String>,
+    /// What endpoints are told of a client's certificate, in the fields of RFC 9440. What clients write there themselves never reaches them.
+    #[serde(default)]
+    pub forward: ClientCertificateTold,
+}
+
+/// What endpoints are told of a client's certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum ClientCertificateTold {
+    /// Nothing.
+    #[default]
+    Off,
+    /// The certificate: `Client-Cert`.
+    Certificate,
+    /// Its issuers as well: `Client-Cert-Chain`.
+    Chain,
 }
 
 /// Whether clients without a certificate are let in.
@@ -172,4 +208,104 @@ impl Tickets {
     fn switched_on() -> OrOff<Self> {
         OrOff::On(Self::default())
     }
+}
+
+/// TLS to the endpoints of a pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct PoolTls {
+    /// The name that is asked for (SNI), and that an endpoint's certificate has to be for; the endpoint's own host if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "server-name"))]
+    pub name: Option<String>,
+    /// Whether an endpoint's certificate has to be good. If not, whoever is on the way can read and change everything.
+    pub verify: Switch,
+    /// Who signs endpoints' certificates: paths of files with certificates in PEM, and `system` for those that the system trusts.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrSome<String>")]
+    pub authorities: Vec<String>,
+    /// Paths of files with revocation lists in PEM. If there are any, each authority must have one that has not run out: a certificate of
+    /// whose authority nothing is known is refused.
+    #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "OneOrMany<String>")]
+    pub revoked: Vec<String>,
+    /// What endpoints are shown that ask who comes: `aya.pem` is short for `{cert: aya.pem}`. Nothing if not given.
+    #[serde(deserialize_with = "certificate", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<OwnCertificateForm>")]
+    pub certificate: Option<OwnCertificate>,
+    /// Versions and cipher suites.
+    pub policy: TlsPolicy,
+}
+
+/// A certificate that Aya shows to endpoints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(inline)]
+pub struct OwnCertificate {
+    /// Path of the certificate in PEM, its issuers behind it. Relative paths start at the folder of the configuration.
+    pub cert: String,
+    /// Its private key in PEM: a path, `{file: PATH}` or `{env: NAME}`; behind the certificate in its file if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeySource>,
+}
+
+impl Default for PoolTls {
+    fn default() -> Self {
+        Self {
+            name: None,
+            verify: Switch::On,
+            authorities: vec![SYSTEM.to_owned()],
+            revoked: Vec::new(),
+            certificate: None,
+            policy: TlsPolicy::default(),
+        }
+    }
+}
+
+/// Stands among authorities for those that the system trusts.
+pub(crate) const SYSTEM: &str = "system";
+
+/// Something that can be switched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub(super) enum PoolTlsForm {
+    Switched(Switch),
+    Full(Box<PoolTls>),
+}
+
+/// Spells TLS to endpoints out.
+pub(super) fn pool_tls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PoolTls>, D::Error> {
+    Ok(match PoolTlsForm::deserialize(deserializer)? {
+        PoolTlsForm::Switched(Switch::On) => Some(PoolTls::default()),
+        PoolTlsForm::Switched(Switch::Off) => None,
+        PoolTlsForm::Full(full) => Some(*full),
+    })
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+enum OwnCertificateForm {
+    Path(String),
+    Files(OwnCertificate),
+}
+
+/// Spells a certificate out.
+fn certificate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<OwnCertificate>, D::Error> {
+    let form = Option::<OwnCertificateForm>::deserialize(deserializer)?;
+    Ok(form.map(|form| match form {
+        OwnCertificateForm::Path(cert) => OwnCertificate { cert, key: None },
+        OwnCertificateForm::Files(files) => files,
+    }))
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Sticky;
+use super::{Host, PoolTls, Sticky};
 
 /// Endpoints that serve the same thing, and how traffic is spread over them.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,8 @@ pub struct Pool {
     pub connections: Connections,
     /// How long endpoints may take.
     pub timeouts: PoolTimeouts,
+    /// Over TLS, like this; `None`: without.
+    pub tls: Option<Arc<PoolTls>>,
     /// The `Host` sent to endpoints; `None` passes the client's on.
     pub host: Option<Arc<str>>,
     /// Request bodies up to this many bytes are kept until the answer begins, so that a request can be sent again.
@@ -77,15 +79,6 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// How an endpoint's machine is called.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Host {
-    /// By address.
-    Ip(std::net::IpAddr),
-    /// By a name that is looked up again and again.
-    Name(Arc<str>),
-}
-
 /// The name of a kind and its settings, checked against the kind's schema.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KindSettings {
@@ -112,6 +105,8 @@ pub struct ActiveCheck {
     pub jitter: f64,
     /// Asked on this port instead of the endpoint's.
     pub port: Option<u16>,
+    /// Asked over TLS.
+    pub tls: Option<Arc<PoolTls>>,
 }
 
 /// What a check asks.
@@ -119,6 +114,8 @@ pub struct ActiveCheck {
 pub enum CheckKind {
     /// A connection is accepted.
     Tcp,
+    /// A TLS handshake comes to its end. Of no use without [`ActiveCheck::tls`].
+    Tls,
     /// An agent says in one line how the endpoint is.
     Agent {
         /// Sent to it first, with a line end; nothing if `None`.

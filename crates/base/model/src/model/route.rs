@@ -48,6 +48,30 @@ pub struct Match {
     pub cookies: Vec<FieldMatch>,
     /// The client's address lies in one of these; empty means any.
     pub client: Vec<ipnet::IpNet>,
+    /// What is asked of the client's certificate; `None` means nothing.
+    pub certificate: Option<CertificateMatch>,
+}
+
+/// What is asked of a client's certificate.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CertificateMatch {
+    /// None was shown.
+    Absent,
+    /// One was, and all of these hold.
+    Shown(Vec<CertificateTest>),
+}
+
+/// What is asked of a part of a certificate.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CertificateTest {
+    /// Of the subject as RFC 4514 writes it.
+    Subject(ValuePattern),
+    /// Of the issuer, written alike.
+    Issuer(ValuePattern),
+    /// Of one of its alternative names.
+    Name(ValuePattern),
+    /// Its SHA-256 in hexadecimal digits, in lower case, is one of these.
+    Fingerprint(Vec<Arc<str>>),
 }
 
 /// Which hosts. All names are in lower case, without port.

@@ -1,9 +1,9 @@
-//! TLS: what a listener shows to its clients, and what it asks of them.
+//! TLS: what a listener shows to its clients and asks of them, and the same for the endpoints of a pool.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::Secret;
+use super::{Host, Secret};
 
 /// TLS on a listener.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +12,8 @@ pub struct ListenerTls {
     pub certificates: Vec<Certificate>,
     /// Versions and cipher suites.
     pub policy: TlsPolicy,
+    /// Whether authorities are asked what they say of certificates that have no [`Certificate::ocsp`].
+    pub fetches_ocsp: bool,
     /// Whether clients that ask for a name that no certificate has are refused.
     pub refuses_unknown_names: bool,
     /// What clients have to show; `None`: nothing.
@@ -31,6 +33,8 @@ pub struct Certificate {
     pub chain: Arc<str>,
     /// The private key in PEM.
     pub key: Secret,
+    /// What the authority says of it: an OCSP response in DER.
+    pub ocsp: Option<Arc<[u8]>>,
 }
 
 /// Versions and cipher suites.
@@ -48,6 +52,43 @@ pub struct TlsClients {
     /// Whether clients without a certificate are refused.
     pub is_required: bool,
     /// Certificates in PEM; at least one of them has signed each client's, perhaps through others.
+    pub authorities: Arc<str>,
+    /// Revocation lists in PEM; empty if none are looked at.
+    pub revoked: Arc<str>,
+    /// What endpoints are told of it.
+    pub told: ClientCertificateTold,
+}
+
+/// What endpoints are told of a client's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificateTold {
+    /// Nothing.
+    Nothing,
+    /// The certificate.
+    Certificate,
+    /// Its issuers as well.
+    Chain,
+}
+
+/// TLS to the endpoints of a pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolTls {
+    /// Asked for, and what certificates have to be for; the endpoint's own host if `None`.
+    pub name: Option<Host>,
+    /// Whose certificates are good; `None`: nobody looks.
+    pub trust: Option<Trust>,
+    /// What endpoints are shown that ask for it.
+    pub certificate: Option<Certificate>,
+    /// Versions and cipher suites.
+    pub policy: TlsPolicy,
+}
+
+/// Whose certificates are good.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trust {
+    /// Whether those that the system trusts have signed some.
+    pub system: bool,
+    /// Certificates in PEM of others that have; may be empty.
     pub authorities: Arc<str>,
     /// Revocation lists in PEM; empty if none are looked at.
     pub revoked: Arc<str>,

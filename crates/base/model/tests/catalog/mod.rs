@@ -32,6 +32,16 @@ struct Remove {
     response: Vec<String>,
 }
 
+/// Certificates of clients.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+struct RequireCertificate {
+    /// One of these.
+    subject: Option<Vec<String>>,
+    /// One of these.
+    name: Option<Vec<String>>,
+}
+
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Rewrite {
@@ -152,6 +162,11 @@ pub(crate) fn catalog() -> KindCatalog {
             entry("set-header", "Sets header fields.", schema_for!(Write).to_value()),
             entry("add-header", "Adds header fields.", schema_for!(Write).to_value()),
             entry("remove-header", "Removes header fields.", schema_for!(Remove).to_value()),
+            entry(
+                "require-certificate",
+                "Refuses clients without a certificate.",
+                schema_for!(RequireCertificate).to_value(),
+            ),
             entry("rewrite", "Changes path and host.", schema_for!(Rewrite).to_value()).with_check(braces),
         ],
         handlers: vec![

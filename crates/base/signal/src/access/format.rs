@@ -161,6 +161,8 @@ fn value<'a>(field: AccessField, record: &AccessRecord<'a>) -> Value<'a> {
         AccessField::TlsVersion => tls(&|tls| Some(tls.version)),
         AccessField::TlsCipher => tls(&|tls| Some(tls.cipher)),
         AccessField::TlsName => tls(&|tls| tls.name),
+        AccessField::TlsClient => tls(&|tls| tls.client),
+        AccessField::TlsClientFingerprint => tls(&|tls| tls.client_fingerprint),
         AccessField::TlsHandshake => tls(&|tls| Some(if tls.is_resumed { "resumed" } else { "full" })),
     }
 }

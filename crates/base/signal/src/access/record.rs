@@ -71,6 +71,10 @@ pub struct TlsRecord<'a> {
     pub name: Option<&'a str>,
     /// Whether it took a session up again.
     pub is_resumed: bool,
+    /// Whose certificate the client has shown.
+    pub client: Option<&'a str>,
+    /// The SHA-256 of that.
+    pub client_fingerprint: Option<&'a str>,
 }
 
 impl Default for AccessRecord<'_> {
@@ -163,6 +167,8 @@ fields! {
     TlsVersion = "tls_version", false, "Version of TLS.";
     TlsCipher = "tls_cipher", false, "Cipher suite of the TLS connection.";
     TlsName = "tls_name", false, "The name that the client has asked for in the TLS handshake.";
+    TlsClient = "tls_client", false, "Whose certificate the client has shown (its subject, as RFC 4514 writes it).";
+    TlsClientFingerprint = "tls_client_fingerprint", false, "SHA-256 of that certificate.";
     TlsHandshake = "tls_handshake", false, "`full`, or `resumed` where a TLS session was taken up again.";
 }
 

@@ -87,8 +87,10 @@ families! {
         "Client connections that had to wait because as many as may be were open. Those behind them in the kernel's queue are not counted.";
     TLS_HANDSHAKES = Counter "aya_tls_handshakes_total" ["listener", "result"], NAMED,
         "TLS handshakes, by what came of them: full, resumed, or why they failed.";
-    TLS_CERTIFICATE_ENDS = Gauge "aya_tls_certificate_not_after_timestamp_seconds" ["listener", "certificate"], NAMED,
-        "When a certificate runs out, in seconds since 1970-01-01 UTC, by listener and path.";
+    TLS_CERTIFICATE_ENDS = Gauge "aya_tls_certificate_not_after_timestamp_seconds" ["place", "certificate"], NAMED,
+        "When a certificate runs out, in seconds since 1970-01-01 UTC, by its place in the configuration (listeners.NAME, pools.NAME) and path.";
+    TLS_OCSP_FETCHES = Counter "aya_tls_ocsp_fetches_total" ["result"], FIXED,
+        "Questions to authorities of what they say of certificates (OCSP), by result (fetched, failed). Only with ocsp: fetch.";
     BYTES_RECEIVED = Counter "aya_bytes_received_total" ["listener"], NAMED,
         "Bytes received from clients, heads included.";
     BYTES_SENT = Counter "aya_bytes_sent_total" ["listener"], NAMED,
@@ -120,6 +122,9 @@ families! {
     STICKY_EVICTIONS = Counter "aya_sticky_evictions_total" ["pool"], NAMED,
         "Sessions in use that were forgotten because the table was full.";
 
+    UPSTREAM_TLS_HANDSHAKES = Counter "aya_upstream_tls_handshakes_total" ["pool", "result"], NAMED,
+        "TLS handshakes with endpoints, by what came of them: full, resumed, or why they failed.";
+
     UPSTREAM_PROBES = Counter "aya_upstream_probes_total" ["pool", "result"], NAMED,
         "Questions to endpoints of what they have to do, by result (answered; silent for an answer without a report; failed for none in time). Only where the balancer asks.";
 
@@ -136,7 +141,7 @@ families! {
     ENDPOINT_UTILIZATION = Gauge "aya_endpoint_utilization_percent" ["pool", "endpoint", "resource"], ENDPOINTS,
         "What an endpoint's machine has in use (cpu, memory, io), in percent, as it or its agent told last; only what was told.";
     ENDPOINT_TRANSITIONS = Counter "aya_endpoint_transitions_total" ["pool", "to", "cause"], NAMED,
-        "Changes of an endpoint's state (or of a pool's: panic and calm), by new state and kind of cause (http-check, tcp-check, agent-check, exec-check, icmp-check, name-lookup, consecutive-failures, more-errors-than-peers, slower-than-peers, like-its-peers, panic-threshold, ejection-over, admin, configuration).";
+        "Changes of an endpoint's state (or of a pool's: panic and calm), by new state and kind of cause (http-check, tcp-check, tls-check, agent-check, exec-check, icmp-check, name-lookup, consecutive-failures, more-errors-than-peers, slower-than-peers, like-its-peers, panic-threshold, ejection-over, admin, configuration).";
     HEALTH_CHECKS = Counter "aya_health_checks_total" ["pool", "result"], NAMED,
         "Active health checks made, by result (pass, fail, or silent for an agent that could not be asked or was not understood).";
 

@@ -2,8 +2,8 @@
 
 use base_kit::WallClock;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, CustomExtension,
+    DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
     PKCS_RSA_SHA256, RevokedCertParams, RsaKeySize, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
@@ -33,11 +33,13 @@ pub struct Wanted<'a> {
     pub is_rsa: bool,
     /// Days until it ends; less than zero if it has ended.
     pub days: i64,
+    /// Where its authority says over OCSP what it thinks of it.
+    pub ocsp: Option<&'a str>,
 }
 
 impl Default for Wanted<'_> {
     fn default() -> Self {
-        Self { subject: "play", hosts: &[], is_rsa: false, days: 90 }
+        Self { subject: "play", hosts: &[], is_rsa: false, days: 90, ocsp: None }
     }
 }
 
@@ -57,6 +59,11 @@ impl Authority {
     /// Its own certificate, in PEM.
     pub fn pem(&self) -> String {
         self.0.pem()
+    }
+
+    /// Its key, in PEM: for others that sign in its place.
+    pub fn key(&self) -> String {
+        self.0.key().serialize_pem()
     }
 
     /// A certificate for these hosts.
@@ -83,6 +90,7 @@ impl Authority {
             ExtendedKeyUsagePurpose::ServerAuth
         };
         params.extended_key_usages = vec![usage];
+        params.custom_extensions.extend(wanted.ocsp.map(authority_information));
         let key = if wanted.is_rsa {
             KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)
         } else {
@@ -114,6 +122,18 @@ impl Authority {
         };
         params.signed_by(&self.0).and_then(|list| list.pem()).expect("a list can be signed")
     }
+}
+
+/// Where to ask over OCSP (RFC 5280 §4.2.2.1): a list of one access description, `id-ad-ocsp` and a URI.
+fn authority_information(url: &str) -> CustomExtension {
+    const AUTHORITY_INFO_ACCESS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
+    const OCSP: [u8; 10] = [0x06, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 1];
+    let element = |tag: u8, content: &[u8]| {
+        let length = u8::try_from(content.len()).ok().filter(|length| *length < 0x80);
+        [&[tag, length.expect("a short URL")], content].concat()
+    };
+    let description = element(0x30, &[&OCSP[..], &element(0x86, url.as_bytes())].concat());
+    CustomExtension::from_oid_content(AUTHORITY_INFO_ACCESS, element(0x30, &description))
 }
 
 fn params(subject: &str, hosts: &[&str]) -> CertificateParams {

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
+use crate::counterpart::authority::Issued;
 use crate::folder::TempFolder;
 use crate::port::free_port;
 use crate::process::Process;
@@ -26,15 +27,35 @@ impl Nginx {
         Self::start_on(Ipv4Addr::LOCALHOST, directives)
     }
 
+    /// As [`Nginx::start`], over TLS with this certificate.
+    ///
+    /// # Panics
+    /// When nginx is not installed or does not start.
+    pub fn start_tls(issued: &Issued, directives: &str) -> Self {
+        Self::start_as(Ipv4Addr::LOCALHOST, Some(issued), directives)
+    }
+
     /// As [`Nginx::start`], listening on this address: `0.0.0.0` is all of 127.0.0.0/8, too.
     ///
     /// # Panics
     /// When nginx is not installed or does not start.
     pub fn start_on(host: Ipv4Addr, directives: &str) -> Self {
+        Self::start_as(host, None, directives)
+    }
+
+    fn start_as(host: Ipv4Addr, issued: Option<&Issued>, directives: &str) -> Self {
         let mut nginx = Self { process: None, folder: TempFolder::new(), port: free_port() };
         let folder = nginx.folder.path().display().to_string();
         std::fs::create_dir_all(nginx.folder.path().join("www")).expect("a temporary folder can be made");
         let port = nginx.port;
+        let (over, tls) = match issued {
+            None => ("", ""),
+            Some(issued) => {
+                nginx.folder.write("site.pem", &issued.cert);
+                nginx.folder.write("site.key", &issued.key);
+                ("ssl", "ssl_certificate site.pem; ssl_certificate_key site.key;")
+            }
+        };
         // Connections stay open for long runs, so that the play and not nginx decides when one ends.
         nginx.folder.write(
             "nginx.conf",
@@ -45,7 +66,7 @@ impl Nginx {
                    access_log off; keepalive_requests 1000000; client_max_body_size 0;\n\
                    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;\n\
                    fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;\n\
-                   server {{ listen {host}:{port} reuseport backlog=4096; root {folder}/www; {directives} }}\n\
+                   server {{ listen {host}:{port} {over} reuseport backlog=4096; root {folder}/www; {tls} {directives} }}\n\
                  }}\n"
             ),
         );

@@ -123,6 +123,7 @@ fn what_was_never_checked_is_no_reason_to_panic() {
         fall: 1,
         jitter: 0.0,
         port: None,
+        tls: None,
     }];
     let pool = PoolState::new(&settings);
     assert_eq!(pool.tend(at(0)), []);

@@ -1,9 +1,11 @@
 //! Every kind builds from its example; each does what it says; bad settings say what is wrong.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
+use base_signal::Reason;
 use serde_json::{Value, json};
-use traffic_http::{HeadLimits, RequestHead, ResponseHead};
+use traffic_http::{ClientCertificate, HeadLimits, RequestHead, ResponseHead};
 
 use super::*;
 use crate::{Answer, Flow, RequestContext};
@@ -11,6 +13,7 @@ use crate::{Answer, Flow, RequestContext};
 fn context() -> RequestContext<'static> {
     RequestContext {
         client: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9)),
+        certificate: None,
         scheme: "http",
         host: b"shop.example:8080",
         path: b"/api/items",
@@ -304,5 +307,47 @@ fn fixed_answers_are_given() {
     ] {
         let problem = handler("respond").unwrap().build(&settings).err().unwrap().to_string();
         assert!(problem.contains(part), "{settings}: {problem}");
+    }
+}
+
+fn certificate(subject: &str, names: &[&str]) -> ClientCertificate {
+    ClientCertificate {
+        subject: subject.into(),
+        issuer: "CN=authority".into(),
+        serial: "0a".into(),
+        names: names.iter().map(|name| (*name).into()).collect(),
+        fingerprint: "00".into(),
+        ends: Duration::MAX,
+        client_cert: Box::default(),
+        client_cert_chain: Box::default(),
+    }
+}
+
+/// `require-certificate` lets pass who is named, or everybody with a certificate; others are refused, and told why.
+#[test]
+fn only_those_with_a_wanted_certificate_pass() {
+    let (alice, bob) =
+        (certificate("CN=alice", &["DNS:a.test"]), certificate("CN=bob", &["URI:b", "DNS:b.test"]));
+    let refused = |settings: &Value, certificate| {
+        let filter = filter("require-certificate").unwrap().build(settings).unwrap();
+        let context = RequestContext { certificate, ..context() };
+        match filter.request_head(&context, &mut request("/", "")) {
+            Flow::Continue => None,
+            Flow::Refuse(reason, detail) => {
+                assert_eq!(reason, Reason::CertificateRequired);
+                Some(detail)
+            }
+            Flow::Answer(_) => panic!("it answers nothing by itself"),
+        }
+    };
+    let any = json!({});
+    assert_eq!((refused(&any, Some(&alice)), refused(&any, None).is_some()), (None, true));
+    let named = json!({"subject": ["CN=alice"], "name": ["URI:b"]});
+    assert_eq!((refused(&named, Some(&alice)), refused(&named, Some(&bob))), (None, None));
+    let other = json!({"name": ["DNS:b", "a.test"]});
+    let said = "the certificate of `CN=alice` is not one of those let in here";
+    assert_eq!(refused(&other, Some(&alice)).as_deref(), Some(said));
+    for empty in [json!({"subject": []}), json!({"name": []})] {
+        assert!(filter("require-certificate").unwrap().build(&empty).is_err(), "{empty}");
     }
 }

@@ -7,6 +7,7 @@ use super::*;
 fn context() -> RequestContext<'static> {
     RequestContext {
         client: IpAddr::V6(Ipv4Addr::new(10, 0, 0, 9).to_ipv6_mapped()),
+        certificate: None,
         scheme: "http",
         host: b"Shop.example:8080",
         path: b"/a/b",

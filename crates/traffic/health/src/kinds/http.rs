@@ -6,10 +6,10 @@ use std::io;
 use base_kit::{KindInfo, Status};
 use base_model::model::{ActiveCheck, BodyMatch, CheckKind, StatusRange};
 use regex::bytes::Regex;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use traffic_http::{BodyEvent, BodyReader, Framing, HeadLimits, HttpError, Method, ResponseHead};
+use traffic_tls::ClientTls;
 
+use crate::kinds::tls::{dial, tls_of};
 use crate::line::{Kept, Line};
 use crate::probe::{Passed, Probe, ProbeFailure, ProbeFuture, ProbeKind, Target, UnfitCheck};
 
@@ -26,9 +26,6 @@ const HEAD_LIMITS: HeadLimits =
 /// Interim answers (1xx) before the one that counts; more are a fault.
 const MAX_INTERIM: usize = 8;
 
-/// Room for what is read at once: for most health answers all of it.
-const READ_BYTES: usize = 2 * 1024;
-
 const USER_AGENT: &str = concat!("aya-health/", env!("CARGO_PKG_VERSION"));
 
 impl ProbeKind for HttpKind {
@@ -43,7 +40,7 @@ impl ProbeKind for HttpKind {
     fn build(&self, check: &ActiveCheck) -> Option<Result<Box<dyn Probe>, UnfitCheck>> {
         match &check.kind {
             CheckKind::Http { .. } => {
-                Some(HttpProbe::new(&check.kind).map(|probe| Box::new(probe) as Box<dyn Probe>))
+                Some(HttpProbe::new(check).map(|probe| Box::new(probe) as Box<dyn Probe>))
             }
             _ => None,
         }
@@ -51,6 +48,8 @@ impl ProbeKind for HttpKind {
 }
 
 struct HttpProbe {
+    /// Asked over TLS.
+    tls: Option<ClientTls>,
     method: Method,
     /// The request up to the value of `host`.
     before_host: String,
@@ -82,8 +81,8 @@ impl WantedBody {
 }
 
 impl HttpProbe {
-    fn new(kind: &CheckKind) -> Result<Self, UnfitCheck> {
-        let CheckKind::Http { method, path, host, headers, statuses, body } = kind else {
+    fn new(check: &ActiveCheck) -> Result<Self, UnfitCheck> {
+        let CheckKind::Http { method, path, host, headers, statuses, body } = &check.kind else {
             return Err(UnfitCheck("it is not an HTTP check".to_owned()));
         };
         let given = |name: &str| headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
@@ -99,6 +98,7 @@ impl HttpProbe {
             let _ = write!(after_host, "{name}: {value}\r\n");
         }
         Ok(Self {
+            tls: check.tls.as_deref().map(tls_of).transpose()?,
             may_keep: given("connection").is_none(),
             method: Method::from_bytes(method.as_bytes()),
             before_host: format!("{method} {path} HTTP/1.1\r\nhost: "),
@@ -118,9 +118,8 @@ impl HttpProbe {
                 done => return input.end(line, done),
             }
         }
-        let connected = TcpStream::connect(target.address).await;
-        let stream = connected.map_err(|error| ProbeFailure::of_connect(&error))?;
-        let mut input = Input::new(line.begin(stream, target.address));
+        let connection = dial(target, self.tls.as_ref(), &mut line.tls).await?;
+        let mut input = Input::new(line.begin(connection, target.address));
         let done = self.ask_on(&mut input, target).await;
         input.end(line, done)
     }
@@ -137,7 +136,7 @@ impl HttpProbe {
         input.kept.ask();
         let stays = self.may_keep && input.kept.may_be_kept();
         // An endpoint may answer and close before it took the request: the answer counts.
-        let _ = input.kept.stream.write_all(self.question(target, stays).as_bytes()).await;
+        let _ = input.kept.connection.write_all(self.question(target, stays).as_bytes()).await;
         let head = input.head().await?;
         self.judge_status(head.status())?;
         let framing = head.framing(self.method).map_err(not_understood);
@@ -205,14 +204,9 @@ impl Input {
         done
     }
 
-    /// Reads more; at the end of the stream sets `ended` instead. Room for it is made when there is something: the questions that
-    /// are under way at once would each take their own, and none would be warm.
+    /// Reads more; at the end of the stream sets `ended` instead.
     async fn more(&mut self) -> Result<(), ProbeFailure> {
-        let stream = &mut self.kept.stream;
-        stream.readable().await.map_err(broken)?;
-        self.received.reserve(READ_BYTES);
-        // Unlike `try_read_buf`, it notes that what does not fill the room is all there is.
-        let count = stream.read_buf(&mut self.received).await.map_err(broken)?;
+        let count = self.kept.connection.read(&mut self.received).await.map_err(broken)?;
         self.ended = count == 0;
         self.has_spoken |= count > 0;
         Ok(())

@@ -182,6 +182,7 @@ pub(crate) async fn nobody() -> SocketAddr {
 pub(crate) fn target(address: SocketAddr) -> traffic_health::Target {
     traffic_health::Target {
         address,
+        host: Host::Ip(address.ip()),
         authority: "endpoint:80".to_owned(),
         pool: "p".to_owned(),
         endpoint: "endpoint:80".to_owned(),
@@ -201,7 +202,7 @@ pub(crate) fn named(name: &str, port: u16) -> Endpoint {
 /// A check that is repeated at once, with a timeout that does not matter.
 pub(crate) fn check(kind: CheckKind) -> ActiveCheck {
     let interval = Duration::from_millis(2);
-    ActiveCheck { kind, interval, timeout: DEADLINE, rise: 1, fall: 1, jitter: 0.1, port: None }
+    ActiveCheck { kind, interval, timeout: DEADLINE, rise: 1, fall: 1, jitter: 0.1, port: None, tls: None }
 }
 
 /// `GET /healthz`, any 2xx.

@@ -80,7 +80,7 @@ impl Fields {
         self.retain_lines(|bytes, line| !line.is_alike(bytes, fresh.name(bytes)));
     }
 
-    /// Drops the lines that are only taken for one of this set, or for a field whose name begins so.
+    /// Drops the lines that are only taken for one of this set, or for a field whose name begins so; an empty beginning is none.
     #[inline]
     pub(crate) fn remove_alike_to_any(&mut self, set: u64, prefix: &[u8]) {
         if self.has_underscores() {
@@ -93,7 +93,7 @@ impl Fields {
         self.retain(|known, name| {
             let is_alike = || {
                 known_alike(name).is_some_and(|alike| alike.bit() & set != 0)
-                    || (begins_alike(name, prefix) && name.contains(&b'_'))
+                    || (!prefix.is_empty() && begins_alike(name, prefix) && name.contains(&b'_'))
             };
             known.is_some() || !is_alike()
         });

@@ -81,6 +81,8 @@ known_fields! {
     RetryAfter = "retry-after",
     MaxForwards = "max-forwards",
     Allow = "allow",
+    ClientCert = "client-cert",
+    ClientCertChain = "client-cert-chain",
 }
 
 // A set of them is a u64.

@@ -58,8 +58,7 @@ impl Life<'_> {
                         return Err(broken.failure);
                     }
                     // Nobody was asked anything where no connection came about: that costs no attempt, only an endpoint.
-                    let was_asked =
-                        broken.failure.reason != Reason::ConnectFailed && broken.fault != Fault::EndpointGone;
+                    let was_asked = !broken.failure.is_of_connecting() && broken.fault != Fault::EndpointGone;
                     left -= u32::from(was_asked);
                     last = Some(broken.failure);
                 }
@@ -107,7 +106,7 @@ impl Life<'_> {
             self.exchange.request.set_host(turn.state.name().as_bytes());
         }
         loop {
-            let mut connection = match turn.take_idle(self.exchange.record.started) {
+            let mut connection = match turn.take_idle(local.tls.as_ref(), self.exchange.record.started) {
                 Some(connection) => {
                     local.meters.reused.increment();
                     self.note_attempt(turn, true);
@@ -147,24 +146,31 @@ impl Life<'_> {
             .state
             .address()
             .ok_or_else(|| failed(Failure::with(Reason::ConnectFailed, "its name has no address")))?;
+        let world = (&*self.worker.network, &self.worker.buffers, &local.meters);
+        let dial = match turn.dial((&local.settings, local.tls.as_ref()), world, address) {
+            Ok(dial) => dial,
+            Err(error) => return Err(failed(Failure::dial(&error))),
+        };
         let start = self.worker.now();
         let limit = start + local.settings.timeouts.connect;
         self.client.timer.set(limit.min(self.deadline));
-        let opened = within(&self.client.timer, self.worker.network.connect(address)).await;
+        let opened = within(&self.client.timer, dial.run()).await;
         let took = self.worker.now() - start;
         self.exchange.record.connect = Some(took);
         self.exchange.decision.connected(took);
         match opened {
             Ok(Ok(stream)) => {
                 local.meters.opened.increment();
-                Ok(Connection::new(stream, &self.worker.buffers, &local.meters.open))
+                let tls = local.tls.clone();
+                Ok(Connection::new(stream, tls, &self.worker.buffers, &local.meters.open))
             }
             Ok(Err(error)) => {
-                let failure = Failure::connect(&error);
+                let failure = Failure::dial(&error);
                 let is_ours = failure.reason == Reason::Overloaded;
                 Err(Broken { fault: if is_ours { Fault::Neither } else { Fault::Endpoint }, failure })
             }
             Err(Expired) => {
+                let detail = dial.timed_out().map(str::to_owned);
                 let (fault, reason) = if self.client.timer.is_doomed() {
                     (Fault::Neither, Reason::ShuttingDown)
                 } else if self.deadline < limit {
@@ -172,7 +178,7 @@ impl Life<'_> {
                 } else {
                     (Fault::Endpoint, Reason::ConnectTimeout)
                 };
-                Err(Broken { fault, failure: reason.into() })
+                Err(Broken { fault, failure: Failure { reason, detail } })
             }
         }
     }
@@ -408,7 +414,9 @@ impl Life<'_> {
         let now = self.worker.now();
         let word = broken.failure.reason.word();
         let outcome = match broken.failure.reason {
-            Reason::ConnectFailed | Reason::ConnectTimeout => Outcome::Unreachable(word),
+            Reason::ConnectFailed | Reason::ConnectTimeout | Reason::UpstreamTls => {
+                Outcome::Unreachable(word)
+            }
             _ if turn.is_answered() => Outcome::Broken(word),
             _ => Outcome::Failure(word),
         };

@@ -6,7 +6,8 @@ use std::task::{Poll, ready};
 
 use base_model::model::Route;
 use base_signal::Reason;
-use traffic_http::{Framing, Method, RequestHead};
+use traffic_http::{ClientCertificate, Framing, Method, RequestHead};
+use traffic_route::CertificateView;
 use traffic_tls::Session;
 
 use crate::failure::Failure;
@@ -99,6 +100,7 @@ impl Life<'_> {
             path: &normal,
             query: exchange.request.query(),
             client: exchange.record.client,
+            certificate: self.client.certificate().map(certificate_view),
             fields: &lookup,
         };
         exchange.record.route = self.view.plan.router.find(&view);
@@ -127,6 +129,12 @@ fn is_directed(session: &Session, authority: &[u8]) -> Result<(), Failure> {
     let (name, host) = (session.name.as_deref().unwrap_or_default(), host.to_ascii_lowercase());
     let detail = format!("the connection was made to `{name}`, and its certificate is not for `{host}`");
     Err(Failure::with(Reason::Misdirected, detail))
+}
+
+/// A client's certificate as routes look at it.
+pub(crate) fn certificate_view(certificate: &ClientCertificate) -> CertificateView<'_> {
+    let ClientCertificate { subject, issuer, names, fingerprint, .. } = certificate;
+    CertificateView { subject, issuer, names, fingerprint }
 }
 
 /// What a head says of the exchange to come.

@@ -3,11 +3,13 @@
 use std::net::IpAddr;
 
 use base_kit::Rng;
-use base_model::model::Listener;
+use base_model::model::{ClientCertificateTold, Listener};
 use traffic_http::forwarding::{self, Hop};
 use traffic_http::request_id::RequestId;
 use traffic_http::trace_context::TraceContext;
-use traffic_http::{Framing, KnownField, RequestHead, ResponseHead, hygiene, via};
+use traffic_http::{
+    ClientCertificate, Framing, KnownField, RequestHead, ResponseHead, client_certificate, hygiene, via,
+};
 
 use crate::life::Life;
 
@@ -22,6 +24,7 @@ impl Life<'_> {
             listener: &self.client.listener.settings,
             scheme: self.client.scheme(),
             peer: self.client.peer.ip(),
+            certificate: self.client.certificate(),
             framing: exchange.up.framing(),
             awaits_continue: self.awaits_continue,
             upgrades: self.upgrades,
@@ -74,6 +77,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) scheme: &'static str,
     /// Who has opened the connection.
     pub(crate) peer: IpAddr,
+    /// What the client has shown in the TLS handshake.
+    pub(crate) certificate: Option<&'a ClientCertificate>,
     /// Of the request's body.
     pub(crate) framing: Framing,
     /// Whether the client waits for a 100 before it sends the body.
@@ -93,7 +98,7 @@ pub(crate) struct Identity {
 /// Rewrites a request's head for the endpoint.
 #[inline]
 pub(crate) fn identify(request: &mut RequestHead, arrival: &Arrival<'_>, rng: &mut dyn Rng) -> Identity {
-    let Arrival { listener, scheme, peer, framing, awaits_continue, upgrades } = *arrival;
+    let Arrival { listener, scheme, peer, certificate, framing, awaits_continue, upgrades } = *arrival;
     let is_trusted = forwarding::is_trusted(peer, &listener.trusted_proxies);
     let client = if is_trusted {
         forwarding::client_address(request.fields(), peer, &listener.trusted_proxies)
@@ -113,6 +118,7 @@ pub(crate) fn identify(request: &mut RequestHead, arrival: &Arrival<'_>, rng: &m
         request.fields_mut().set("transfer-encoding", b"chunked");
     }
     forwarding::apply(request, listener.forwarded, &Hop { peer, is_trusted, scheme });
+    client_certificate::apply(request.fields_mut(), told(listener), certificate, is_trusted);
     if let Some(pseudonym) = &listener.via {
         let version = request.version();
         via::append(request.fields_mut(), version, pseudonym);
@@ -126,6 +132,12 @@ pub(crate) fn identify(request: &mut RequestHead, arrival: &Arrival<'_>, rng: &m
     };
     let trace = TraceContext::ensure(request.fields_mut(), SAMPLES_NEW_TRACES, rng);
     Identity { client, request_id, trace }
+}
+
+/// What endpoints are told of clients' certificates.
+fn told(listener: &Listener) -> ClientCertificateTold {
+    let clients = listener.tls.as_ref().and_then(|tls| tls.clients.as_ref());
+    clients.map_or(ClientCertificateTold::Nothing, |clients| clients.told)
 }
 
 /// Tells the client the request's id, so that it can ask about it.

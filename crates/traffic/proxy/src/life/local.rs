@@ -20,6 +20,7 @@ macro_rules! context {
     ($life:expr, $route:expr) => {
         RequestContext {
             client: $life.exchange.record.client,
+            certificate: $life.client.certificate(),
             scheme: $life.client.scheme(),
             host: $life.exchange.asked.host(),
             path: $life.exchange.asked.matched_path(),
@@ -31,20 +32,27 @@ macro_rules! context {
 }
 
 impl Life<'_> {
-    /// Lets the route's filters see the request. One of them may answer it.
-    pub(super) fn filter_request(&mut self, route: &RoutePlan) -> Option<Answer> {
+    /// Lets the route's filters see the request. One of them may answer it, or refuse it.
+    pub(super) fn filter_request(&mut self, route: &RoutePlan) -> Result<Option<Answer>, Failure> {
         if route.filters.is_empty() {
-            return None;
+            return Ok(None);
         }
         self.exchange.up.drop_trailers(&route.decided_in_requests);
         let context = context!(self, route);
         for (filter, used) in route.filters.iter().zip(&route.route.filters) {
-            if let Flow::Answer(answer) = filter.request_head(&context, &mut self.exchange.request) {
-                self.exchange.decision.answered_by(&used.kind.name);
-                return Some(answer);
+            match filter.request_head(&context, &mut self.exchange.request) {
+                Flow::Continue => {}
+                Flow::Answer(answer) => {
+                    self.exchange.decision.answered_by(&used.kind.name);
+                    return Ok(Some(answer));
+                }
+                Flow::Refuse(reason, detail) => {
+                    self.exchange.decision.answered_by(&used.kind.name);
+                    return Err(Failure::with(reason, detail));
+                }
             }
         }
-        None
+        Ok(None)
     }
 
     /// Lets the route's filters see the head of an endpoint's answer.

@@ -97,6 +97,8 @@ impl Life<'_> {
                 cipher: session.cipher,
                 name: session.name.as_deref(),
                 is_resumed: session.is_resumed,
+                client: session.client.as_ref().map(|client| &*client.subject),
+                client_fingerprint: session.client.as_ref().map(|client| &*client.fingerprint),
             }),
         };
         if let Some(access) = &mut *self.worker.access.borrow_mut() {

@@ -12,7 +12,7 @@ use traffic_balance::{PoolState, Registry, Selector};
 use traffic_filter::{Filter, Handler};
 use traffic_http::FieldName;
 use traffic_route::{CompileError, Router, Split};
-use traffic_tls::{Certificate, ServerTls, Sessions, TlsError};
+use traffic_tls::{Certificate, ClientTls, ServerTls, Sessions, TlsError};
 
 pub(crate) use view::{ListenerView, View, head_limits};
 
@@ -49,6 +49,8 @@ pub(crate) enum ActionPlan {
 pub(crate) struct PoolPlan {
     pub(crate) settings: Arc<Pool>,
     pub(crate) state: Arc<PoolState>,
+    /// If its endpoints are reached over TLS; not there until [`Plan::secure`].
+    pub(crate) tls: Option<Arc<ClientTls>>,
 }
 
 /// A checked configuration that still cannot be used.
@@ -65,11 +67,11 @@ pub enum PlanError {
         /// What the kind says.
         problem: String,
     },
-    /// A listener's TLS cannot be set up.
-    #[error("listener `{listener}`: {problem}")]
+    /// The TLS of a listener or a pool cannot be set up.
+    #[error("{place}: {problem}")]
     Tls {
-        /// Its name.
-        listener: String,
+        /// Listener or pool.
+        place: String,
         /// What is wrong.
         problem: TlsError,
     },
@@ -91,31 +93,52 @@ impl Plan {
         Ok(Self { generation, model, router, routes, pools, tls: Vec::new() })
     }
 
-    /// Sets up TLS for the listeners that ask for it. Without this they serve nobody.
+    /// Sets up TLS for the listeners and pools that ask for it. Without this they serve nobody.
     ///
     /// # Errors
     /// If a certificate, or what belongs to it, cannot be used.
     pub fn secure(mut self, sessions: &Sessions) -> Result<Self, PlanError> {
         let listeners = self.model.listeners.iter();
-        let secure = listeners.map(|listener| {
-            let build = |settings| sessions.listener(&listener.name, settings);
-            listener
-                .tls
-                .as_ref()
-                .map(build)
-                .transpose()
-                .map_err(|problem| PlanError::Tls { listener: listener.name.to_string(), problem })
-        });
+        let secure =
+            listeners.map(|listener| {
+                let build = |settings| sessions.listener(&listener.name, settings);
+                listener.tls.as_ref().map(build).transpose().map_err(|problem| PlanError::Tls {
+                    place: format!("listener `{}`", listener.name),
+                    problem,
+                })
+            });
         self.tls = secure.collect::<Result<_, _>>()?;
+        for PoolPlan { settings, tls, .. } in &mut self.pools {
+            let build = |of| sessions.pool(&settings.name, of);
+            let fail = |problem| PlanError::Tls { place: format!("pool `{}`", settings.name), problem };
+            *tls = settings.tls.as_ref().map(build).transpose().map_err(fail)?;
+        }
         Ok(self)
     }
 
-    /// The certificates that clients are shown, with the names of their listeners.
-    pub fn certificates(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Certificate>)> {
-        self.model.listeners.iter().zip(&self.tls).flat_map(|(listener, tls)| {
+    /// The certificates of which authorities are to be asked what they say.
+    pub fn certificates_to_ask_about(&self) -> impl Iterator<Item = &Arc<Certificate>> {
+        let listeners = self.model.listeners.iter().zip(&self.tls);
+        listeners.filter_map(|(listener, tls)| Some((listener.tls.as_ref()?, tls.as_ref()?))).flat_map(
+            |(settings, tls)| {
+                let certificates = settings.certificates.iter().zip(tls.certificates());
+                certificates
+                    .filter(|(settings, _)| tls.fetches_ocsp() && settings.ocsp.is_none())
+                    .map(|(_, certificate)| certificate)
+            },
+        )
+    }
+
+    /// The certificates that clients and endpoints are shown, with their places in the configuration.
+    pub fn certificates(&self) -> impl Iterator<Item = (String, &Arc<Certificate>)> {
+        let listeners = self.model.listeners.iter().zip(&self.tls).flat_map(|(listener, tls)| {
             let certificates = tls.iter().flat_map(|tls| tls.certificates());
-            certificates.map(move |certificate| (&listener.name, certificate))
-        })
+            certificates.map(move |certificate| (format!("listeners.{}", listener.name), certificate))
+        });
+        let pools = self.pools.iter().filter_map(|pool| {
+            Some((format!("pools.{}", pool.settings.name), pool.tls.as_ref()?.certificate()?))
+        });
+        listeners.chain(pools)
     }
 }
 
@@ -151,7 +174,7 @@ impl PoolPlan {
         // Each worker builds its own; this one shows that it can be built.
         build_selector(pool)?;
         let state = registry.pool(&pool.name).ok_or_else(|| PlanError::UnknownPool(pool.name.to_string()))?;
-        Ok(Self { settings: Arc::new(pool.clone()), state })
+        Ok(Self { settings: Arc::new(pool.clone()), state, tls: None })
     }
 }
 

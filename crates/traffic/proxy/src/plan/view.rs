@@ -74,12 +74,12 @@ impl View {
             .iter()
             .map(|pool| {
                 let selector = build_selector(&pool.settings)?;
-                let meters = PoolMeters::new(shard, &pool.settings.name);
+                let meters = PoolMeters::new(shard, &pool.settings);
                 let sessions = LocalSessions::new(&pool.settings, &pool.state, shard);
                 let prober =
                     selector.probing().map(|probing| Prober::new(probing, shard, &pool.settings.name));
-                let (settings, state) = (Arc::clone(&pool.settings), Arc::clone(&pool.state));
-                Ok(LocalPool::new(settings, state, selector, meters, sessions, prober))
+                let of = (Arc::clone(&pool.settings), Arc::clone(&pool.state));
+                Ok(LocalPool::new(of, pool.tls.clone(), selector, meters, sessions, prober))
             })
             .collect::<Result<_, PlanError>>()?;
         let standings = Standings::new(plan.pools.len());

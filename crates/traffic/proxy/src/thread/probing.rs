@@ -55,11 +55,21 @@ fn send_for(worker: &Rc<Worker>, view: &Rc<View>, index: usize, local: &LocalPoo
 async fn probe(worker: &Worker, local: &LocalPool, reach: &Reach, mut line: Box<ProbeLine>) {
     let Some(prober) = &local.prober else { return };
     let host = local.settings.host.as_deref().unwrap_or(reach.state.name());
-    let asked = async {
-        let address = reach.state.address()?;
-        line.ask(&*worker.network, address, (&prober.probing.path, host)).await.ok()
+    let (world, tls) = ((&*worker.network, &worker.buffers, &local.meters), local.tls.as_ref());
+    let dial = |address| reach.dial((&local.settings, tls), world, address).ok();
+    let answer = match reach.state.address().and_then(dial) {
+        None => None,
+        Some(dial) => {
+            let asked = line.ask(&dial, tls, (&prober.probing.path, host));
+            match tokio::time::timeout(prober.probing.timeout, asked).await {
+                Ok(answer) => answer.ok(),
+                Err(_) => {
+                    dial.timed_out();
+                    None
+                }
+            }
+        }
     };
-    let answer = tokio::time::timeout(prober.probing.timeout, asked).await.ok().flatten();
     let now = worker.now();
     match answer {
         Some(Some(report)) => {

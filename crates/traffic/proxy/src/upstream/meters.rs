@@ -1,7 +1,9 @@
 //! What is counted about pools and endpoints: handles, looked up once per worker.
 
+use base_model::model::Pool;
 use base_signal::{Counter, Gauge, Histogram, Shard, families};
 use traffic_balance::SessionOutcome;
+use traffic_tls::ConnectFault;
 
 /// A pool's numbers.
 pub(crate) struct PoolMeters {
@@ -12,10 +14,20 @@ pub(crate) struct PoolMeters {
     pub(crate) open: Gauge,
     pub(crate) first_byte: Histogram,
     pub(crate) queued: Histogram,
+    /// Where endpoints are reached over TLS.
+    handshakes: Option<HandshakeMeters>,
+}
+
+/// What comes of TLS handshakes with a pool's endpoints.
+struct HandshakeMeters {
+    full: Counter,
+    resumed: Counter,
+    failed: Vec<(ConnectFault, Counter)>,
 }
 
 impl PoolMeters {
-    pub(crate) fn new(shard: &Shard, pool: &str) -> Self {
+    pub(crate) fn new(shard: &Shard, settings: &Pool) -> Self {
+        let pool = &*settings.name;
         Self {
             retries: shard.counter(&families::UPSTREAM_RETRIES, &[pool]),
             replays: shard.counter(&families::UPSTREAM_REPLAYS, &[pool]),
@@ -24,6 +36,31 @@ impl PoolMeters {
             open: shard.gauge(&families::UPSTREAM_CONNECTIONS_OPEN, &[pool]),
             first_byte: shard.histogram(&families::UPSTREAM_FIRST_BYTE, &[pool]),
             queued: shard.histogram(&families::UPSTREAM_QUEUE_TIME, &[pool]),
+            handshakes: settings.tls.is_some().then(|| HandshakeMeters::new(shard, pool)),
+        }
+    }
+
+    /// Counts a handshake that came to its end.
+    pub(crate) fn shook_hands(&self, is_resumed: bool) {
+        if let Some(meters) = &self.handshakes {
+            if is_resumed { &meters.resumed } else { &meters.full }.increment();
+        }
+    }
+
+    /// Counts a handshake that did not.
+    pub(crate) fn handshake_failed(&self, fault: ConnectFault) {
+        let failed = self.handshakes.iter().flat_map(|meters| &meters.failed);
+        failed.filter(|(other, _)| *other == fault).for_each(|(_, counter)| counter.increment());
+    }
+}
+
+impl HandshakeMeters {
+    fn new(shard: &Shard, pool: &str) -> Self {
+        let handshakes = |result| shard.counter(&families::UPSTREAM_TLS_HANDSHAKES, &[pool, result]);
+        Self {
+            full: handshakes("full"),
+            resumed: handshakes("resumed"),
+            failed: ConnectFault::ALL.map(|fault| (fault, handshakes(fault.word()))).into(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The way to endpoints: choosing one, and connections to it.
 
 mod connection;
+mod dial;
 mod meters;
 mod pool;
 mod probe_line;
@@ -9,6 +10,7 @@ mod reach;
 mod sessions;
 
 pub(crate) use connection::Connection;
+pub(crate) use dial::DialError;
 pub(crate) use meters::PoolMeters;
 pub(crate) use pool::{LocalPool, PickContext};
 pub(crate) use probe_line::ProbeLine;

@@ -11,12 +11,15 @@ use traffic_balance::{
     EndpointId, EndpointState, FactsNeeded, Feedback, KeySource, PoolState, ProbeAnswer, ReportUse,
     RequestFacts, Selector,
 };
+use traffic_tls::ClientTls;
 
 use crate::upstream::{LocalSessions, Picked, PoolMeters, Prober, Reach, Turn};
 
 /// One worker's view of a pool.
 pub(crate) struct LocalPool {
     pub(crate) settings: Arc<Pool>,
+    /// If its endpoints are reached over TLS.
+    pub(crate) tls: Option<Arc<ClientTls>>,
     pub(crate) state: Arc<PoolState>,
     pub(crate) meters: PoolMeters,
     /// What the balancer's key is made from, if it wants one.
@@ -56,8 +59,8 @@ pub(crate) struct PickContext<'a> {
 
 impl LocalPool {
     pub(crate) fn new(
-        settings: Arc<Pool>,
-        state: Arc<PoolState>,
+        (settings, state): (Arc<Pool>, Arc<PoolState>),
+        tls: Option<Arc<ClientTls>>,
         selector: Selector,
         meters: PoolMeters,
         sessions: Option<LocalSessions>,
@@ -65,8 +68,17 @@ impl LocalPool {
     ) -> Self {
         let FactsNeeded { key, report, .. } = selector.needs().clone();
         let choice = Choice { reaches: Vec::new(), in_use: 0, selector };
-        let sessions = sessions.map(RefCell::new);
-        Self { settings, state, meters, key, report, sessions, prober, choice: RefCell::new(choice) }
+        Self {
+            settings,
+            tls,
+            state,
+            meters,
+            key,
+            sessions: sessions.map(RefCell::new),
+            report,
+            prober,
+            choice: RefCell::new(choice),
+        }
     }
 
     /// The next candidate that is not in `tried` and has room; `tried` gets all that were looked at. That of the session comes

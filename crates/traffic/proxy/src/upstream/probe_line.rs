@@ -3,11 +3,16 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use base_kit::Moment;
 use traffic_balance::LoadReport;
 use traffic_http::{BodyEvent, BodyReader, Framing, HeadLimits, HttpError, Method, ResponseHead};
-use traffic_net::{Buffer, BufferPool, BufferSize, Network, Stream};
+use traffic_net::{Buffer, BufferPool, BufferSize, Stream};
+use traffic_tls::ClientTls;
+
+use crate::upstream::connection::are_same;
+use crate::upstream::dial::Dial;
 
 /// Head and body of an answer: a few lines. What is longer is no answer to a probe.
 const ANSWER_SIZE: BufferSize = BufferSize::Small;
@@ -19,11 +24,18 @@ const USER_AGENT: &str = concat!("aya-probe/", env!("CARGO_PKG_VERSION"));
 
 /// The connection on which one endpoint is asked, while it is kept.
 pub(crate) struct ProbeLine {
-    stream: Option<(SocketAddr, Box<dyn Stream>)>,
+    kept: Option<Kept>,
     request: String,
     input: Buffer,
     head: ResponseHead,
     pub(super) used: Moment,
+}
+
+/// A connection, and where and how it leads.
+struct Kept {
+    address: SocketAddr,
+    tls: Option<Arc<ClientTls>>,
+    stream: Box<dyn Stream>,
 }
 
 impl ProbeLine {
@@ -31,38 +43,39 @@ impl ProbeLine {
     pub(crate) fn new(buffers: &BufferPool) -> Self {
         let input = Buffer::new(buffers.clone(), ANSWER_SIZE);
         let head = ResponseHead::default();
-        Self { stream: None, request: String::new(), input, head, used: Moment::ZERO }
+        Self { kept: None, request: String::new(), input, head, used: Moment::ZERO }
     }
 
     /// What the endpoint says of its load; `None` if it says nothing of it. The caller limits the time, and closes the line after a
     /// failure.
     pub(crate) async fn ask(
         &mut self,
-        network: &dyn Network,
-        address: SocketAddr,
+        dial: &Dial<'_>,
+        tls: Option<&Arc<ClientTls>>,
         (path, host): (&str, &str),
     ) -> io::Result<Option<LoadReport>> {
         self.request.clear();
         for part in ["GET ", path, " HTTP/1.1\r\nhost: ", host, "\r\nuser-agent: ", USER_AGENT, "\r\n\r\n"] {
             self.request.push_str(part);
         }
-        if let Some((_, mut stream)) = self.stream.take().filter(|(known, _)| *known == address) {
-            match self.ask_on(&mut *stream).await {
-                Ok(answer) => return Ok(self.settle(address, stream, answer)),
+        let leads_there = |kept: &Kept| kept.address == dial.address && are_same(kept.tls.as_ref(), tls);
+        if let Some(mut kept) = self.kept.take().filter(leads_there) {
+            match self.ask_on(&mut *kept.stream).await {
+                Ok(answer) => return Ok(self.settle(kept, answer)),
                 // The endpoint may close a connection that was idle at any time.
                 Err(_) if self.input.is_empty() => {}
                 Err(error) => return Err(error),
             }
         }
-        let mut stream = network.connect(address).await?;
-        let answer = self.ask_on(&mut *stream).await?;
-        Ok(self.settle(address, stream, answer))
+        let mut kept = Kept { address: dial.address, tls: tls.cloned(), stream: dial.run().await? };
+        let answer = self.ask_on(&mut *kept.stream).await?;
+        Ok(self.settle(kept, answer))
     }
 
     /// Keeps the connection if it can be used again.
-    fn settle(&mut self, address: SocketAddr, stream: Box<dyn Stream>, answer: Answer) -> Option<LoadReport> {
+    fn settle(&mut self, kept: Kept, answer: Answer) -> Option<LoadReport> {
         if answer.persists && self.input.is_empty() {
-            self.stream = Some((address, stream));
+            self.kept = Some(kept);
         }
         self.empty();
         answer.report
@@ -70,7 +83,7 @@ impl ProbeLine {
 
     /// Ends the connection.
     pub(crate) fn close(&mut self) {
-        self.stream = None;
+        self.kept = None;
         self.empty();
     }
 

@@ -1,18 +1,22 @@
 //! One worker's reach to one endpoint: its idle connections and its share of the counting.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base_kit::Moment;
+use base_model::model::Pool;
 use base_signal::Shard;
 use traffic_balance::EndpointState;
-use traffic_net::{BufferPool, BufferSize};
+use traffic_net::{BufferPool, BufferSize, Network};
+use traffic_tls::{ClientTls, EndpointTls, TlsError};
 
 use crate::upstream::connection::Connection;
-use crate::upstream::meters::EndpointMeters;
+use crate::upstream::dial::{Dial, DialError};
+use crate::upstream::meters::{EndpointMeters, PoolMeters};
 use crate::upstream::probe_line::ProbeLine;
 
 /// How long a connection rests after an answer to HEAD: by then a body that should not be there has come.
@@ -26,18 +30,46 @@ pub(crate) struct Reach {
     idle: RefCell<Vec<Box<Connection>>>,
     /// On which it is asked what it has to do; `None` while it is being asked.
     line: RefCell<Option<Box<ProbeLine>>>,
+    /// What is done in handshakes with it, and for which pool's TLS.
+    tls: RefCell<Option<(Arc<ClientTls>, EndpointTls)>>,
 }
 
 impl Reach {
     pub(crate) fn new(state: Arc<EndpointState>, shard: &Shard, buffers: &BufferPool) -> Self {
         let meters = EndpointMeters::new(shard, state.pool(), state.name());
         let line = RefCell::new(Some(Box::new(ProbeLine::new(buffers))));
-        Self { state, meters, idle: RefCell::default(), line }
+        Self { state, meters, idle: RefCell::default(), line, tls: RefCell::default() }
     }
 
-    /// The connection that became idle last, if it is still open and silent as far as is known. The last one, so that surplus
-    /// connections grow old and are closed.
-    pub(crate) fn take_idle(&self, now: Moment) -> Option<Box<Connection>> {
+    /// How a connection to it is made for a pool, at this address. Sessions of TLS are kept from one to the next.
+    pub(crate) fn dial<'a>(
+        &self,
+        (settings, tls): (&Pool, Option<&Arc<ClientTls>>),
+        world: (&'a dyn Network, &'a BufferPool, &'a PoolMeters),
+        address: SocketAddr,
+    ) -> Result<Dial<'a>, DialError> {
+        let tls = match (tls, &settings.tls) {
+            (None, None) => None,
+            (Some(tls), _) => Some(self.endpoint_tls(tls)?),
+            // Nothing that was to be encrypted goes out in the clear, whatever was forgotten.
+            (None, Some(_)) => return Err(DialError::Tls("the pool's TLS is not set up".to_owned())),
+        };
+        Ok(Dial::new(world, Arc::clone(&self.state), address, tls))
+    }
+
+    fn endpoint_tls(&self, of: &Arc<ClientTls>) -> Result<EndpointTls, TlsError> {
+        let mut known = self.tls.borrow_mut();
+        if let Some((_, tls)) = known.as_ref().filter(|(known, _)| Arc::ptr_eq(known, of)) {
+            return Ok(tls.clone());
+        }
+        let tls = of.endpoint(self.state.host())?;
+        *known = Some((Arc::clone(of), tls.clone()));
+        Ok(tls)
+    }
+
+    /// The connection that became idle last, if it is still open and silent as far as is known, and over this TLS. The last one, so that
+    /// surplus connections grow old and are closed.
+    pub(crate) fn take_idle(&self, tls: Option<&Arc<ClientTls>>, now: Moment) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
         loop {
             let is_settled = |connection: &Connection| {
@@ -45,7 +77,7 @@ impl Reach {
             };
             let place = idle.iter().rposition(|connection| is_settled(connection))?;
             let mut connection = idle.remove(place);
-            if connection.stream.is_quiet() {
+            if connection.is_made_with(tls) && connection.stream.is_quiet() {
                 return Some(connection);
             }
         }

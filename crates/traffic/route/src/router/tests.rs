@@ -83,6 +83,7 @@ impl Ask {
             path: self.path.as_bytes(),
             query: self.query.as_deref().map(str::as_bytes),
             client: CLIENT,
+            certificate: None,
             fields: &self.fields,
         }
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::check::checker::Checker;
 use crate::check::parse;
-use crate::document::{self, Status};
-use crate::model::{ActiveCheck, BodyMatch, CheckKind, StatusRange, ValuePattern};
+use crate::document::{self, Status, Switch};
+use crate::model::{ActiveCheck, BodyMatch, CheckKind, PoolTls, StatusRange, ValuePattern};
 use crate::text::Place;
 
 /// What counts as well when a check names no statuses.
@@ -14,11 +14,27 @@ const USUAL_STATUSES: StatusRange = StatusRange { first: 200, last: 299 };
 /// The checks of a pool that can be made.
 pub(super) fn check(
     checker: &mut Checker<'_>,
-    documents: &[document::Check],
+    pool: &document::Pool,
+    tls: Option<&Arc<PoolTls>>,
     place: &Place<'_>,
 ) -> Vec<ActiveCheck> {
-    let documents = documents.iter().enumerate();
-    documents.filter_map(|(index, check)| active_check(checker, check, &place.index(index))).collect()
+    let checks = pool.health.iter().enumerate();
+    let checks = checks.filter_map(|(index, document)| {
+        let place = place.index(index);
+        let check = active_check(checker, document, &place)?;
+        if document.tls == Some(Switch::On) && pool.tls.is_none() {
+            let message = format!("`{place}` asks over TLS, but the pool has no `tls`");
+            let help = "write `tls: on` in the pool; it says whose certificates are good";
+            checker.key_error("no-tls", message, &place.key("tls"), help);
+        }
+        let is_over_tls = match check.kind {
+            CheckKind::Tls => true,
+            CheckKind::Http { .. } => document.tls != Some(Switch::Off),
+            _ => false,
+        };
+        Some(ActiveCheck { tls: tls.filter(|_| is_over_tls).cloned(), ..check })
+    });
+    checks.collect()
 }
 
 fn active_check(
@@ -58,6 +74,7 @@ fn active_check(
         fall: check.fall,
         jitter: check.jitter,
         port: check.port,
+        tls: None,
     })
 }
 
@@ -69,6 +86,8 @@ fn asked(check: &document::Check) -> Vec<&'static str> {
         ("agent", check.agent.is_some()),
         ("exec", check.exec.is_some()),
         ("icmp", check.icmp.is_some()),
+        // Beside `http` it says how that is asked.
+        ("tls", check.tls == Some(Switch::On) && check.http.is_none()),
     ];
     all.into_iter().filter(|(_, given)| *given).map(|(kind, _)| kind).collect()
 }
@@ -85,6 +104,9 @@ fn check_kind(checker: &mut Checker<'_>, check: &document::Check, place: &Place<
     }
     if check.icmp.is_some() {
         return CheckKind::Icmp;
+    }
+    if check.tcp.is_none() {
+        return CheckKind::Tls;
     }
     CheckKind::Tcp
 }
@@ -111,7 +133,7 @@ fn exec_check(checker: &mut Checker<'_>, words: &[String], place: &Place<'_>) ->
 /// Refuses keys that a check of this kind cannot use.
 fn only_what_it_uses(checker: &mut Checker<'_>, check: &document::Check, kind: &str, place: &Place<'_>) {
     let usual = document::Check::default();
-    for key in ["method", "host", "headers", "status", "body", "send", "rise", "fall", "port"] {
+    for key in ["method", "host", "headers", "status", "body", "send", "rise", "fall", "port", "tls"] {
         let help = match (key, kind) {
             ("send", "agent") => continue,
             ("send", _) => "remove it, or check with `agent: true`",
@@ -119,7 +141,7 @@ fn only_what_it_uses(checker: &mut Checker<'_>, check: &document::Check, kind: &
             ("rise", "agent") if check.rise != usual.rise => HOLDS_AT_ONCE,
             ("fall", "agent") if check.fall != usual.fall => HOLDS_AT_ONCE,
             ("port", "icmp") => "remove it: an echo request goes to a machine, not to a port",
-            ("rise" | "fall" | "port", _) | (_, "http") => continue,
+            ("rise" | "fall" | "port", _) | (_, "http") | ("tls", "tls") => continue,
             _ => "remove it, or check with `http: /healthz`",
         };
         if checker.is_written(&place.key(key)) {

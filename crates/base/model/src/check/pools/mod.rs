@@ -4,8 +4,10 @@ mod ejection;
 mod health;
 mod preference;
 mod sticky;
+mod tls;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::checker::Checker;
@@ -40,11 +42,13 @@ fn one(
     ejection::check(checker, &pool.ejection, &place.key("ejection"));
     check_connections(checker, &pool.connections, &place.key("connections"));
     check_timeouts(checker, &pool.timeouts, &place.key("timeouts"));
+    let tls = pool.tls.as_ref().and_then(|tls| tls::check(checker, tls, &place.key("tls"))).map(Arc::new);
     Pool {
-        endpoints: endpoints(checker, &pool.endpoints, &place.key("endpoints")),
-        checks: health::check(checker, &pool.health, &place.key("health")),
+        endpoints: endpoints(checker, pool, &place.key("endpoints")),
+        checks: health::check(checker, pool, tls.as_ref(), &place.key("health")),
         preference: preference::check(checker, pool, node, place),
         sticky: pool.sticky.as_ref().and_then(|sticky| sticky::check(checker, sticky, &place.key("sticky"))),
+        tls,
         ..Pool::unchecked(name, pool)
     }
 }
@@ -57,18 +61,15 @@ fn balance(value: &serde_json::Value) -> KindSettings {
     KindSettings { name: name.into(), settings: serde_json::Value::Object(settings) }
 }
 
-fn endpoints(
-    checker: &mut Checker<'_>,
-    documents: &[document::Endpoint],
-    place: &Place<'_>,
-) -> Vec<Endpoint> {
+fn endpoints(checker: &mut Checker<'_>, pool: &document::Pool, place: &Place<'_>) -> Vec<Endpoint> {
     let mut seen = HashMap::new();
     let mut out: Vec<Endpoint> = Vec::new();
-    for (index, document) in documents.iter().enumerate() {
+    for (index, document) in pool.endpoints.iter().enumerate() {
         let place = place.index(index);
         let Some((host, port)) = checker.parsed(&document.address, parse::endpoint_address, &place) else {
             continue;
         };
+        let port = port.unwrap_or_else(|| usual_port(pool.tls.is_some()));
         if let Some(first) = seen.insert((host.clone(), port), index) {
             let first = place.sibling(first).span(checker.root);
             let message = format!("the endpoint `{}` is in this pool twice", document.address);
@@ -84,6 +85,11 @@ fn endpoints(
     }
     weights(checker, &out, place);
     out
+}
+
+/// Of an endpoint that is given without one.
+pub(super) const fn usual_port(is_over_tls: bool) -> u16 {
+    if is_over_tls { 443 } else { 80 }
 }
 
 fn weights(checker: &mut Checker<'_>, endpoints: &[Endpoint], place: &Place<'_>) {
@@ -132,7 +138,7 @@ impl Pool {
         Self { endpoints, ..Self::unchecked(name, &document::Pool::default()) }
     }
 
-    /// What needs no look at the document's places: all but endpoints, stickiness and checks.
+    /// What needs no look at the document's places: all but endpoints, stickiness, checks and TLS.
     fn unchecked(name: &str, pool: &document::Pool) -> Self {
         Self {
             name: name.into(),
@@ -145,6 +151,7 @@ impl Pool {
             preference: Preference::from(pool),
             connections: Connections::from(&pool.connections),
             timeouts: PoolTimeouts::from(&pool.timeouts),
+            tls: None,
             host: pool.host.as_deref().map(Into::into),
             replay_bytes: pool.replay.length(),
             max_head_bytes: pool.limits.head.length(),

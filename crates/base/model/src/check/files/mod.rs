@@ -1,5 +1,7 @@
 //! Files that a configuration names, read while it is checked.
 
+pub(super) mod certificates;
+
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -21,15 +23,21 @@ pub(super) enum Unreadable {
     TooLong,
 }
 
-/// Reads a regular file of at most this many bytes.
+/// Reads a regular file of text, of at most this many bytes.
 pub(super) fn read_regular(path: &Path, limit: u64) -> Result<String, Unreadable> {
+    let not_text = |error| Unreadable::System(io::Error::new(io::ErrorKind::InvalidData, error));
+    String::from_utf8(read_regular_bytes(path, limit)?).map_err(not_text)
+}
+
+/// Reads a regular file of at most this many bytes.
+pub(super) fn read_regular_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, Unreadable> {
     // Without it, opening a pipe waits for somebody who writes.
     let not_waiting = OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options().read(true).custom_flags(not_waiting).open(path).map_err(Unreadable::System)?;
     if !file.metadata().map_err(Unreadable::System)?.is_file() {
         return Err(Unreadable::NotRegular);
     }
-    let mut text = String::new();
-    let length = file.take(limit + 1).read_to_string(&mut text).map_err(Unreadable::System)?;
-    if length as u64 > limit { Err(Unreadable::TooLong) } else { Ok(text) }
+    let mut bytes = Vec::new();
+    let length = file.take(limit + 1).read_to_end(&mut bytes).map_err(Unreadable::System)?;
+    if length as u64 > limit { Err(Unreadable::TooLong) } else { Ok(bytes) }
 }

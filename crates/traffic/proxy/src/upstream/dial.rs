@@ -1,0 +1,88 @@
+//! Making a connection to an endpoint, with all that belongs to it.
+
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use traffic_balance::EndpointState;
+use traffic_net::{BufferPool, Network, Stream};
+use traffic_tls::{ConnectError, ConnectFault, EndpointTls, TlsError, connect};
+
+use crate::upstream::meters::PoolMeters;
+
+/// What it takes to connect to one endpoint.
+pub(crate) struct Dial<'a> {
+    network: &'a dyn Network,
+    buffers: &'a BufferPool,
+    meters: &'a PoolMeters,
+    endpoint: Arc<EndpointState>,
+    pub(crate) address: SocketAddr,
+    /// `None`: without TLS.
+    tls: Option<EndpointTls>,
+    shakes_hands: Cell<bool>,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(crate) enum DialError {
+    /// There is none at all.
+    Connect(io::Error),
+    /// There was one, but not over TLS.
+    Tls(String),
+}
+
+impl<'a> Dial<'a> {
+    pub(crate) const fn new(
+        (network, buffers, meters): (&'a dyn Network, &'a BufferPool, &'a PoolMeters),
+        endpoint: Arc<EndpointState>,
+        address: SocketAddr,
+        tls: Option<EndpointTls>,
+    ) -> Self {
+        Self { network, buffers, meters, endpoint, address, tls, shakes_hands: Cell::new(false) }
+    }
+
+    /// Connects. The caller limits the time, and tells of it with [`Dial::timed_out`].
+    pub(crate) async fn run(&self) -> Result<Box<dyn Stream>, DialError> {
+        let stream = self.network.connect(self.address).await.map_err(DialError::Connect)?;
+        let Some(tls) = &self.tls else { return Ok(stream) };
+        self.shakes_hands.set(true);
+        // A handshake needs much that a request does not.
+        match Box::pin(connect(stream, tls, self.buffers)).await {
+            Ok(connected) => {
+                self.meters.shook_hands(connected.is_resumed);
+                Ok(connected.stream)
+            }
+            Err(ConnectError { fault, what }) => {
+                self.meters.handshake_failed(fault);
+                let (pool, endpoint, word) = (self.endpoint.pool(), self.endpoint.name(), fault.word());
+                tracing::debug!(target: "aya::tls", pool, endpoint, fault = word, "handshake failed: {what}");
+                Err(DialError::Tls(what))
+            }
+        }
+    }
+
+    /// The time is over; what it was spent with, if that is worth a word.
+    pub(crate) fn timed_out(&self) -> Option<&'static str> {
+        let shakes_hands = self.shakes_hands.get();
+        if shakes_hands {
+            self.meters.handshake_failed(ConnectFault::TimedOut);
+        }
+        shakes_hands.then_some("in the TLS handshake")
+    }
+}
+
+impl From<TlsError> for DialError {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error.to_string())
+    }
+}
+
+impl From<DialError> for io::Error {
+    fn from(error: DialError) -> Self {
+        match error {
+            DialError::Connect(error) => error,
+            DialError::Tls(what) => Self::other(what),
+        }
+    }
+}
