@@ -267,8 +267,10 @@ impl Node {
         });
         let node = Self(inner);
         node.report_states();
-        keys::watch(Arc::clone(&node.0.certificates), node.0.stopped.subscribe());
-        keys::keep_fresh(Arc::clone(&node.0.staples), &node.0.metrics, node.0.stopped.subscribe());
+        let (certificates, staples) = (&node.0.certificates, &node.0.staples);
+        keys::watch(Arc::clone(certificates), node.0.stopped.subscribe());
+        let stopped = node.0.stopped.subscribe();
+        keys::keep_fresh(Arc::clone(staples), Arc::clone(certificates), &node.0.metrics, stopped);
         node
     }
 

@@ -228,12 +228,7 @@ const MAX_EXCERPT: usize = 120;
 pub(crate) fn excerpt(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let line = text.trim_start().lines().next().unwrap_or_default().trim_end();
-    let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    let mut short: String = line.chars().take(MAX_EXCERPT).map(plain).collect();
-    if line.chars().nth(MAX_EXCERPT).is_some() {
-        short.push('…');
-    }
-    short
+    base_kit::excerpt(line, MAX_EXCERPT)
 }
 
 #[cfg(test)]

@@ -17,4 +17,4 @@ pub use buffer::{Buffer, BufferPool, BufferSize};
 pub use listener::{BindError, Listeners, accept_backlog, bind, bind_beside};
 pub use network::{Connecting, Driver, Incoming, Network, TcpNetwork};
 pub use ring::{BusyPolls, RingNetwork};
-pub use stream::{Peek, Stream, TcpSocket};
+pub use stream::{Peek, Stream, TcpSocket, is_pending_now};

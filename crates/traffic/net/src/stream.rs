@@ -60,11 +60,16 @@ pub trait Stream {
 
     /// Whether a connection that nobody uses is open and silent, as far as the kernel has told so far.
     fn is_quiet(&mut self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        // Outside of the task's budget: a budget that is spent would look like silence.
-        let peeking = tokio::task::unconstrained(poll_fn(|cx| self.poll_peek(cx)));
-        pin!(peeking).poll(&mut cx).is_pending()
+        is_pending_now(|cx| self.poll_peek(cx))
     }
+}
+
+/// Whether this would have to wait. Nobody is told when it no longer has to.
+pub fn is_pending_now<T>(poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    // Outside of the task's budget: a budget that is spent would look like waiting.
+    let polling = tokio::task::unconstrained(poll_fn(poll));
+    pin!(polling).poll(&mut cx).is_pending()
 }
 
 /// A TCP connection driven by tokio.

@@ -81,8 +81,11 @@ impl Client {
         }
         let name: Arc<str> = Arc::clone(&self.listener.settings.name);
         let Some(listener) = view.listener(&name) else { return false };
-        let asks = |listener: &ListenerView| listener.settings.tls.as_ref().map(|tls| tls.clients.clone());
-        let is_as_it_was = asks(listener) == asks(&self.listener);
+        let is_as_it_was = match (&listener.tls, &self.listener.tls) {
+            (None, None) => true,
+            (Some(now), Some(before)) => now.treats_clients_as(before),
+            _ => false,
+        };
         if is_as_it_was {
             self.listener = Rc::clone(listener);
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use base_kit::WallClock;
+use base_kit::{WallClock, excerpt};
 use base_model::model::ClientCertificateTold;
 use rustls::server::UnbufferedServerConnection;
 use rustls::{
@@ -18,7 +18,7 @@ use crate::certificate::Certificate;
 use crate::certificates::{Shown, take_shown};
 use crate::identity::identity;
 use crate::server::ServerTls;
-use crate::stream::{Broken, TlsStream, short};
+use crate::stream::{Broken, MAX_SAID, TlsStream};
 
 type ServerStream = TlsStream<UnbufferedServerConnection>;
 
@@ -158,7 +158,7 @@ impl HandshakeError {
             Broken::Tls(error) => (HandshakeFault::of(error, is_refused), described(error, is_refused)),
         };
         let is_gone = matches!(broken, Broken::Connection(_));
-        Self { fault, what: short(&what), stream: (!is_gone).then(|| stream.into_under()) }
+        Self { fault, what: excerpt(&what, MAX_SAID), stream: (!is_gone).then(|| stream.into_under()) }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
+use base_model::CertificateUse;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -111,31 +112,14 @@ impl CertificateError {
 }
 
 impl Certificate {
-    /// Reads a server's chain and its key, both in PEM.
-    ///
-    /// # Errors
-    /// Why they cannot be used, or not together.
-    pub(crate) fn of_server(
-        name: Arc<str>,
-        chain: &str,
-        key: &str,
-        provider: &CryptoProvider,
-    ) -> Result<Self, CertificateError> {
-        let certificate = Self::read(name, chain, key, provider)?;
-        if certificate.hosts.is_empty() && certificate.addresses.is_empty() {
-            return Err(CertificateError::NoHosts);
-        }
-        Ok(certificate)
-    }
-
     /// Reads a chain and its key, both in PEM. Those of a client may name no host.
     ///
     /// # Errors
     /// Why they cannot be used, or not together.
     pub(crate) fn read(
         name: Arc<str>,
-        chain: &str,
-        key: &str,
+        (chain, key): (&str, &str),
+        shown_by: CertificateUse,
         provider: &CryptoProvider,
     ) -> Result<Self, CertificateError> {
         let chain = read_chain(chain)?;
@@ -152,6 +136,9 @@ impl Certificate {
             Err(error) => return Err(CertificateError::BadKey(error.to_string())),
         }
         let Facts { hosts, addresses, begins, ends } = facts;
+        if shown_by == CertificateUse::Server && hosts.is_empty() && addresses.is_empty() {
+            return Err(CertificateError::NoHosts);
+        }
         let (shown, staple_ends) = (ArcSwap::from_pointee(shown), AtomicU64::new(0));
         Ok(Self { name, hosts, addresses, begins, ends, shown, staple_ends })
     }
@@ -208,16 +195,18 @@ impl Certificate {
 
     /// Shows the same beside it as this one, which is the same certificate.
     pub fn take_staple_of(&self, other: &Self) {
-        let ocsp = other.shown.load().ocsp.clone();
-        self.shown.rcu(|shown| CertifiedKey { ocsp: ocsp.clone(), ..CertifiedKey::clone(shown) });
-        self.staple_ends.store(other.staple_ends.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.show(other.shown.load().ocsp.as_deref(), other.staple_ends.load(Ordering::Relaxed));
     }
 
     /// Shows this beside it from now on, or nothing.
     pub fn set_staple(&self, staple: Option<&Staple>) {
-        let ocsp = staple.map(|staple| staple.der.clone());
-        self.shown.rcu(|shown| CertifiedKey { ocsp: ocsp.clone(), ..CertifiedKey::clone(shown) });
-        self.staple_ends.store(staple.map_or(0, |staple| staple.ends.as_secs()), Ordering::Relaxed);
+        let ends = staple.map_or(0, |staple| staple.ends.as_secs());
+        self.show(staple.map(|staple| &*staple.der), ends);
+    }
+
+    fn show(&self, ocsp: Option<&[u8]>, ends: u64) {
+        self.shown.rcu(|shown| CertifiedKey { ocsp: ocsp.map(<[u8]>::to_vec), ..CertifiedKey::clone(shown) });
+        self.staple_ends.store(ends, Ordering::Relaxed);
     }
 }
 

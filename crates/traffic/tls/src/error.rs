@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use base_model::CertificateUse;
+use base_model::model;
+use rustls::crypto::CryptoProvider;
 use thiserror::Error;
 
-use crate::certificate::CertificateError;
+use crate::certificate::{Certificate, CertificateError};
 use crate::tickets::NoTicketKey;
 use crate::trust::AuthorityError;
 
@@ -39,4 +42,17 @@ pub enum TlsError {
     /// The library refuses the settings.
     #[error("TLS cannot be set up: {0}")]
     Refused(#[from] rustls::Error),
+}
+
+impl TlsError {
+    /// A certificate of the configuration, or what is wrong with it.
+    pub(crate) fn or_certificate(
+        one: &model::Certificate,
+        shown_by: CertificateUse,
+        provider: &CryptoProvider,
+    ) -> Result<Arc<Certificate>, Self> {
+        let read =
+            Certificate::read(Arc::clone(&one.name), (&one.chain, one.key.expose()), shown_by, provider);
+        read.map(Arc::new).map_err(|problem| Self::Certificate { name: Arc::clone(&one.name), problem })
+    }
 }

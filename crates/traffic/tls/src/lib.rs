@@ -38,12 +38,8 @@ use base_model::CertificateUse;
 /// Why they cannot be used, or not together.
 pub fn check_certificate(
     name: &str,
-    (chain, key): (&str, &str),
+    chain_and_key: (&str, &str),
     shown_by: CertificateUse,
 ) -> Result<Certificate, CertificateError> {
-    let read = match shown_by {
-        CertificateUse::Server => Certificate::of_server,
-        CertificateUse::Client => Certificate::read,
-    };
-    read(name.into(), chain, key, &policy::provider())
+    Certificate::read(name.into(), chain_and_key, shown_by, &policy::provider())
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base_kit::WallClock;
+use base_model::CertificateUse;
 use base_model::model::{self, ClientCertificateTold, ListenerTls, PoolTls, Secret, TlsClients};
 use rustls::ServerConfig;
 use rustls::server::danger::ClientCertVerifier;
@@ -30,7 +31,8 @@ const TICKETS: usize = 2;
 pub struct ServerTls {
     pub(crate) config: Arc<ServerConfig>,
     certificates: Vec<Arc<Certificate>>,
-    fetches_ocsp: bool,
+    /// What it asks of its clients.
+    context: Context,
     /// What endpoints are told of clients' certificates.
     pub(crate) told: ClientCertificateTold,
 }
@@ -111,9 +113,7 @@ impl ServerTls {
     fn build(listener: &str, settings: &ListenerTls, sessions: &Sessions) -> Result<Self, TlsError> {
         let provider = policy::provider();
         let read = |one: &model::Certificate| {
-            let read = Certificate::of_server(Arc::clone(&one.name), &one.chain, one.key.expose(), &provider);
-            let problem = |problem| TlsError::Certificate { name: Arc::clone(&one.name), problem };
-            let certificate = Arc::new(read.map_err(problem)?);
+            let certificate = TlsError::or_certificate(one, CertificateUse::Server, &provider)?;
             staple(&certificate, one.ocsp.as_deref());
             Ok::<_, TlsError>(certificate)
         };
@@ -149,12 +149,12 @@ impl ServerTls {
             config.key_log = Arc::new(KeyLog::open(path).map_err(fail)?);
         }
         let told = settings.clients.as_ref().map_or(ClientCertificateTold::Nothing, |clients| clients.told);
-        Ok(Self { config: Arc::new(config), certificates, fetches_ocsp: settings.fetches_ocsp, told })
+        Ok(Self { config: Arc::new(config), certificates, context, told })
     }
 
-    /// Whether authorities are to be asked what they say of its certificates.
-    pub const fn fetches_ocsp(&self) -> bool {
-        self.fetches_ocsp
+    /// Whether it asks the same of clients as another one, and tells endpoints the same of them: who has come in there need not come again.
+    pub fn treats_clients_as(&self, other: &Self) -> bool {
+        (self.context, self.told) == (other.context, other.told)
     }
 
     /// What clients are shown, in the order of the configuration.

@@ -13,7 +13,6 @@ use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_ocsp::{BasicOcspResponse, CertId, CertStatus, OcspResponse, OcspResponseStatus};
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::oid_registry::{OID_PKIX_ACCESS_DESCRIPTOR_OCSP, OID_PKIX_AUTHORITY_INFO_ACCESS};
-use x509_parser::prelude::X509Certificate;
 
 use crate::policy;
 use crate::x509::{in_pem, parse};
@@ -23,8 +22,6 @@ use crate::x509::{in_pem, parse};
 pub struct Staple {
     /// As it is shown.
     pub(crate) der: Vec<u8>,
-    /// From when on it holds, since the epoch.
-    pub begins: Duration,
     /// Until when it holds, since the epoch.
     pub ends: Duration,
 }
@@ -135,7 +132,7 @@ impl Staple {
         if begins > now + CLOCK_SKEW || ends <= now {
             return Err(StapleError::NotNow);
         }
-        Ok(Self { der: der.to_vec(), begins, ends })
+        Ok(Self { der: der.to_vec(), ends })
     }
 }
 
@@ -193,7 +190,7 @@ impl About {
         Some(Self {
             issuer_name: issuer.subject().as_raw().to_vec(),
             issuer_key: issuer.public_key().subject_public_key.data.to_vec(),
-            serial: serial(&certificate).to_vec(),
+            serial: certificate.raw_serial().to_vec(),
         })
     }
 
@@ -214,10 +211,6 @@ impl About {
         // The id, in a request, in a list of them, in what could be signed, in the whole.
         (0..4).fold(tlv(SEQUENCE, &id.concat()), |inner, _| tlv(SEQUENCE, &inner))
     }
-}
-
-fn serial<'a>(certificate: &X509Certificate<'a>) -> &'a [u8] {
-    certificate.raw_serial()
 }
 
 fn without_zeros(bytes: &[u8]) -> &[u8] {

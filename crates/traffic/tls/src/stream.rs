@@ -4,16 +4,14 @@
 //! the worker until a record is whole; what was decrypted goes to whoever asked, and only what that one has no room for is kept.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::pin::pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use rustls::CommonState;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
-use traffic_net::{Buffer, BufferPool, BufferSize, Peek, Stream};
+use traffic_net::{Buffer, BufferPool, BufferSize, Peek, Stream, is_pending_now};
 
 /// Plain bytes that are encrypted together: what one record holds (RFC 8446 §5.1). A slice of this length or more is a record by itself, shorter
 /// ones are put together, since each record costs 22 bytes and a tag.
@@ -377,11 +375,7 @@ impl<S: Side> Stream for TlsStream<S> {
 
     fn is_quiet(&mut self) -> bool {
         self.has_given_way = false;
-        let mut cx = Context::from_waker(Waker::noop());
-        // Outside of the task's budget: a budget that is spent would look like silence. What may come is bounded.
-        let peeking = tokio::task::unconstrained(poll_fn(|cx| self.poll_peek(cx)));
-        let is_pending = pin!(peeking).poll(&mut cx).is_pending();
-        is_pending && !self.has_given_way
+        is_pending_now(|cx| self.poll_peek(cx)) && !self.has_given_way
     }
 }
 
@@ -397,17 +391,7 @@ pub(crate) enum Broken {
 }
 
 /// The most characters of what is said about a failure: what the other side has sent may be quoted in it.
-const MAX_SAID: usize = 240;
-
-/// Fit for logs and for keeping: short, and without control characters.
-pub(crate) fn short(said: &str) -> String {
-    let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    let mut short: String = said.chars().take(MAX_SAID).map(plain).collect();
-    if short.len() < said.len() && said.chars().nth(MAX_SAID).is_some() {
-        short.push('…');
-    }
-    short
-}
+pub(crate) const MAX_SAID: usize = 240;
 
 /// Why the library did not write.
 enum Refused {

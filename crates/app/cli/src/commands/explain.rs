@@ -105,17 +105,12 @@ fn foretell(file: &Path, request: &Request, json: bool) -> anyhow::Result<ExitCo
         Err(diagnostics) => return Ok(refuse(&diagnostics)),
     };
     let model = Arc::new(loaded.model);
-    let (head, listener) = match request.head().and_then(|head| Ok((head, request.find_listener(&model)?))) {
-        Ok(found) => found,
-        Err(problem) => {
-            output::say(&format!("aya: {problem}\n"));
-            return Ok(ExitCode::from(2));
-        }
+    let asked = || -> Result<_, String> {
+        Ok((request.head()?, request.find_listener(&model)?, request.certificate()?))
     };
-    let certificate = match request.client_certificate.as_deref().map(certificate) {
-        None => None,
-        Some(Ok(certificate)) => Some(certificate),
-        Some(Err(problem)) => {
+    let (head, listener, certificate) = match asked() {
+        Ok(asked) => asked,
+        Err(problem) => {
             output::say(&format!("aya: {problem}\n"));
             return Ok(ExitCode::from(2));
         }
@@ -130,12 +125,6 @@ fn foretell(file: &Path, request: &Request, json: bool) -> anyhow::Result<ExitCo
         output::print(&report.to_text())?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn certificate(path: &Path) -> Result<ClientCertificate, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
-    let read = text.and_then(|text| read_client_certificate(&text).map_err(|error| error.to_string()));
-    read.map_err(|problem| format!("the client certificate {} cannot be read: {problem}", path.display()))
 }
 
 impl Request {
@@ -168,6 +157,15 @@ impl Request {
         }
         head.push_str("\r\n");
         Ok(head)
+    }
+
+    fn certificate(&self) -> Result<Option<ClientCertificate>, String> {
+        let Some(path) = &self.client_certificate else { return Ok(None) };
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+        let read = text.and_then(|text| read_client_certificate(&text));
+        let problem =
+            |problem| format!("the client certificate {} cannot be read: {problem}", path.display());
+        read.map(Some).map_err(problem)
     }
 
     fn find_listener(&self, model: &Model) -> Result<usize, String> {

@@ -39,6 +39,16 @@ impl Shown {
         *shown = next;
     }
 
+    /// What authorities have said and does not hold any more is not shown beside them.
+    pub(crate) fn drop_ended_staples(&self) {
+        let now = WallClock.since_epoch();
+        for (_, certificate) in lock(&self.0).iter() {
+            if certificate.staple_ends().is_some_and(|ends| ends <= now) {
+                certificate.set_staple(None);
+            }
+        }
+    }
+
     /// Says which run out soon, or have.
     fn say(&self) {
         let now = WallClock.since_epoch();

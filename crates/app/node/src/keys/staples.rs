@@ -15,6 +15,7 @@ use traffic_proxy::Plan;
 use traffic_tls::{Certificate, OcspQuestion, Staple, StapleError};
 
 use crate::control::{lock, tracked};
+use crate::keys::Shown;
 
 /// How often it is looked whom to ask.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -34,8 +35,6 @@ const HEAD_LIMITS: HeadLimits = HeadLimits { max_head_bytes: 16 << 10, max_field
 #[derive(Debug, Default)]
 pub(crate) struct Staples {
     wanted: Mutex<Vec<Wanted>>,
-    /// All that may have something shown beside them, asked for or from a file.
-    shown: Mutex<Vec<Arc<Certificate>>>,
     changed: Notify,
 }
 
@@ -49,7 +48,6 @@ struct Wanted {
 impl Staples {
     /// Takes up those of a plan.
     pub(crate) fn note(&self, plan: &Plan) {
-        *lock(&self.shown) = plan.certificates().map(|(_, certificate)| Arc::clone(certificate)).collect();
         let mut wanted = lock(&self.wanted);
         let before: HashMap<_, _> =
             wanted.drain(..).map(|known| (known.certificate.fingerprint(), known)).collect();
@@ -88,16 +86,6 @@ impl Staples {
         same.for_each(|wanted| wanted.due = due);
     }
 
-    /// What does not hold any more is not shown.
-    fn drop_what_has_ended(&self) {
-        let now = WallClock.since_epoch();
-        for certificate in lock(&self.shown).iter() {
-            if certificate.staple_ends().is_some_and(|ends| ends <= now) {
-                certificate.set_staple(None);
-            }
-        }
-    }
-
     /// Asks about all that are due, one after the other.
     async fn ask_for_all(&self, fetched: &Counter, failed: &Counter) {
         while let Some(certificate) = self.next_due() {
@@ -133,8 +121,13 @@ impl Staples {
     }
 }
 
-/// Asks, again and again, until the node stops.
-pub(crate) fn keep_fresh(staples: Arc<Staples>, metrics: &Registry, mut stopped: watch::Receiver<bool>) {
+/// Asks, again and again, until the node stops; what has ended, asked for or from a file, is not shown any more.
+pub(crate) fn keep_fresh(
+    staples: Arc<Staples>,
+    shown: Arc<Shown>,
+    metrics: &Registry,
+    mut stopped: watch::Receiver<bool>,
+) {
     let shard = metrics.shared_shard();
     let counter = |result| shard.counter(&families::TLS_OCSP_FETCHES, &[result]);
     let (fetched, failed) = (counter("fetched"), counter("failed"));
@@ -149,7 +142,7 @@ pub(crate) fn keep_fresh(staples: Arc<Staples>, metrics: &Registry, mut stopped:
         let dropping = async {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
-                staples.drop_what_has_ended();
+                shown.drop_ended_staples();
             }
         };
         tokio::select! {

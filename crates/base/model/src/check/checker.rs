@@ -297,6 +297,14 @@ fn find<'c>(entries: &'c [KindEntry], name: &str) -> Option<&'c KindEntry> {
     entries.iter().find(|entry| entry.info.name == name)
 }
 
+/// What is not given is well (`Some(None)`), what was given and refused is not (`None`).
+pub(super) fn unless_refused<T>(checked: Option<Option<T>>) -> Option<Option<T>> {
+    match checked {
+        None => Some(None),
+        Some(found) => found.map(Some),
+    }
+}
+
 /// Puts in what the schema says is meant when a key is not there.
 fn fill_defaults(settings: &mut Map<String, Json>, schema: &Json, root: &Json) {
     let Some(properties) = schema.get("properties").and_then(Json::as_object) else { return };

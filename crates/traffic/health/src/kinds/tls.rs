@@ -57,7 +57,7 @@ pub(super) fn tls_of(settings: &PoolTls) -> Result<ClientTls, UnfitCheck> {
     ClientTls::new(settings).map_err(|error| UnfitCheck(error.to_string()))
 }
 
-/// A new one. What the endpoint gave for coming back stays in `known`.
+/// A new connection, over TLS if so wanted. What the endpoint gave for coming back stays in `known`.
 pub(super) async fn dial(
     target: &Target,
     tls: Option<&ClientTls>,

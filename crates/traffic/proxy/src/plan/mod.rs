@@ -123,7 +123,7 @@ impl Plan {
             |(settings, tls)| {
                 let certificates = settings.certificates.iter().zip(tls.certificates());
                 certificates
-                    .filter(|(settings, _)| tls.fetches_ocsp() && settings.ocsp.is_none())
+                    .filter(|(one, _)| settings.fetches_ocsp && one.ocsp.is_none())
                     .map(|(_, certificate)| certificate)
             },
         )

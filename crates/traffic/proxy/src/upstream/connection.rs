@@ -11,7 +11,7 @@ use traffic_tls::ClientTls;
 pub(crate) struct Connection {
     pub(crate) stream: Box<dyn Stream>,
     /// The pool's TLS that it was made with; `None`: without.
-    pub(crate) tls: Option<Arc<ClientTls>>,
+    tls: Option<Arc<ClientTls>>,
     /// What the endpoint has sent and was not yet used.
     pub(crate) input: Buffer,
     /// Whether a request has been answered on it before.

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use traffic_balance::EndpointState;
 use traffic_net::{BufferPool, Network, Stream};
@@ -16,7 +15,7 @@ pub(crate) struct Dial<'a> {
     network: &'a dyn Network,
     buffers: &'a BufferPool,
     meters: &'a PoolMeters,
-    endpoint: Arc<EndpointState>,
+    endpoint: &'a EndpointState,
     pub(crate) address: SocketAddr,
     /// `None`: without TLS.
     tls: Option<EndpointTls>,
@@ -35,7 +34,7 @@ pub(crate) enum DialError {
 impl<'a> Dial<'a> {
     pub(crate) const fn new(
         (network, buffers, meters): (&'a dyn Network, &'a BufferPool, &'a PoolMeters),
-        endpoint: Arc<EndpointState>,
+        endpoint: &'a EndpointState,
         address: SocketAddr,
         tls: Option<EndpointTls>,
     ) -> Self {

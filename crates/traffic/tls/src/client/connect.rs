@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
+use base_kit::excerpt;
 use rustls::client::UnbufferedClientConnection;
 use rustls::{AlertDescription, CertificateError as Verdict, Error, HandshakeKind};
 use thiserror::Error as ThisError;
@@ -12,7 +13,7 @@ use tokio_rustls::client::TlsStream as TokioStream;
 use traffic_net::{BufferPool, Stream};
 
 use crate::client::EndpointTls;
-use crate::stream::{Broken, TlsStream, short};
+use crate::stream::{Broken, MAX_SAID, TlsStream};
 
 /// A connection to an endpoint over TLS.
 pub struct Connected {
@@ -102,7 +103,7 @@ impl From<Broken> for ConnectError {
             }
             Broken::Tls(error) => (ConnectFault::of(&error), described(&error)),
         };
-        Self { fault, what: short(&what) }
+        Self { fault, what: excerpt(&what, MAX_SAID) }
     }
 }
 

@@ -6,7 +6,8 @@ mod verifier;
 use std::fmt;
 use std::sync::Arc;
 
-use base_model::model::{self, Host, PoolTls};
+use base_model::CertificateUse;
+use base_model::model::{Host, PoolTls};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
@@ -47,6 +48,7 @@ impl ClientTls {
             .with_protocol_versions(policy::versions(settings.policy))?
             .dangerous()
             .with_custom_certificate_verifier(verifier(settings.trust.as_ref())?);
+        let own = |one| TlsError::or_certificate(one, CertificateUse::Client, &policy::provider());
         let certificate = settings.certificate.as_ref().map(own).transpose()?;
         let mut config = match &certificate {
             Some(certificate) => {
@@ -57,7 +59,7 @@ impl ClientTls {
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let name = settings.name.as_ref().map(server_name).transpose()?;
-        Ok(Self { config: Arc::new(config), name, certificate: certificate.map(Arc::new) })
+        Ok(Self { config: Arc::new(config), name, certificate })
     }
 
     /// What endpoints are shown, if anything.
@@ -87,13 +89,6 @@ impl fmt::Debug for EndpointTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EndpointTls").field("name", &self.name).finish_non_exhaustive()
     }
-}
-
-/// What endpoints are shown.
-fn own(certificate: &model::Certificate) -> Result<Certificate, TlsError> {
-    let name = Arc::clone(&certificate.name);
-    Certificate::read(name, &certificate.chain, certificate.key.expose(), &policy::provider())
-        .map_err(|problem| TlsError::Certificate { name: Arc::clone(&certificate.name), problem })
 }
 
 fn server_name(host: &Host) -> Result<ServerName<'static>, TlsError> {

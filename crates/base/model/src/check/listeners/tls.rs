@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::check::checker::Checker;
+use crate::check::checker::{Checker, unless_refused};
 use crate::check::files::{CHECK_PATH, certificates as read};
 use crate::check::operation::{self, KeysWanted};
 use crate::document::{self, CertificateFiles, CertificateUse, KeySource, OrOff, SecretSource, UnknownName};
@@ -44,14 +44,8 @@ pub(super) fn check(
         policy: TlsPolicy::from(document.policy),
         fetches_ocsp: document.ocsp == document::Ocsp::Fetch,
         refuses_unknown_names: document.unknown_name == UnknownName::Refuse,
-        clients: match clients {
-            None => None,
-            Some(clients) => Some(clients?),
-        },
-        ticket_keys: match ticket_keys {
-            None => None,
-            Some(keys) => Some(keys?),
-        },
+        clients: unless_refused(clients)?,
+        ticket_keys: unless_refused(ticket_keys)?,
         key_log: document.key_log.as_ref().map(|path| checker.path(path)),
     })
 }

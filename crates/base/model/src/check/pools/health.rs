@@ -105,7 +105,7 @@ fn check_kind(checker: &mut Checker<'_>, check: &document::Check, place: &Place<
     if check.icmp.is_some() {
         return CheckKind::Icmp;
     }
-    if check.tcp.is_none() {
+    if check.tls == Some(Switch::On) {
         return CheckKind::Tls;
     }
     CheckKind::Tcp

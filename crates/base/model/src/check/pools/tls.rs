@@ -1,6 +1,6 @@
 //! TLS to endpoints: whose certificates are good, and what they are shown.
 
-use crate::check::checker::Checker;
+use crate::check::checker::{Checker, unless_refused};
 use crate::check::files::certificates as read;
 use crate::check::parse;
 use crate::document::{self, CertificateFiles, CertificateUse, OwnCertificate, SYSTEM, Switch};
@@ -27,20 +27,11 @@ pub(super) fn check(
         read::certificate(checker, &files, CertificateUse::Client, &place.key("certificate"))
     });
     Some(PoolTls {
-        name: flipped(name)?,
-        trust: flipped(trust)?,
-        certificate: flipped(certificate)?,
+        name: unless_refused(name)?,
+        trust: unless_refused(trust)?,
+        certificate: unless_refused(certificate)?,
         policy: TlsPolicy::from(document.policy),
     })
-}
-
-/// What is not there is well; what was refused is not.
-fn flipped<T>(checked: Option<Option<T>>) -> Option<Option<T>> {
-    match checked {
-        None => Some(None),
-        Some(Some(value)) => Some(Some(value)),
-        Some(None) => None,
-    }
 }
 
 fn trust(checker: &mut Checker<'_>, document: &document::PoolTls, place: &Place<'_>) -> Option<Trust> {
