@@ -117,7 +117,10 @@ fn config(origins: &[Origin]) -> String {
     let (mut listeners, mut routes, mut pools) = (String::new(), String::new(), String::new());
     for (number, origin) in origins.iter().enumerate() {
         let name = name(number);
-        let _ = writeln!(listeners, "  {name}: {{bind: '127.0.0.1:0', timeouts: {{half-close: 10s}}}}");
+        let _ = writeln!(
+            listeners,
+            "  {name}: {{bind: '127.0.0.1:0', http2: off, timeouts: {{half-close: 10s}}}}"
+        );
         let _ = writeln!(routes, "  - {{listeners: {name}, pool: {name}, retry: {{attempts: 1}}}}");
         // One connection is kept: what a payload leaves on it, the next request meets.
         let _ = writeln!(

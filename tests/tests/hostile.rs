@@ -5,6 +5,7 @@ mod backends;
 mod clients;
 mod floods;
 mod heads;
+mod http2;
 mod slowhttptest;
 
 use std::net::TcpStream;

@@ -5,6 +5,7 @@
 mod balancing;
 mod chaos;
 mod command_line;
+mod conformance_http2;
 mod differential;
 mod drivers;
 mod explain;
@@ -13,6 +14,7 @@ mod grid;
 mod health;
 mod hostile;
 mod http1;
+mod http2;
 mod lifecycle;
 mod observing;
 mod preference;

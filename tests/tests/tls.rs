@@ -394,8 +394,12 @@ fn who_is_in_the_wrong_place_is_told() {
     for good in ["site.test", "SITE.test:443", "also.test", "site.test."] {
         assert!(host(good).ends_with("hello"), "{good}");
     }
-    let told = host("other.test");
-    assert!(told.starts_with("HTTP/1.1 421 ") && told.contains("x-aya-reason: misdirected"), "{told}");
+    for version in ["--http1.1", "--http2"] {
+        let told = ask(&aya, "site.test", &[version, "--include", "--header", "Host: other.test"]).stdout;
+        let status = told.split_whitespace().nth(1);
+        assert_eq!(status, Some("421"), "{version}: {told}");
+        assert!(told.contains("x-aya-reason: misdirected"), "{version}: {told}");
+    }
 }
 
 /// Garbage, silence and broken handshakes cost only those who bring them, are counted by kind, and end in time.

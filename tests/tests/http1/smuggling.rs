@@ -103,7 +103,7 @@ fn ambiguous_heads_are_refused() {
 #[test]
 fn unspoken_things_are_refused() {
     let backend = Backend::echo("a");
-    let aya = front(&[&backend]);
+    let aya = front_with("http2: off", "", "", &[&backend]);
     for (bytes, status) in [
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 400),

@@ -101,6 +101,7 @@ fn listener(scenario: &Scenario, dice: &mut Dice) -> Listener {
         bind: FRONT.parse().into_iter().collect(),
         protocol: Protocol::Http,
         tls: None,
+        http2: None,
         trusted_proxies: Vec::new(),
         forwarded: Forwarded { mode: ForwardedMode::Append, style: ForwardedStyle::Both },
         request_id: RequestId { header: Some("x-request-id".into()), trust: false },

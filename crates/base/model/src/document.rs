@@ -14,13 +14,15 @@ mod sticky;
 mod tls;
 
 pub use listener::{
-    Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerLimits, ListenerTimeouts, Protocol, RequestId,
+    Forwarded, ForwardedMode, ForwardedStyle, Http2, Listener, ListenerLimits, ListenerTimeouts, Protocol,
+    RequestId,
 };
 pub use operation::{
     Access, AccessFormat, Admin, Decisions, Driver, History, LogLevel, Logs, Node, SecretSource, Workers,
 };
 pub use pool::{
-    Check, Connections, Ejection, Endpoint, Peers, Pool, PoolLimits, PoolTimeouts, SpillOver, Status,
+    Check, Connections, Ejection, Endpoint, Peers, Pool, PoolHttp2, PoolLimits, PoolTimeouts, SpillOver,
+    Status,
 };
 pub use route::{
     ClientCertificateMatch, ClientCertificateParts, Match, Retry, Route, RouteTimeouts, ValueMatch,
@@ -29,14 +31,14 @@ pub use sticky::{LearnFrom, Prefixes, SameSite, Sticky, StickyCookie, StickyLear
 pub(crate) use tls::SYSTEM;
 pub use tls::{
     Certificate, CertificateFiles, CertificateFolder, ClientCertificate, ClientCertificateTold, KeySource,
-    ListenerTls, Ocsp, OwnCertificate, PoolTls, Switch, Tickets, TlsClients, TlsPolicy, UnknownName,
+    ListenerTls, Ocsp, OwnCertificate, PoolTls, Tickets, TlsClients, TlsPolicy, UnknownName,
 };
 
 pub use catalog::{
     CertificateCheck, CertificateUse, KindCatalog, KindEntry, OcspProblem, SettingsCheck, SettingsProblem,
     Validity,
 };
-pub use forms::OrOff;
+pub use forms::{OrOff, Switch};
 pub use schema::schema;
 pub(crate) use schema::{resolve, schema_of};
 

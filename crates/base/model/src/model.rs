@@ -13,7 +13,7 @@ mod tls;
 
 pub use host::Host;
 pub use listener::{
-    Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerTimeouts, Protocol, RequestId,
+    Forwarded, ForwardedMode, ForwardedStyle, Http2, Listener, ListenerTimeouts, Protocol, RequestId,
 };
 pub use operation::{
     AccessLog, Admin, Decisions, Driver, History, LogFormat, LogLevel, LogTarget, Operation, Secret,

@@ -3,7 +3,7 @@
 //! - [`RequestHead`], [`ResponseHead`]: parsed out of a read buffer by one copy, edited as a list of lines ([`Fields`]),
 //!   encoded so that untouched lines leave as they came.
 //! - [`BodyReader`], [`BodyWriter`]: content-length, chunked (with trailers) and until-close bodies.
-//! - [`hygiene`], [`forwarding`], [`via`], [`trace_context`], [`request_id`]: what a gateway does to fields.
+//! - [`hygiene`], [`forwarding`], [`via`], [`trace_context`], [`request_id`], [`websocket`]: what a gateway does to fields.
 //!
 //! Always true here: framing is strict (RFC 9112); what two servers could read differently is refused with the
 //! [`HttpError`] that names it. The events do not depend on how the input was split. Heads are reused: in steady
@@ -14,16 +14,13 @@
 mod body;
 mod error;
 mod fields;
-pub mod forwarding;
+mod gateway;
 mod head;
-pub mod hygiene;
 mod limits;
-pub mod request_id;
-pub mod trace_context;
-pub mod via;
 
 pub use body::{BodyEvent, BodyReader, BodyWriter, ChunkFrame};
 pub use error::HttpError;
 pub use fields::{FieldName, Fields, KnownField};
-pub use forwarding::client_certificate::{self, ClientCertificate};
+pub use gateway::forwarding::client_certificate::{self, ClientCertificate};
+pub use gateway::{forwarding, hygiene, request_id, trace_context, via, websocket};
 pub use head::{Framing, HeadLimits, Method, RequestHead, ResponseHead, Version};

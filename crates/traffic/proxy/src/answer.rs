@@ -49,24 +49,31 @@ pub(crate) fn of_failure(failure: &Failure) -> Answer {
     Answer { head, body: body.into_bytes().into() }
 }
 
-/// Frames an answer and writes it out. A body is left away where the request or the status allows none.
+/// Frames an answer and writes it out.
 pub(crate) fn encode(answer: &mut Answer, method: Method, version: Version, close: bool, out: &mut Vec<u8>) {
-    let status = answer.head.status();
-    let bodiless = matches!(status, 100..=199 | 204 | 304);
-    let fields = answer.head.fields_mut();
-    if !bodiless {
-        let mut length = [0; 20];
-        fields.set("content-length", decimal(answer.body.len(), &mut length));
-    }
+    let has_body = frame(answer, method);
     put_connection(&mut answer.head, version, close);
     answer.head.encode(out);
-    if !bodiless && method != Method::Head {
+    if has_body {
         out.extend_from_slice(&answer.body);
     }
 }
 
-/// Says whether the connection stays, where the version's default does not say it already.
+/// Tells in an answer's head how long its body is. False if that is left away, where the request or the status allows none.
+pub(crate) fn frame(answer: &mut Answer, method: Method) -> bool {
+    let is_bodiless = matches!(answer.head.status(), 100..=199 | 204 | 304);
+    if !is_bodiless {
+        let mut length = [0; 20];
+        answer.head.fields_mut().set("content-length", decimal(answer.body.len(), &mut length));
+    }
+    !is_bodiless && method != Method::Head
+}
+
+/// Says whether the connection stays, where the version's default does not say it already, and has a word for it.
 pub(crate) fn put_connection(head: &mut ResponseHead, version: Version, close: bool) {
+    if version == Version::Http2 {
+        return;
+    }
     if close {
         head.fields_mut().set("connection", b"close");
     } else if version == Version::Http10 {
@@ -78,7 +85,7 @@ pub(crate) fn put_connection(head: &mut ResponseHead, version: Version, close: b
 pub(crate) fn client_framing(upstream: Framing, version: Version) -> Framing {
     match (upstream, version) {
         (Framing::Chunked | Framing::UntilClose, Version::Http11) => Framing::Chunked,
-        (Framing::Chunked | Framing::UntilClose, Version::Http10) => Framing::UntilClose,
+        (Framing::Chunked | Framing::UntilClose, Version::Http10 | Version::Http2) => Framing::UntilClose,
         (framing, _) => framing,
     }
 }

@@ -15,6 +15,7 @@ use traffic_tls::Session;
 
 use crate::plan::{ListenerView, View};
 use crate::timers::{Timer, within};
+use crate::wire::Wire;
 
 /// How long a connection that is given up is still read from, so that the answer reaches a client that is still sending:
 /// closing with unread bytes would reset the connection and could take the answer with it.
@@ -24,9 +25,9 @@ const LINGER_BYTES: usize = 1 << 20;
 
 /// A client's connection.
 pub(crate) struct Client {
-    pub(crate) stream: Box<dyn Stream>,
+    pub(crate) stream: Wire,
     /// What the TLS handshake has agreed upon, if there was one.
-    pub(crate) session: Option<Box<Session>>,
+    pub(crate) session: Option<Rc<Session>>,
     /// What the client has sent and was not yet used.
     pub(crate) input: Buffer,
     pub(crate) peer: SocketAddr,
@@ -52,7 +53,7 @@ pub(crate) enum Ending {
 
 impl Client {
     pub(crate) fn new(
-        stream: Box<dyn Stream>,
+        stream: Wire,
         peer: SocketAddr,
         timer: Timer,
         buffers: &BufferPool,
@@ -116,6 +117,14 @@ impl Client {
             Poll::Ready(Ok(()))
         });
         within(&self.timer, sending).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Says that the body is complete, if its bytes do not.
+    pub(crate) async fn end(&mut self) -> io::Result<()> {
+        match self.stream.exchange() {
+            Some(exchange) => poll_fn(|cx| exchange.poll_finish(cx)).await,
+            None => Ok(()),
+        }
     }
 
     /// Tells the client that nothing was cut off, where the protocol has a word for it, and gives it its time to take the last of what was sent:

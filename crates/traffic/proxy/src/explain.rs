@@ -13,7 +13,7 @@ use traffic_balance::{
     CauseKind, EndpointId, EndpointState, Health, Level, Registry, RequestFacts, Selector,
 };
 use traffic_filter::{Flow, RequestContext};
-use traffic_http::{ClientCertificate, RequestHead};
+use traffic_http::{ClientCertificate, Framing, RequestHead};
 use traffic_route::{Considered, RequestView, Verdict};
 
 use crate::failure::Failure;
@@ -137,7 +137,7 @@ pub fn explain(model: &Arc<Model>, question: &Question<'_>) -> Result<Explanatio
 fn follow(plan: &Plan, question: &Question<'_>, explanation: &mut Explanation) -> Result<Outcome, Failure> {
     let listener = plan.model.listeners.get(question.listener).ok_or(Failure::from(Reason::Internal))?;
     let mut request = receive(listener, question)?;
-    let Admitted { framing, awaits_continue, upgrades } = admit(&request)?;
+    let Admitted { framing, awaits_continue, upgrades } = admit(&request, Framing::Empty)?;
     let scheme = if listener.tls.is_some() { "https" } else { "http" };
     let (peer, certificate) = (question.peer, question.certificate);
     let arrival = Arrival { listener, scheme, peer, certificate, framing, awaits_continue, upgrades };

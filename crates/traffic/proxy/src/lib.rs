@@ -8,7 +8,7 @@
 //! counters. **Nothing on the request path takes a lock, crosses a thread or allocates in steady state.** What workers share
 //! are the [`Plan`] (immutable, swapped whole) and the atomics of endpoint state.
 //!
-//! `life.rs` is the place to begin reading.
+//! `life` is the place to begin reading.
 //!
 //! Not here: the bytes of HTTP (`traffic-http`), the choice of endpoints (`traffic-balance`), active checks (`traffic-health`), and who
 //! starts and stops all this (`app-node`).
@@ -25,6 +25,7 @@ mod relay;
 mod thread;
 mod timers;
 mod upstream;
+mod wire;
 mod worker;
 
 pub use decisions::{After, Attempt, Candidate, Choice, Decision, DecisionQuery, Setback};

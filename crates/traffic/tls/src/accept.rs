@@ -17,6 +17,7 @@ use traffic_net::{BufferPool, Stream};
 use crate::certificate::Certificate;
 use crate::certificates::{Shown, take_shown};
 use crate::identity::identity;
+use crate::policy::HTTP2;
 use crate::server::ServerTls;
 use crate::stream::{Broken, MAX_SAID, TlsStream};
 
@@ -43,6 +44,8 @@ pub struct Session {
     pub certificate: Option<Arc<Certificate>>,
     /// Whether it was here before, and no full handshake was needed.
     pub is_resumed: bool,
+    /// Whether HTTP/2 was agreed upon (ALPN); else it is HTTP/1.1, said or not.
+    pub is_http2: bool,
     /// Who the client is, if it has shown a certificate.
     pub client: Option<Arc<ClientCertificate>>,
 }
@@ -244,6 +247,7 @@ fn session(
         name,
         certificate,
         is_resumed,
+        is_http2: records.alpn_protocol() == Some(HTTP2),
         client,
     })
 }

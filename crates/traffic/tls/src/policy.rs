@@ -37,6 +37,16 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 static MODERN: &[&SupportedProtocolVersion] = &[&version::TLS13];
 static INTERMEDIATE: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
 
+/// HTTP/2 as it is agreed upon (RFC 7301).
+pub(crate) const HTTP2: &[u8] = b"h2";
+const HTTP1: &[u8] = b"http/1.1";
+
+/// What is offered to be spoken inside, the best first.
+pub(crate) fn protocols(with_http2: bool) -> Vec<Vec<u8>> {
+    let http2 = with_http2.then(|| HTTP2.to_vec());
+    http2.into_iter().chain([HTTP1.to_vec()]).collect()
+}
+
 /// The versions of a policy.
 pub(crate) fn versions(policy: TlsPolicy) -> &'static [&'static SupportedProtocolVersion] {
     match policy {

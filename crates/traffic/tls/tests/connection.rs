@@ -72,6 +72,7 @@ impl Scene {
         let mut settings = ListenerTls {
             certificates: vec![certificate],
             policy: TlsPolicy::Intermediate,
+            offers_http2: false,
             fetches_ocsp: false,
             refuses_unknown_names: false,
             clients: None,

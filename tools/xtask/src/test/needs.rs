@@ -12,6 +12,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("curl", "curl"),
     ("openssl", "openssl"),
     ("wrk", "wrk"),
+    ("h2load", "nghttp2-client"),
     ("python3", "python3"),
     ("slowhttptest", "slowhttptest"),
     ("ip", "iproute2"),
@@ -25,7 +26,7 @@ const PEERS: &[(&str, &str)] = &[
     ("lighttpd", "lighttpd"),
     ("node", "nodejs"),
 ];
-/// What the plays install the Python package `websockets` with, below the target folder, and its Debian package.
+/// What the plays install Python packages with, below the target folder, and its Debian package.
 const PIP: (&str, &str) = ("pip", "python3-pip");
 
 /// Fails with the one line to type when something is missing.
@@ -33,8 +34,9 @@ pub(crate) fn check(python_packages: &Path, with_peers: bool) -> Result<()> {
     let peers = if with_peers { PEERS } else { &[] };
     let programs = PROGRAMS.iter().chain(peers);
     let mut missing: Vec<_> = programs.filter(|(program, _)| !command::is_installed(program)).collect();
-    let has_websockets = python_packages.join("websockets").is_dir();
-    if !has_websockets && !command::quietly(&mut command::command("python3", &["-m", PIP.0, "--version"])?) {
+    let packages = ["websockets", "wsproto", "h11", "h2", "grpc"];
+    let has_packages = packages.iter().all(|package| python_packages.join(package).is_dir());
+    if !has_packages && !command::quietly(&mut command::command("python3", &["-m", PIP.0, "--version"])?) {
         missing.push(&PIP);
     }
     if missing.is_empty() {

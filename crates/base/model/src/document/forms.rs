@@ -73,6 +73,37 @@ enum Off {
     Off,
 }
 
+/// Something that can be switched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+// Something that is switched, or on like this.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub(super) enum Switched<T> {
+    Word(Switch),
+    Full(T),
+}
+
+/// For `#[serde(deserialize_with)]`: `off`, `on` for what is usual, or how it is on.
+pub(super) fn switched<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<OrOff<T>, D::Error> {
+    Ok(match Switched::deserialize(deserializer)? {
+        Switched::Word(Switch::Off) => OrOff::Off,
+        Switched::Word(Switch::On) => OrOff::On(T::default()),
+        Switched::Full(settings) => OrOff::On(settings),
+    })
+}
+
 impl<T: Serialize> Serialize for OrOff<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

@@ -4,7 +4,7 @@ use base_kit::{ByteSize, TimeSpan};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::forms::{OneOrMany, OneOrSome, OrOff, one_or_many};
+use super::forms::{OneOrMany, OneOrSome, OrOff, Switched, one_or_many, switched};
 use super::tls::ListenerTls;
 
 /// A set of addresses with one protocol and one way of treating clients.
@@ -21,6 +21,10 @@ pub struct Listener {
     /// Over TLS, with these certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ListenerTls>,
+    /// HTTP/2 beside HTTP/1.1: agreed upon in the TLS handshake (ALPN); without TLS, for clients that begin with it.
+    #[serde(default = "Http2::switched_on", deserialize_with = "switched")]
+    #[schemars(with = "Switched<Http2>")]
+    pub http2: OrOff<Http2>,
     /// Networks whose `Forwarded` and `X-Forwarded-*` fields are believed: proxies in front of Aya.
     #[serde(default, deserialize_with = "one_or_many")]
     #[schemars(with = "OneOrMany<Network>")]
@@ -71,9 +75,38 @@ fn default_via() -> OrOff<String> {
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
 pub enum Protocol {
-    /// HTTP/1.1 (and 1.0).
+    /// HTTP/1.1 (and 1.0), and HTTP/2 unless it is switched off.
     #[default]
     Http,
+}
+
+/// What the other side of an HTTP/2 connection is granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Http2 {
+    /// Requests under way at once on a connection.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_streams: u32,
+    /// Bytes of one body that may be under way before its taker has taken some.
+    pub stream_window: ByteSize,
+    /// The same for all bodies of a connection together.
+    pub connection_window: ByteSize,
+}
+
+impl Http2 {
+    fn switched_on() -> OrOff<Self> {
+        OrOff::On(Self::default())
+    }
+}
+
+impl Default for Http2 {
+    fn default() -> Self {
+        Self {
+            max_streams: 100,
+            stream_window: ByteSize::from_kib(256),
+            connection_window: ByteSize::from_kib(1024),
+        }
+    }
 }
 
 /// What endpoints are told about the client: `append` is short for `{mode: append}`.

@@ -8,9 +8,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::forms::{OneOrMany, OneOrSome, OrOff, one_or_many};
+use super::forms::{OneOrMany, OneOrSome, OrOff, Switch, Switched, one_or_many, switched};
 use super::sticky::Sticky;
-use super::tls::{PoolTls, PoolTlsForm, Switch, pool_tls};
+use super::tls::{PoolTls, pool_tls};
 
 /// Endpoints that serve the same thing, and how traffic is spread over them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -54,8 +54,12 @@ pub struct Pool {
     pub timeouts: PoolTimeouts,
     /// Over TLS: `on`, or with these settings. Without it if not given.
     #[serde(default, deserialize_with = "pool_tls", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "PoolTlsForm")]
+    #[schemars(with = "Switched<PoolTls>")]
     pub tls: Option<PoolTls>,
+    /// HTTP/2, many requests over one connection: `on`, or with these settings. Over TLS where the endpoint agrees (ALPN), else always.
+    #[serde(default = "OrOff::<PoolHttp2>::off", deserialize_with = "switched")]
+    #[schemars(with = "Switched<PoolHttp2>")]
+    pub http2: OrOff<PoolHttp2>,
     /// The `Host` sent to endpoints; the client's if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "authority"))]
@@ -66,6 +70,23 @@ pub struct Pool {
     /// How large a response head may be.
     #[serde(default)]
     pub limits: PoolLimits,
+}
+
+/// How HTTP/2 is spoken to endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct PoolHttp2 {
+    /// Requests under way at once on a connection, where the endpoint takes as many; more go on another connection.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_streams: u32,
+    /// Bytes of one answer that may be under way before its client has taken some.
+    pub stream_window: ByteSize,
+}
+
+impl Default for PoolHttp2 {
+    fn default() -> Self {
+        Self { max_streams: 100, stream_window: ByteSize::from_kib(64) }
+    }
 }
 
 impl Default for Pool {
@@ -83,6 +104,7 @@ impl Default for Pool {
             connections: Connections::default(),
             timeouts: PoolTimeouts::default(),
             tls: None,
+            http2: OrOff::Off,
             host: None,
             replay: default_replay(),
             limits: PoolLimits::default(),

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::forms::{OneOrMany, OneOrSome, OrOff, one_or_many};
+use super::forms::{OneOrMany, OneOrSome, OrOff, Switch, one_or_many, switched};
 use super::operation::SecretSource;
 
 /// TLS on a listener.
@@ -265,31 +265,11 @@ impl Default for PoolTls {
 /// Stands among authorities for those that the system trusts.
 pub(crate) const SYSTEM: &str = "system";
 
-/// Something that can be switched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(inline)]
-pub enum Switch {
-    /// On.
-    On,
-    /// Off.
-    Off,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
-#[schemars(inline)]
-pub(super) enum PoolTlsForm {
-    Switched(Switch),
-    Full(Box<PoolTls>),
-}
-
 /// Spells TLS to endpoints out.
 pub(super) fn pool_tls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PoolTls>, D::Error> {
-    Ok(match PoolTlsForm::deserialize(deserializer)? {
-        PoolTlsForm::Switched(Switch::On) => Some(PoolTls::default()),
-        PoolTlsForm::Switched(Switch::Off) => None,
-        PoolTlsForm::Full(full) => Some(*full),
+    Ok(match switched(deserializer)? {
+        OrOff::On(tls) => Some(tls),
+        OrOff::Off => None,
     })
 }
 

@@ -19,6 +19,8 @@ pub struct Listener {
     pub protocol: Protocol,
     /// What clients are shown and asked for, where they come over TLS.
     pub tls: Option<Arc<ListenerTls>>,
+    /// What clients that speak HTTP/2 are granted; `None`: it is not spoken.
+    pub http2: Option<Http2>,
     /// Whose `Forwarded` and `X-Forwarded-*` fields are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// What is told to endpoints about the client.
@@ -42,8 +44,19 @@ pub struct Listener {
 /// What a listener speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// HTTP/1.1 (and 1.0).
+    /// HTTP/1.1 (and 1.0), and HTTP/2 unless it is switched off.
     Http,
+}
+
+/// What the other side of an HTTP/2 connection is granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http2 {
+    /// Requests under way at once.
+    pub max_streams: u32,
+    /// Bytes of one body that may be under way before some were taken.
+    pub stream_window: u32,
+    /// The same for all bodies of a connection together.
+    pub connection_window: u32,
 }
 
 /// How the fields that name the client are treated.

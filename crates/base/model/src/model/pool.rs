@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Host, PoolTls, Sticky};
+use super::{Host, Http2, PoolTls, Sticky};
 
 /// Endpoints that serve the same thing, and how traffic is spread over them.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +32,8 @@ pub struct Pool {
     pub timeouts: PoolTimeouts,
     /// Over TLS, like this; `None`: without.
     pub tls: Option<Arc<PoolTls>>,
+    /// HTTP/2 where the endpoint agrees to it in the TLS handshake, and always without TLS, with this much granted; `None`: HTTP/1.1.
+    pub http2: Option<Http2>,
     /// The `Host` sent to endpoints; `None` passes the client's on.
     pub host: Option<Arc<str>>,
     /// Request bodies up to this many bytes are kept until the answer begins, so that a request can be sent again.

@@ -12,6 +12,8 @@ pub struct ListenerTls {
     pub certificates: Vec<Certificate>,
     /// Versions and cipher suites.
     pub policy: TlsPolicy,
+    /// Whether clients may choose HTTP/2 (ALPN).
+    pub offers_http2: bool,
     /// Whether authorities are asked what they say of certificates that have no [`Certificate::ocsp`].
     pub fetches_ocsp: bool,
     /// Whether clients that ask for a name that no certificate has are refused.

@@ -85,6 +85,10 @@ families! {
         "Client connections that may be open at once (max-connections).";
     CONNECTIONS_HELD = Counter "aya_connections_held_total" ["listener"], NAMED,
         "Client connections that had to wait because as many as may be were open. Those behind them in the kernel's queue are not counted.";
+    HTTP2_CONNECTIONS = Counter "aya_http2_connections_total" ["listener"], NAMED,
+        "Client connections on which HTTP/2 was begun.";
+    HTTP2_ABUSE = Counter "aya_http2_abuse_total" ["listener", "kind"], NAMED,
+        "Clients that were sent away for what they do over HTTP/2, by kind.";
     TLS_HANDSHAKES = Counter "aya_tls_handshakes_total" ["listener", "result"], NAMED,
         "TLS handshakes, by what came of them: full, resumed, or why they failed.";
     TLS_CERTIFICATE_ENDS = Gauge "aya_tls_certificate_not_after_timestamp_seconds" ["place", "certificate"], NAMED,
@@ -112,6 +116,8 @@ families! {
         "Connections made to endpoints.";
     UPSTREAM_CONNECTIONS_REUSED = Counter "aya_upstream_connections_reused_total" ["pool"], NAMED,
         "Requests sent on a connection that was already open.";
+    UPSTREAM_HTTP2_CONNECTIONS = Counter "aya_upstream_http2_connections_total" ["pool"], NAMED,
+        "Connections to endpoints on which HTTP/2 was begun: each carries many requests.";
     UPSTREAM_CONNECTIONS_OPEN = Gauge "aya_upstream_connections_open" ["pool"], NAMED,
         "Connections to endpoints open, idle ones included.";
 

@@ -18,6 +18,13 @@ pub struct Nginx {
     port: u16,
 }
 
+/// What it is spoken to over.
+enum Over<'a> {
+    Http1,
+    Http2,
+    Tls(&'a Issued),
+}
+
 impl Nginx {
     /// Starts it with these directives in its `server` block. Its document root is the folder `www` below [`Nginx::folder`].
     ///
@@ -32,7 +39,15 @@ impl Nginx {
     /// # Panics
     /// When nginx is not installed or does not start.
     pub fn start_tls(issued: &Issued, directives: &str) -> Self {
-        Self::start_as(Ipv4Addr::LOCALHOST, Some(issued), directives)
+        Self::start_as(Ipv4Addr::LOCALHOST, Over::Tls(issued), directives)
+    }
+
+    /// As [`Nginx::start`], over HTTP/2 without TLS.
+    ///
+    /// # Panics
+    /// When nginx is not installed or does not start.
+    pub fn start_http2(directives: &str) -> Self {
+        Self::start_as(Ipv4Addr::LOCALHOST, Over::Http2, directives)
     }
 
     /// As [`Nginx::start`], listening on this address: `0.0.0.0` is all of 127.0.0.0/8, too.
@@ -40,17 +55,18 @@ impl Nginx {
     /// # Panics
     /// When nginx is not installed or does not start.
     pub fn start_on(host: Ipv4Addr, directives: &str) -> Self {
-        Self::start_as(host, None, directives)
+        Self::start_as(host, Over::Http1, directives)
     }
 
-    fn start_as(host: Ipv4Addr, issued: Option<&Issued>, directives: &str) -> Self {
+    fn start_as(host: Ipv4Addr, over: Over<'_>, directives: &str) -> Self {
         let mut nginx = Self { process: None, folder: TempFolder::new(), port: free_port() };
         let folder = nginx.folder.path().display().to_string();
         std::fs::create_dir_all(nginx.folder.path().join("www")).expect("a temporary folder can be made");
         let port = nginx.port;
-        let (over, tls) = match issued {
-            None => ("", ""),
-            Some(issued) => {
+        let (over, tls) = match over {
+            Over::Http1 => ("", ""),
+            Over::Http2 => ("http2", ""),
+            Over::Tls(issued) => {
                 nginx.folder.write("site.pem", &issued.cert);
                 nginx.folder.write("site.key", &issued.key);
                 ("ssl", "ssl_certificate site.pem; ssl_certificate_key site.key;")

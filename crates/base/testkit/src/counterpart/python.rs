@@ -1,4 +1,4 @@
-//! Python's HTTP server and the `websockets` package.
+//! Python's HTTP server, and packages that speak HTTP and WebSocket.
 
 use std::fs::OpenOptions;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -63,24 +63,47 @@ impl Python {
     /// # Panics
     /// When it does not listen.
     pub fn script(script: &str, files: &[(&str, &str)]) -> Self {
+        Self::script_with(script, files, &[])
+    }
+
+    /// The same with further arguments behind the port, and with the packages of [`Python::run`] at hand.
+    ///
+    /// # Panics
+    /// When it does not listen.
+    pub fn script_with(script: &str, files: &[(&str, &str)], arguments: &[&str]) -> Self {
         let folder = TempFolder::new();
         for (name, content) in files {
             folder.write(name, content);
         }
         let file = folder.write("script.py", script);
         Self::serve(folder, |port, command| {
-            command.arg(file).arg(port.to_string());
+            command.arg(file).arg(port.to_string()).args(arguments);
+            if !arguments.is_empty() {
+                command.env("PYTHONPATH", packages());
+            }
         })
     }
 
-    /// Runs a script with the package `websockets` at hand, to its end.
+    /// Runs a script with the packages `websockets`, `wsproto`, `h11`, `h2` and `grpcio` at hand, to its end.
     ///
     /// # Panics
     /// When it does not end.
     pub fn run(script: &str, arguments: &[&str]) -> Ended {
+        Process::run(Self::command(script, arguments), PATIENCE * 2)
+    }
+
+    /// The same, and goes on.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn begin(script: &str, arguments: &[&str]) -> Process {
+        Process::start(Self::command(script, arguments))
+    }
+
+    fn command(script: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("python3");
         command.args(["-c", script]).args(arguments).env("PYTHONPATH", packages());
-        Process::run(command, PATIENCE * 2)
+        command
     }
 
     /// Where it listens.
@@ -120,19 +143,24 @@ fn packages_folder() -> PathBuf {
     std::env::var_os("AYA_PYTHON_PACKAGES").map_or_else(default, PathBuf::from)
 }
 
-/// The same, with the package `websockets` installed when it was missing.
+/// What plays speak WebSocket and HTTP with.
+const PACKAGES: [&str; 5] = ["websockets", "wsproto", "h11", "h2", "grpcio"];
+
+/// The same, with [`PACKAGES`] installed when one was missing.
 fn packages() -> PathBuf {
     let folder = packages_folder();
     std::fs::create_dir_all(&folder).expect("a folder for packages can be made");
     let lock = folder.join(".lock");
     let lock = OpenOptions::new().create(true).append(true).open(lock).expect("a lock file can be made");
     lock.lock().expect("a file can be locked");
-    if !folder.join("websockets").is_dir() {
+    // A package may bring modules of another name.
+    let modules = ["websockets", "wsproto", "h11", "h2", "grpc"];
+    if modules.iter().any(|module| !folder.join(module).is_dir()) {
         let mut install = Command::new("python3");
         install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);
-        install.arg(&folder).arg("websockets");
+        install.arg(&folder).args(PACKAGES);
         let ended = Process::run(install, INSTALL);
-        assert_eq!(ended.code, Some(0), "websockets is not installed: {}", ended.stderr);
+        assert_eq!(ended.code, Some(0), "the packages are not installed: {}", ended.stderr);
     }
     folder
 }

@@ -165,6 +165,14 @@ impl BodyReader {
         }
     }
 
+    /// Takes the trailers of a body that has ended, where they came beside it: their lines, and an empty one.
+    pub fn take_trailers(&mut self, lines: &[u8]) -> Result<(), HttpError> {
+        match self.trailers.read(lines)? {
+            (_, true) => Ok(()),
+            (_, false) => Err(HttpError::UnexpectedEnd),
+        }
+    }
+
     /// Drops trailers of this name, and of names that are read as this one by servers that take `_` for `-`.
     pub fn remove_trailers(&mut self, name: &FieldName) {
         self.trailers.remove(name);

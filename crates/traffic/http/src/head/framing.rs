@@ -14,7 +14,7 @@ pub enum Framing {
     Length(u64),
     /// Chunks, then trailers.
     Chunked,
-    /// All until the peer closes; responses only.
+    /// All until the peer closes; responses only. In HTTP/2, of either: all until the end of the stream.
     UntilClose,
 }
 
@@ -85,12 +85,12 @@ fn length(value: &[u8]) -> Result<u64, HttpError> {
 /// Whether the connection may carry another message (RFC 9112 §9.3).
 pub(super) fn persists(fields: &Fields, version: Version) -> bool {
     if !fields.has(KnownField::Connection) {
-        return version == Version::Http11;
+        return version != Version::Http10;
     }
     if has_token(fields, KnownField::Connection, b"close") {
         return false;
     }
-    version == Version::Http11 || has_token(fields, KnownField::Connection, b"keep-alive")
+    version != Version::Http10 || has_token(fields, KnownField::Connection, b"keep-alive")
 }
 
 /// Whether one of the lines of this field lists the token, in whatever case.

@@ -247,6 +247,11 @@ impl RequestHead {
         self.version
     }
 
+    /// Notes that the head came by another version than its lines say.
+    pub const fn set_version(&mut self, version: Version) {
+        self.version = version;
+    }
+
     /// The fields.
     pub const fn fields(&self) -> &Fields {
         &self.fields
@@ -318,7 +323,7 @@ impl RequestHead {
     /// head, and take the body for what follows. The client is served in HTTP/1.1 as if it had not asked.
     pub fn upgrade(&self) -> Option<&[u8]> {
         let protocols = self.fields.get(KnownField::Upgrade)?;
-        let may_switch = self.version == Version::Http11
+        let may_switch = self.version != Version::Http10
             && !self.fields.has_several(KnownField::Upgrade)
             && matches!(self.framing(), Ok(Framing::Empty | Framing::Length(0)))
             && has_token(&self.fields, KnownField::Connection, b"upgrade")

@@ -36,14 +36,20 @@ impl ResponseHead {
 
     /// Makes this an answer of Aya's own, without fields; keeps the memory. A status outside 100–599 becomes 500.
     pub fn reset(&mut self, status: u16) {
-        debug_assert!((100..=599).contains(&status), "no status: {status}");
         self.clear();
+        self.set_status(status);
+    }
+
+    /// Replaces the status, with the reason phrase that is usual. A status outside 100–599 becomes 500.
+    pub fn set_status(&mut self, status: u16) {
+        debug_assert!((100..=599).contains(&status), "no status: {status}");
         self.status = if (100..=599).contains(&status) { status } else { 500 };
         let digits = [self.status / 100, self.status / 10 % 10, self.status % 10];
         let digits = digits.map(|digit| b'0' + u8::try_from(digit).unwrap_or(0));
         let reason = status::reason(self.status).as_bytes();
         let line = self.fields.store(&[b"HTTP/1.1 ", &digits, b" ", reason, b"\r\n"]);
-        self.reason = Span::new(REASON_AT, REASON_AT + reason.len());
+        let start = line.range().start + REASON_AT;
+        self.reason = Span::new(start, start + reason.len());
         self.line = Some(line);
     }
 
@@ -164,6 +170,11 @@ impl ResponseHead {
     /// The version that the endpoint speaks.
     pub const fn version(&self) -> Version {
         self.version
+    }
+
+    /// Notes that the head came by another version than its lines say.
+    pub const fn set_version(&mut self, version: Version) {
+        self.version = version;
     }
 
     /// The fields.

@@ -1,11 +1,10 @@
 //! Sending a request to an endpoint, to the next one where that is safe, and relaying the answer.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 
 use base_signal::Reason;
 use traffic_balance::{Feedback, Outcome, ReportUse};
-use traffic_http::{Framing, Method, hygiene};
+use traffic_http::{Framing, KnownField, Method, Version, hygiene};
 
 use crate::answer;
 use crate::client::Ending;
@@ -13,9 +12,9 @@ use crate::decisions::{After, Choice};
 use crate::failure::{Failure, Fault};
 use crate::life::Life;
 use crate::life::facts::{note_report, retry_after};
+use crate::life::local::put_response;
 use crate::plan::RoutePlan;
-use crate::relay::{Broken, Transfer, tunnel};
-use crate::timers::{Expired, within};
+use crate::relay::{Broken, Transfer};
 use crate::upstream::{Connection, LocalPool, Picked, Turn};
 
 /// Interim answers that are relayed for one request; an endpoint that sends more is broken.
@@ -33,7 +32,9 @@ impl Life<'_> {
         self.unnamed = self.exchange.request.host().is_empty();
         self.find_session(local);
         let facts = self.facts(local);
-        self.exchange.replay.start(local.settings.replay_bytes, self.method.is_idempotent());
+        // What may be refused may be sent again, whatever it is.
+        let keeps_sent = self.method.is_idempotent() || local.settings.http2.is_some();
+        self.exchange.replay.start(local.settings.replay_bytes, keeps_sent);
         let mut last: Option<Failure> = None;
         let mut left = route.route.attempts;
         while left > 0 {
@@ -76,7 +77,7 @@ impl Life<'_> {
     /// Why the request cannot be sent once more without harm. It can if the endpoint got nothing of it, or it is one that may
     /// be repeated (RFC 9110 §9.2.2); and all of its body that was taken from the client is still here.
     fn forbids_again(&self) -> Option<After> {
-        if self.exchange.up.has_sent() && !self.method.is_idempotent() {
+        if self.exchange.up.has_sent() && !self.method.is_idempotent() && !self.was_refused {
             return Some(After::NotIdempotent);
         }
         (!self.exchange.replay.is_complete()).then_some(After::BodyGone)
@@ -105,8 +106,10 @@ impl Life<'_> {
             // HTTP/1.0 may leave the host out; the HTTP/1.1 that is spoken to endpoints may not.
             self.exchange.request.set_host(turn.state.name().as_bytes());
         }
+        let mut must_be_new = false;
         loop {
-            let mut connection = match turn.take_idle(local.tls.as_ref(), self.exchange.record.started) {
+            let taken = if must_be_new { None } else { self.take_connection(turn, local) };
+            let mut connection = match taken {
                 Some(connection) => {
                     local.meters.reused.increment();
                     self.note_attempt(turn, true);
@@ -117,7 +120,8 @@ impl Life<'_> {
                     self.connect(turn, local).await?
                 }
             };
-            self.prepare_request()?;
+            connection.reused &= !must_be_new;
+            self.prepare_request(&mut connection, local)?;
             match self.await_answer(&mut connection, turn, local).await {
                 Ok(()) => return Ok(connection),
                 // The endpoint may close a connection that was idle at any time. That says nothing about its health.
@@ -133,6 +137,7 @@ impl Life<'_> {
                     self.exchange.decision.then(After::FreshConnection);
                     // The others are likely to be just as dead; a fresh one tells for sure.
                     turn.close_idle();
+                    must_be_new = true;
                     local.meters.replays.increment();
                 }
                 Err(broken) => return Err(broken),
@@ -140,68 +145,47 @@ impl Life<'_> {
         }
     }
 
-    async fn connect(&mut self, turn: &Turn, local: &LocalPool) -> Result<Box<Connection>, Broken> {
-        let failed = |failure: Failure| Broken { fault: Fault::Endpoint, failure };
-        let address: SocketAddr = turn
-            .state
-            .address()
-            .ok_or_else(|| failed(Failure::with(Reason::ConnectFailed, "its name has no address")))?;
-        let world = (&*self.worker.network, &self.worker.buffers, &local.meters);
-        let dial = match turn.dial((&local.settings, local.tls.as_ref()), world, address) {
-            Ok(dial) => dial,
-            Err(error) => return Err(failed(Failure::dial(&error))),
-        };
-        let start = self.worker.now();
-        let limit = start + local.settings.timeouts.connect;
-        self.client.timer.set(limit.min(self.deadline));
-        let opened = within(&self.client.timer, dial.run()).await;
-        let took = self.worker.now() - start;
-        self.exchange.record.connect = Some(took);
-        self.exchange.decision.connected(took);
-        match opened {
-            Ok(Ok(stream)) => {
-                local.meters.opened.increment();
-                let tls = local.tls.clone();
-                Ok(Connection::new(stream, tls, &self.worker.buffers, &local.meters.open))
-            }
-            Ok(Err(error)) => {
-                let failure = Failure::dial(&error);
-                let is_ours = failure.reason == Reason::Overloaded;
-                Err(Broken { fault: if is_ours { Fault::Neither } else { Fault::Endpoint }, failure })
-            }
-            Err(Expired) => {
-                let detail = dial.timed_out().map(str::to_owned);
-                let (fault, reason) = if self.client.timer.is_doomed() {
-                    (Fault::Neither, Reason::ShuttingDown)
-                } else if self.deadline < limit {
-                    (Fault::Neither, Reason::RequestTimeout)
-                } else {
-                    (Fault::Endpoint, Reason::ConnectTimeout)
-                };
-                Err(Broken { fault, failure: Failure { reason, detail } })
-            }
-        }
-    }
-
-    /// Writes out the head, and what is kept of the body if it was sent before.
-    fn prepare_request(&mut self) -> Result<(), Broken> {
+    /// Makes ready to send the head, and what is kept of the body if it was sent before.
+    fn prepare_request(&mut self, connection: &mut Connection, local: &LocalPool) -> Result<(), Broken> {
         let exchange = &mut *self.exchange;
         exchange.reply.give_back();
-        exchange.to_endpoint.truncate(exchange.up.head_bytes());
-        if exchange.to_endpoint.is_empty() || self.unnamed {
+        exchange.up.aim(connection.stream.is_shared());
+        if let Some(beside) = connection.stream.exchange() {
             exchange.to_endpoint.clear();
-            exchange.request.encode(&mut exchange.to_endpoint);
-            exchange.up.keep_head(exchange.to_endpoint.len());
+            exchange.up.keep_head(0);
+            self.websocket.note_key(&exchange.request);
+            beside.put_request(&exchange.request).map_err(|error| Broken {
+                fault: Fault::Client,
+                failure: Failure::with(Reason::BadRequest, error),
+            })?;
+        } else {
+            self.write_request(local);
         }
-        if !self.unnamed {
-            exchange.request.give_back();
-        }
+        let exchange = &mut *self.exchange;
         if exchange.up.has_begun() {
             let rewound = exchange.up.rewind(&mut exchange.to_endpoint, &exchange.replay);
             rewound
                 .map_err(|error| Broken { fault: Fault::Client, failure: Failure::bad_request(&error) })?;
         }
         Ok(())
+    }
+
+    /// Writes out the head.
+    fn write_request(&mut self, local: &LocalPool) {
+        if self.upgrades && self.client.stream.is_shared() {
+            self.websocket.put_key(&mut self.exchange.request, &mut *self.worker.rng.borrow_mut());
+        }
+        let exchange = &mut *self.exchange;
+        exchange.to_endpoint.truncate(exchange.up.head_bytes());
+        if exchange.to_endpoint.is_empty() || self.unnamed {
+            exchange.to_endpoint.clear();
+            exchange.request.encode(&mut exchange.to_endpoint);
+            exchange.up.keep_head(exchange.to_endpoint.len());
+        }
+        // A parsed head is of no more use, unless another connection may want it otherwise.
+        if !self.unnamed && local.settings.http2.is_none() {
+            exchange.request.give_back();
+        }
     }
 
     async fn await_answer(
@@ -214,8 +198,10 @@ impl Life<'_> {
         for _ in 0..MAX_INTERIM {
             let mut transfer = self.transfer(connection, turn, local);
             transfer.sent = sent;
-            poll_fn(|cx| transfer.poll_head(cx)).await?;
+            let come = poll_fn(|cx| transfer.poll_head(cx)).await;
             sent = transfer.sent;
+            self.was_refused = connection.stream.exchange().is_some_and(|exchange| exchange.is_refused());
+            come?;
             let (now, status) = (self.worker.now(), self.exchange.reply.head.status());
             if !self.exchange.reply.head.is_interim() {
                 let sent = sent.map_or(now, |sent| sent.at);
@@ -260,16 +246,21 @@ impl Life<'_> {
 
     /// Passes a 1xx answer on to a client that can understand it.
     async fn relay_interim(&mut self, status: u16) -> Result<(), Broken> {
-        let wanted = self.version == traffic_http::Version::Http11 && (status != 100 || self.awaits_continue);
+        let wanted = self.version != Version::Http10 && (status != 100 || self.awaits_continue);
         if status == 100 {
             self.awaits_continue = false;
         }
         if wanted {
             let reply = &mut *self.exchange.reply;
             hygiene::strip_interim(reply.head.fields_mut(), status);
-            reply.head.encode(&mut reply.out);
-            self.exchange.record.bytes_sent += reply.out.len() as u64;
-            let sent = self.client.send(&self.exchange.reply.out, self.deadline, &*self.worker.clock).await;
+            let sent = match self.client.stream.exchange() {
+                Some(exchange) => exchange.send_interim(&reply.head),
+                None => {
+                    reply.head.encode(&mut reply.out);
+                    self.exchange.record.bytes_sent += reply.out.len() as u64;
+                    self.client.send(&self.exchange.reply.out, self.deadline, &*self.worker.clock).await
+                }
+            };
             sent.map_err(|error| Broken { fault: Fault::Client, failure: Failure::unsent(error) })?;
         }
         self.exchange.reply.give_back();
@@ -285,7 +276,7 @@ impl Life<'_> {
         route: &RoutePlan,
     ) -> Result<Ending, Failure> {
         self.exchange.record.endpoint = Some(turn.reach());
-        if self.exchange.reply.head.is_switching() {
+        if self.switches(&mut connection) {
             return self.switch(connection, turn, local, route).await;
         }
         let framing = match self.exchange.reply.head.framing(self.method) {
@@ -296,9 +287,15 @@ impl Life<'_> {
                 return Err(broken.failure);
             }
         };
-        let persists = self.exchange.reply.head.persists() && framing != Framing::UntilClose;
-        self.exchange.reply.body.reset(framing, answer::client_framing(framing, self.version));
-        self.prepare_response(persists, framing, (turn, local), route);
+        let (from, framing) = body_of(&mut connection, framing);
+        let is_shared = connection.stream.is_shared();
+        let persists = is_shared || (self.exchange.reply.head.persists() && framing != Framing::UntilClose);
+        self.exchange.reply.body.reset(from, answer::client_framing(framing, self.version));
+        if let Err(failure) = self.prepare_response(persists, framing, (turn, local), route) {
+            let broken = Broken { fault: Fault::Endpoint, failure };
+            self.note_failure(&broken, turn, local);
+            return Err(broken.failure);
+        }
         let head_bytes = self.exchange.reply.out.len() as u64;
         let stays = persists && !self.closes;
         let result = {
@@ -343,9 +340,10 @@ impl Life<'_> {
         framing: Framing,
         (turn, local): (&Turn, &LocalPool),
         route: &RoutePlan,
-    ) {
+    ) -> Result<(), Failure> {
         let half_sent = !self.exchange.up.is_finished() && (self.awaits_continue || !persists);
-        self.until_close = answer::client_framing(framing, self.version) == Framing::UntilClose;
+        let is_shared = self.client.stream.is_shared();
+        self.until_close = !is_shared && answer::client_framing(framing, self.version) == Framing::UntilClose;
         self.closes |= half_sent || self.until_close || self.worker.is_draining();
         self.identify_response();
         if !route.filters.is_empty() {
@@ -356,44 +354,22 @@ impl Life<'_> {
         if answer::client_framing(framing, self.version) == Framing::Chunked {
             reply.head.fields_mut().set("transfer-encoding", b"chunked");
         }
-        answer::put_connection(&mut reply.head, self.version, self.closes);
-        reply.head.encode(&mut reply.out);
+        if is_shared {
+            put_response(self.client, &reply.head)?;
+        } else {
+            if framing == Framing::Length(0) && !reply.head.fields().has(KnownField::ContentLength) {
+                // It was told beside the head.
+                reply.head.fields_mut().set("content-length", b"0");
+            }
+            answer::put_connection(&mut reply.head, self.version, self.closes);
+            reply.head.encode(&mut reply.out);
+        }
         self.exchange.record.status = reply.head.status();
         self.begun = true;
+        Ok(())
     }
 
-    /// Follows the endpoint into another protocol, if the client asked for it.
-    async fn switch(
-        &mut self,
-        mut connection: Box<Connection>,
-        turn: &Turn,
-        local: &LocalPool,
-        route: &RoutePlan,
-    ) -> Result<Ending, Failure> {
-        if !self.upgrades || !self.exchange.up.is_finished() {
-            let broken = Broken {
-                fault: Fault::Endpoint,
-                failure: Failure::with(Reason::BadResponse, "it switched protocols without being asked"),
-            };
-            self.note_failure(&broken, turn, local);
-            return Err(broken.failure);
-        }
-        self.identify_switch();
-        self.filter_response(route);
-        self.bind_session(turn, local);
-        let (reply, record) = (&mut *self.exchange.reply, &mut self.exchange.record);
-        reply.head.encode(&mut reply.out);
-        record.status = reply.head.status();
-        record.bytes_sent += reply.out.len() as u64;
-        self.begun = true;
-        self.note_success(turn, local);
-        let (up, down) = tunnel(self.client, &mut connection, self.exchange, &*self.worker.clock).await;
-        self.exchange.record.bytes_received += up;
-        self.exchange.record.bytes_sent += down;
-        Ok(Ending::Close)
-    }
-
-    fn note_success(&mut self, turn: &Turn, local: &LocalPool) {
+    pub(super) fn note_success(&mut self, turn: &Turn, local: &LocalPool) {
         let status = self.exchange.record.status;
         turn.meters.answered(status);
         let now = self.exchange.record.started + self.exchange.record.first_byte.unwrap_or_default();
@@ -404,7 +380,7 @@ impl Life<'_> {
         local.feedback(&turn.state, Feedback::Finished, now);
     }
 
-    fn note_failure(&mut self, broken: &Broken, turn: &Turn, local: &LocalPool) {
+    pub(super) fn note_failure(&mut self, broken: &Broken, turn: &Turn, local: &LocalPool) {
         self.exchange.record.endpoint = Some(turn.reach());
         self.exchange.decision.broke(broken.fault, &broken.failure);
         turn.meters.failed();
@@ -425,5 +401,17 @@ impl Life<'_> {
             (self.worker.transitions)(&transition);
         }
         local.feedback(&turn.state, Feedback::Failed, now);
+    }
+}
+
+/// How an answer's body comes in, and how it is framed for others.
+fn body_of(connection: &mut Connection, framing: Framing) -> (Framing, Framing) {
+    match (connection.stream.exchange(), framing) {
+        (None, _) | (Some(_), Framing::Empty) => (framing, framing),
+        // It has ended with its head.
+        (Some(exchange), Framing::UntilClose) if exchange.has_received_all() => {
+            (Framing::Empty, Framing::Length(0))
+        }
+        (Some(_), _) => (Framing::UntilClose, framing),
     }
 }

@@ -6,7 +6,7 @@ use std::task::{Poll, ready};
 
 use base_model::model::Route;
 use base_signal::Reason;
-use traffic_http::{ClientCertificate, Framing, Method, RequestHead};
+use traffic_http::{ClientCertificate, Framing, HttpError, Method, RequestHead, Version};
 use traffic_route::CertificateView;
 use traffic_tls::Session;
 
@@ -52,12 +52,17 @@ impl Life<'_> {
             self.method = Method::Head;
         }
         match parsed.map_err(|error| Failure::bad_request(&error))? {
+            // What is no stream of bytes brings heads whole.
+            None if self.client.stream.is_shared() => Err(Failure::bad_request(&HttpError::UnexpectedEnd)),
             None => Ok(false),
             Some(used) => {
                 self.client.input.consume(used);
                 // The answer may take its time; meanwhile another request can use the storage.
                 self.client.input.release();
                 self.exchange.record.bytes_received += used as u64;
+                if self.client.stream.is_shared() {
+                    self.exchange.request.set_version(Version::Http2);
+                }
                 Ok(true)
             }
         }
@@ -74,11 +79,16 @@ impl Life<'_> {
         (self.method, self.version) = (request.method(), request.version());
         self.is_last = !request.persists();
         self.closes |= self.is_last || self.worker.is_draining();
-        let Admitted { framing, awaits_continue, upgrades } = admit(request)?;
+        let unframed = match self.client.stream.exchange() {
+            Some(stream) if !stream.has_received_all() && !stream.is_tunnel() => Framing::UntilClose,
+            _ => Framing::Empty,
+        };
+        let Admitted { framing, awaits_continue, upgrades } = admit(request, unframed)?;
         if let Some(session) = &self.client.session {
             is_directed(session, request.host())?;
         }
-        exchange.up.reset(framing, framing);
+        let from = if unframed == Framing::UntilClose { unframed } else { framing };
+        exchange.up.reset(from, endpoint_framing(framing));
         (self.awaits_continue, self.upgrades) = (awaits_continue, upgrades);
         Ok(())
     }
@@ -147,9 +157,21 @@ pub(crate) struct Admitted {
     pub(crate) upgrades: bool,
 }
 
-/// Refuses what two servers could read differently, and what a gateway must not pass on.
-pub(crate) fn admit(request: &RequestHead) -> Result<Admitted, Failure> {
-    let framing = request.framing().map_err(|error| Failure::bad_request(&error))?;
+/// How an endpoint that speaks HTTP/1.1 gets a body that comes in like this.
+pub(crate) const fn endpoint_framing(client: Framing) -> Framing {
+    match client {
+        Framing::UntilClose => Framing::Chunked,
+        framing => framing,
+    }
+}
+
+/// Refuses what two servers could read differently, and what a gateway must not pass on. `unframed` is the body of a request whose head says
+/// nothing of one: none in HTTP/1.1.
+pub(crate) fn admit(request: &RequestHead, unframed: Framing) -> Result<Admitted, Failure> {
+    let framing = match request.framing().map_err(|error| Failure::bad_request(&error))? {
+        Framing::Empty => unframed,
+        framing => framing,
+    };
     let expects = request.expects_continue().map_err(|error| Failure::bad_request(&error))?;
     match request.method() {
         Method::Connect => Err(Failure::with(Reason::MethodNotSupported, "CONNECT is not supported here")),

@@ -12,6 +12,7 @@ use traffic_http::{
 };
 
 use crate::life::Life;
+use crate::life::head::endpoint_framing;
 
 /// New traces are not marked as sampled: who records nothing must not make the endpoints record everything.
 const SAMPLES_NEW_TRACES: bool = false;
@@ -114,7 +115,7 @@ pub(crate) fn identify(request: &mut RequestHead, arrival: &Arrival<'_>, rng: &m
         // An endpoint must not wait for, or answer, what the client did not ask for or has no body to wait with.
         request.fields_mut().remove_known(KnownField::Expect);
     }
-    if framing == Framing::Chunked {
+    if endpoint_framing(framing) == Framing::Chunked {
         request.fields_mut().set("transfer-encoding", b"chunked");
     }
     forwarding::apply(request, listener.forwarded, &Hop { peer, is_trusted, scheme });

@@ -7,7 +7,7 @@ use traffic_filter::{Answer, Flow, Handler, RequestContext};
 use traffic_http::{KnownField, Method, RequestHead, ResponseHead};
 
 use crate::answer;
-use crate::client::Ending;
+use crate::client::{Client, Ending};
 use crate::failure::Failure;
 use crate::life::Life;
 use crate::plan::RoutePlan;
@@ -89,14 +89,30 @@ impl Life<'_> {
         self.closes |= unread || self.worker.is_draining();
         self.worker.date.put(&mut answer.head, &*self.worker.clock);
         self.put_request_id(&mut answer.head);
+        self.exchange.record.status = answer.head.status();
+        if self.client.stream.is_shared() {
+            // Whoever speaks HTTP/1.1 is not to pay for it with every connection.
+            return Box::pin(self.answer_beside(answer)).await;
+        }
         self.exchange.reply.out.clear();
         answer::encode(&mut answer, self.method, self.version, self.closes, &mut self.exchange.reply.out);
         self.begun = true;
-        self.exchange.record.status = answer.head.status();
         self.exchange.record.bytes_sent += self.exchange.reply.out.len() as u64;
         let sent = self.client.send(&self.exchange.reply.out, Moment::NEVER, &*self.worker.clock).await;
         sent.map_err(Failure::unsent)?;
         Ok(if unread { Ending::Linger } else { self.ending() })
+    }
+
+    /// The same where the head goes beside the body, and other exchanges go on.
+    async fn answer_beside(&mut self, mut answer: Answer) -> Result<Ending, Failure> {
+        let has_body = answer::frame(&mut answer, self.method);
+        put_response(self.client, &answer.head)?;
+        self.begun = true;
+        let body = if has_body { &*answer.body } else { &[] };
+        self.exchange.record.bytes_sent += body.len() as u64;
+        self.client.send(body, Moment::NEVER, &*self.worker.clock).await.map_err(Failure::unsent)?;
+        self.client.end().await.map_err(Failure::unsent)?;
+        Ok(Ending::Close)
     }
 
     /// Ends a request that could not be served: with an answer, if there can still be one.
@@ -106,7 +122,7 @@ impl Life<'_> {
         self.exchange.record.reason = Some(reason);
         self.exchange.record.detail = failure.detail;
         let gone = matches!(reason, Reason::ClientClosed | Reason::ClientSendTimeout);
-        if self.begun && self.until_close {
+        if self.begun && (self.until_close || self.client.stream.is_shared()) {
             // An end would look like that of the answer.
             self.client.stream.abort();
             return Ending::Close;
@@ -126,6 +142,16 @@ impl Life<'_> {
             Ok(ending) => ending,
             Err(_) => Ending::Close,
         }
+    }
+}
+
+/// Has this head go before the body, where it is not among the bytes that are sent.
+pub(super) fn put_response(client: &mut Client, head: &ResponseHead) -> Result<(), Failure> {
+    match client.stream.exchange() {
+        Some(exchange) => {
+            exchange.put_response(head).map_err(|error| Failure::with(Reason::BadResponse, error))
+        }
+        None => Ok(()),
     }
 }
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use base_kit::Moment;
 use base_signal::{AccessRecord, TlsRecord};
-use traffic_http::Version;
 
 use crate::decisions::{Decision, Names};
 use crate::life::Life;
@@ -76,7 +75,7 @@ impl Life<'_> {
             host: asked.host(),
             path: asked.path(),
             query: asked.query(),
-            version: if self.version == Version::Http11 { "HTTP/1.1" } else { "HTTP/1.0" },
+            version: self.version.name(),
             status: record.status,
             reason: record.reason,
             route: record.route.and_then(|index| plan.routes.get(index)).map(|route| &*route.route.name),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use base_model::model::Listener;
 use base_signal::{Counter, Gauge, Histogram, Shard, families};
 use traffic_http::HeadLimits;
+use traffic_http2::Abuse;
 use traffic_tls::{HandshakeFault, ServerTls};
 
 use crate::decisions::Standings;
@@ -40,15 +41,23 @@ pub(crate) struct ListenerMeters {
     pub(crate) accepted: Counter,
     /// Those that had to wait for a place.
     pub(crate) held: Counter,
+    /// Those on which HTTP/2 was begun.
+    pub(crate) http2: Counter,
     pub(crate) received: Counter,
     pub(crate) sent: Counter,
     /// TLS handshakes that were whole, and those that took a session up again.
     pub(crate) full: Counter,
     pub(crate) resumed: Counter,
     failed: Vec<(HandshakeFault, Counter)>,
+    abused: Vec<(Abuse, Counter)>,
 }
 
 impl ListenerMeters {
+    /// Counts a client that was sent away for this.
+    pub(crate) fn http2_abused(&self, abuse: Abuse) {
+        self.abused.iter().filter(|(other, _)| *other == abuse).for_each(|(_, counter)| counter.increment());
+    }
+
     /// Counts a TLS handshake that failed in this way.
     pub(crate) fn handshake_failed(&self, fault: HandshakeFault) {
         self.failed.iter().filter(|(other, _)| *other == fault).for_each(|(_, counter)| counter.increment());
@@ -111,6 +120,7 @@ impl ListenerView {
     fn new(index: usize, listener: &Listener, plan: &Plan, shard: &Shard) -> Self {
         let name = &*listener.name;
         let handshakes = |result| shard.counter(&families::TLS_HANDSHAKES, &[name, result]);
+        let abuses = Abuse::ALL.into_iter().filter(|_| listener.http2.is_some());
         // A listener without TLS has none.
         let faults = HandshakeFault::ALL.into_iter().filter(|_| listener.tls.is_some());
         Self {
@@ -122,10 +132,14 @@ impl ListenerView {
                 open: shard.gauge(&families::CONNECTIONS_OPEN, &[name]),
                 accepted: shard.counter(&families::CONNECTIONS_ACCEPTED, &[name]),
                 held: shard.counter(&families::CONNECTIONS_HELD, &[name]),
+                http2: shard.counter(&families::HTTP2_CONNECTIONS, &[name]),
                 received: shard.counter(&families::BYTES_RECEIVED, &[name]),
                 sent: shard.counter(&families::BYTES_SENT, &[name]),
                 full: handshakes("full"),
                 resumed: handshakes("resumed"),
+                abused: abuses
+                    .map(|abuse| (abuse, shard.counter(&families::HTTP2_ABUSE, &[name, abuse.word()])))
+                    .collect(),
                 failed: faults.map(|fault| (fault, handshakes(fault.word()))).collect(),
             },
         }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use traffic_http::{BodyEvent, BodyReader, BodyWriter, FieldName, Framing, HttpError};
-use traffic_net::{Buffer, BufferSize, Stream};
+use traffic_net::{Buffer, BufferSize};
+
+use crate::wire::Carrier;
 
 /// Re-framed bytes gathered before they are sent; as much as one read of a medium buffer brings.
 const GATHER_BYTES: usize = 64 << 10;
@@ -91,6 +93,8 @@ pub(crate) struct Pump {
     reader: BodyReader,
     writer: BodyWriter,
     to: Framing,
+    /// Whether the source's body comes in chunks.
+    from_chunks: bool,
     reframes: bool,
     /// Bytes of `out` that were sent.
     out_sent: usize,
@@ -121,9 +125,9 @@ impl Default for Pump {
 
 /// The two connections of a pump and what lies between them.
 pub(crate) struct Ends<'a> {
-    pub(crate) source: &'a mut dyn Stream,
+    pub(crate) source: Carrier<'a>,
     pub(crate) input: &'a mut Buffer,
-    pub(crate) sink: &'a mut dyn Stream,
+    pub(crate) sink: Carrier<'a>,
     /// What is to be sent first: the head, then re-framed bytes. When all is sent, what [`Pump::keep_head`] keeps is left.
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) replay: Option<&'a mut Replay>,
@@ -141,6 +145,7 @@ impl Pump {
             reader: BodyReader::new(from),
             writer: BodyWriter::new(to),
             to,
+            from_chunks: matches!(from, Framing::Chunked),
             reframes: matches!(from, Framing::Chunked) || matches!(to, Framing::Chunked),
             out_sent: 0,
             head_bytes: 0,
@@ -165,7 +170,8 @@ impl Pump {
         self.reader.reset(from);
         self.writer = BodyWriter::new(to);
         self.to = to;
-        self.reframes = matches!(from, Framing::Chunked) || matches!(to, Framing::Chunked);
+        self.from_chunks = matches!(from, Framing::Chunked);
+        self.reframes = self.from_chunks || matches!(to, Framing::Chunked);
         (self.out_sent, self.head_bytes, self.direct) = (0, 0, 0);
         (self.body_bytes, self.progress) = (0, 0);
         (self.ended, self.finished, self.sent) = (false, false, false);
@@ -176,6 +182,17 @@ impl Pump {
     /// Has trailers of these names not passed on.
     pub(crate) fn drop_trailers(&mut self, names: &Arc<[FieldName]>) {
         self.dropped_trailers = (!names.is_empty()).then(|| Arc::clone(names));
+    }
+
+    /// Frames the body for a sink to which its end is told beside it, or for one to which it is not.
+    pub(crate) fn aim(&mut self, is_told_beside: bool) {
+        self.to = match self.to {
+            Framing::Chunked if is_told_beside => Framing::UntilClose,
+            Framing::UntilClose if !is_told_beside => Framing::Chunked,
+            framing => framing,
+        };
+        self.writer = BodyWriter::new(self.to);
+        self.reframes = self.from_chunks || self.to == Framing::Chunked;
     }
 
     /// How the sink gets the body.
@@ -229,6 +246,7 @@ impl Pump {
             let hungry = !self.ended && self.gather(ends)?;
             ready!(self.poll_flush(cx, ends, &mut moved))?;
             if self.ended {
+                ready!(self.poll_end(cx, ends))?;
                 self.finished = true;
                 return Poll::Ready(Ok(()));
             }
@@ -313,14 +331,24 @@ impl Pump {
         ends: &mut Ends<'_>,
         moved: &mut usize,
     ) -> Poll<Result<(), PumpError>> {
+        // A head that goes beside the bytes goes with the first of them, or with the end, if there is anything of either yet.
+        if self.out_sent >= ends.out.len() && self.direct == 0 && !self.ended {
+            self.waits_for = Side::Sink;
+            if ready!(ends.sink.poll_send_head(cx)).map_err(PumpError::Sink)? {
+                self.sent = true;
+                self.progress += 1;
+            }
+        }
         while self.out_sent < ends.out.len() || self.direct > 0 {
             let head = ends.out.get(self.out_sent..).unwrap_or_default();
             let direct = ends.input.filled().get(..self.direct).unwrap_or_default();
             self.waits_for = Side::Sink;
             let polled = match (head.is_empty(), direct.is_empty()) {
-                (false, false) => ends.sink.poll_send(cx, &[IoSlice::new(head), IoSlice::new(direct)]),
-                (true, _) => ends.sink.poll_send(cx, &[IoSlice::new(direct)]),
-                (_, true) => ends.sink.poll_send(cx, &[IoSlice::new(head)]),
+                (false, false) => {
+                    ends.sink.stream().poll_send(cx, &[IoSlice::new(head), IoSlice::new(direct)])
+                }
+                (true, _) => ends.sink.stream().poll_send(cx, &[IoSlice::new(direct)]),
+                (_, true) => ends.sink.stream().poll_send(cx, &[IoSlice::new(head)]),
             };
             if polled.is_pending() {
                 // What was copied into `out` needs no storage of its own while a slow sink is waited for.
@@ -346,28 +374,46 @@ impl Pump {
         Poll::Ready(Ok(()))
     }
 
+    /// Tells the sink that the body is complete, if its bytes do not tell.
+    fn poll_end(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<(), PumpError>> {
+        if ends.sink.is_exchange() {
+            self.waits_for = Side::Sink;
+            ready!(ends.sink.poll_end(cx, self.reader.trailers())).map_err(PumpError::Sink)?;
+            self.sent = true;
+            self.progress += 1;
+        }
+        Poll::Ready(Ok(()))
+    }
+
     fn poll_fill(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<(), PumpError>> {
-        if ends.input.is_empty() && self.reader.remaining().is_none_or(|left| left > BULK_BYTES) {
-            ends.input.resize(BufferSize::Large);
+        if ends.input.is_empty() {
+            if ends.source.is_exchange() {
+                // Its pieces are no larger, and many of them may wait for their sinks at once.
+                ends.input.resize(BufferSize::Small);
+            } else if self.reader.remaining().is_none_or(|left| left > BULK_BYTES) {
+                ends.input.resize(BufferSize::Large);
+            }
         }
         self.waits_for = Side::Source;
-        let polled = ends.source.poll_receive(cx, ends.input);
+        let polled = ends.source.stream().poll_receive(cx, ends.input);
         if polled.is_pending() {
             // The source may take long; what the sink keeps back is not to wait for it.
-            ends.sink.push(cx).map_err(PumpError::Sink)?;
+            ends.sink.stream().push(cx).map_err(PumpError::Sink)?;
         }
         let received = ready!(polled).map_err(PumpError::Source)?;
         self.progress += 1;
         if received == 0 {
             self.reader.end_of_input().map_err(|_| PumpError::Source(io::ErrorKind::UnexpectedEof.into()))?;
+            if let Some(lines) = ends.source.take_trailers() {
+                self.reader.take_trailers(&lines).map_err(PumpError::Malformed)?;
+            }
             self.end(ends.out).map_err(PumpError::Malformed)?;
         }
         Poll::Ready(Ok(()))
     }
 
     /// Prepares to send everything again to another sink: first what `out` holds (the head), then what was sent before, which
-    /// the replay must hold completely, then what lies in the source's buffer. The framing stays, because both sinks are of
-    /// one kind.
+    /// the replay must hold completely, then what lies in the source's buffer.
     pub(crate) fn rewind(&mut self, out: &mut Vec<u8>, replay: &Replay) -> Result<(), HttpError> {
         debug_assert!(replay.is_complete());
         (self.out_sent, self.finished, self.sent) = (0, false, false);
@@ -378,7 +424,11 @@ impl Pump {
             out.extend_from_slice(&replay.data);
             out.extend_from_slice(frame.suffix());
         }
-        // Only bodies that are not framed anew have direct bytes, so there is nothing to put around them.
+        if self.reframes {
+            // They were to go out as they are, and are framed now. That a body of no known length is read twice makes no difference.
+            self.body_bytes -= self.direct as u64;
+            self.direct = 0;
+        }
         self.writer.frame(self.direct)?;
         self.ended = self.reader.is_done();
         if self.ended { self.end(out) } else { Ok(()) }

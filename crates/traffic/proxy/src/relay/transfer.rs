@@ -7,7 +7,7 @@ use std::time::Duration;
 use base_kit::{Clock, Moment};
 use base_model::model::Pool;
 use base_signal::Reason;
-use traffic_http::{HeadLimits, HttpError};
+use traffic_http::{HeadLimits, HttpError, Version};
 use traffic_net::Peek;
 
 use crate::client::Client;
@@ -138,6 +138,13 @@ impl<'a> Transfer<'a> {
             max_fields: MAX_RESPONSE_FIELDS,
             max_target_bytes: usize::MAX,
         };
+        if self.connection.stream.is_shared() {
+            if let Poll::Ready(come) = self.poll_head_beside(cx, &limits) {
+                return Poll::Ready(come);
+            }
+            self.poll_client_gone(cx)?;
+            return self.poll_deadline(cx, Phase::Head);
+        }
         loop {
             if !self.connection.input.is_empty() {
                 let parsed = self.exchange.reply.head.parse(self.connection.input.filled(), &limits);
@@ -161,6 +168,23 @@ impl<'a> Transfer<'a> {
         }
         self.poll_client_gone(cx)?;
         self.poll_deadline(cx, Phase::Head)
+    }
+
+    /// Waits for a head that is not among the bytes of the body.
+    fn poll_head_beside(&mut self, cx: &mut Context<'_>, limits: &HeadLimits) -> Poll<Result<(), Broken>> {
+        let Some(exchange) = self.connection.stream.exchange() else { return Poll::Pending };
+        if exchange.is_unasked() && self.up_broken.is_some() {
+            return Poll::Ready(Err(self.no_answer(false, None)));
+        }
+        let lines = match ready!(exchange.poll_head(cx)) {
+            Ok(lines) => lines,
+            Err(error) => return Poll::Ready(Err(self.no_answer(false, Some(error)))),
+        };
+        let head = &mut self.exchange.reply.head;
+        let parsed = head.parse(&lines, limits).and_then(|used| used.ok_or(HttpError::UnexpectedEnd));
+        parsed.map_err(|error| Broken::bad_head(&error))?;
+        head.set_version(Version::Http2);
+        Poll::Ready(Ok(()))
     }
 
     fn no_answer(&mut self, began: bool, error: Option<io::Error>) -> Broken {
@@ -192,9 +216,9 @@ impl<'a> Transfer<'a> {
         self.poll_up(cx)?;
         let reply = &mut *self.exchange.reply;
         let mut ends = Ends {
-            source: &mut *self.connection.stream,
+            source: self.connection.stream.carrier(),
             input: &mut self.connection.input,
-            sink: &mut *self.client.stream,
+            sink: self.client.stream.carrier(),
             out: &mut reply.out,
             replay: None,
         };
@@ -224,9 +248,9 @@ impl<'a> Transfer<'a> {
             return Ok(());
         }
         let mut ends = Ends {
-            source: &mut *self.client.stream,
+            source: self.client.stream.carrier(),
             input: &mut self.client.input,
-            sink: &mut *self.connection.stream,
+            sink: self.connection.stream.carrier(),
             out: &mut self.exchange.to_endpoint,
             replay: Some(&mut self.exchange.replay),
         };

@@ -11,6 +11,7 @@ use crate::client::Client;
 use crate::relay::exchange::Exchange;
 use crate::relay::pump::{Ends, Pump};
 use crate::upstream::Connection;
+use crate::wire::Carrier;
 
 /// One direction of a tunnel.
 struct Way {
@@ -37,6 +38,7 @@ impl Way {
             return Poll::Ready(Ok(()));
         }
         if !self.pump.is_finished() {
+            let (source, sink) = (Carrier::Bytes(source), Carrier::Bytes(&mut *sink));
             let mut ends = Ends { source, input, sink, out, replay: None };
             match self.pump.poll(cx, &mut ends) {
                 Poll::Pending => return Poll::Pending,

@@ -20,6 +20,7 @@ use crate::client::Client;
 use crate::connection::serve_connection;
 use crate::thread::ListenSocket;
 use crate::thread::handshake::enter;
+use crate::wire::Wire;
 use crate::worker::Worker;
 
 /// How long to wait when the system has no descriptor or memory for another connection, or a listener is at its limit: short
@@ -167,6 +168,7 @@ impl Door {
         let listener = Rc::clone(listener);
         let timer = self.worker.timers.timer(Arc::clone(&listener.settings.name));
         if listener.settings.tls.is_none() {
+            let stream = Wire::Http1(stream);
             let client = Client::new(stream, peer, timer, &self.worker.buffers, listener, self.worker.now());
             spawn_local(async move { serve_connection(&counted.worker, client).await });
             return;
@@ -175,9 +177,9 @@ impl Door {
             // What a handshake needs is given back before requests come.
             let entering = Box::pin(enter(&counted.worker, &listener, &timer, stream, peer));
             if let Some(entered) = entering.await {
-                let (stream, worker) = (entered.stream, &counted.worker);
+                let (stream, worker) = (Wire::Http1(entered.stream), &counted.worker);
                 let mut client = Client::new(stream, peer, timer, &worker.buffers, listener, worker.now());
-                client.session = Some(Box::new(entered.session));
+                client.session = Some(Rc::new(entered.session));
                 serve_connection(worker, client).await;
             }
         });

@@ -1,15 +1,21 @@
 //! A connection to an endpoint.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use base_kit::Moment;
 use base_signal::Gauge;
-use traffic_net::{Buffer, BufferPool, BufferSize, Stream};
+use traffic_http2::Exchange;
+use traffic_net::{Buffer, BufferPool, BufferSize};
 use traffic_tls::ClientTls;
+
+use crate::upstream::dial::are_same;
+use crate::upstream::shared::SharedConnection;
+use crate::wire::Wire;
 
 /// An open connection to an endpoint, busy or idle. Boxed, because it is passed around with every request.
 pub(crate) struct Connection {
-    pub(crate) stream: Box<dyn Stream>,
+    pub(crate) stream: Wire,
     /// The pool's TLS that it was made with; `None`: without.
     tls: Option<Arc<ClientTls>>,
     /// What the endpoint has sent and was not yet used.
@@ -21,13 +27,15 @@ pub(crate) struct Connection {
     pub(crate) is_suspect: bool,
     /// When it became idle.
     pub(crate) idle_since: Moment,
-    open: Gauge,
+    /// The connection that it is a part of; else it counts for itself.
+    shared: Option<Rc<SharedConnection>>,
+    open: Option<Gauge>,
 }
 
 impl Connection {
     /// A connection that has just been made; counts as open until dropped.
     pub(crate) fn new(
-        stream: Box<dyn Stream>,
+        stream: Wire,
         tls: Option<Arc<ClientTls>>,
         buffers: &BufferPool,
         open: &Gauge,
@@ -40,8 +48,33 @@ impl Connection {
             reused: false,
             is_suspect: false,
             idle_since: Moment::ZERO,
-            open: open.clone(),
+            shared: None,
+            open: Some(open.clone()),
         })
+    }
+
+    /// A new exchange on a connection that carries many.
+    pub(crate) fn on_shared(
+        shared: &Rc<SharedConnection>,
+        exchange: Exchange,
+        reused: bool,
+        buffers: &BufferPool,
+    ) -> Box<Self> {
+        Box::new(Self {
+            stream: Wire::Http2(Box::new(exchange)),
+            tls: None,
+            input: Buffer::new(buffers.clone(), BufferSize::Large),
+            reused,
+            is_suspect: false,
+            idle_since: Moment::ZERO,
+            shared: Some(Rc::clone(shared)),
+            open: None,
+        })
+    }
+
+    /// The connection that it is a part of, if it is.
+    pub(crate) const fn shared(&self) -> Option<&Rc<SharedConnection>> {
+        self.shared.as_ref()
     }
 
     /// Whether it was made with the TLS that its pool has now: one that was not is of no more use.
@@ -50,13 +83,8 @@ impl Connection {
     }
 }
 
-/// Whether these are one and the same.
-pub(crate) fn are_same(one: Option<&Arc<ClientTls>>, other: Option<&Arc<ClientTls>>) -> bool {
-    one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
-}
-
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.open.add(-1);
+        self.open.iter().for_each(|open| open.add(-1));
     }
 }

@@ -3,10 +3,11 @@
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use traffic_balance::EndpointState;
 use traffic_net::{BufferPool, Network, Stream};
-use traffic_tls::{ConnectError, ConnectFault, EndpointTls, TlsError, connect};
+use traffic_tls::{ClientTls, ConnectError, ConnectFault, EndpointTls, TlsError, connect};
 
 use crate::upstream::meters::PoolMeters;
 
@@ -20,6 +21,13 @@ pub(crate) struct Dial<'a> {
     /// `None`: without TLS.
     tls: Option<EndpointTls>,
     shakes_hands: Cell<bool>,
+}
+
+/// A connection that was made.
+pub(crate) struct Dialed {
+    pub(crate) stream: Box<dyn Stream>,
+    /// Whether HTTP/2 was agreed upon; `None` if nothing was said of it.
+    pub(crate) agreed: Option<bool>,
 }
 
 /// Why there is no connection.
@@ -41,16 +49,16 @@ impl<'a> Dial<'a> {
         Self { network, buffers, meters, endpoint, address, tls, shakes_hands: Cell::new(false) }
     }
 
-    /// Connects. The caller limits the time, and tells of it with [`Dial::timed_out`].
-    pub(crate) async fn run(&self) -> Result<Box<dyn Stream>, DialError> {
+    /// Connects, and offers HTTP/2, where there is TLS to agree upon it. The caller limits the time, and tells of it with [`Dial::timed_out`].
+    pub(crate) async fn run(&self, offers_http2: bool) -> Result<Dialed, DialError> {
         let stream = self.network.connect(self.address).await.map_err(DialError::Connect)?;
-        let Some(tls) = &self.tls else { return Ok(stream) };
+        let Some(tls) = &self.tls else { return Ok(Dialed { stream, agreed: None }) };
         self.shakes_hands.set(true);
         // A handshake needs much that a request does not.
-        match Box::pin(connect(stream, tls, self.buffers)).await {
+        match Box::pin(connect(stream, tls, offers_http2, self.buffers)).await {
             Ok(connected) => {
                 self.meters.shook_hands(connected.is_resumed);
-                Ok(connected.stream)
+                Ok(Dialed { stream: connected.stream, agreed: Some(connected.is_http2) })
             }
             Err(ConnectError { fault, what }) => {
                 self.meters.handshake_failed(fault);
@@ -84,4 +92,9 @@ impl From<DialError> for io::Error {
             DialError::Tls(what) => Self::other(what),
         }
     }
+}
+
+/// Whether these are one and the same.
+pub(crate) fn are_same(one: Option<&Arc<ClientTls>>, other: Option<&Arc<ClientTls>>) -> bool {
+    one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
 }

@@ -11,6 +11,8 @@ pub(crate) struct PoolMeters {
     pub(crate) replays: Counter,
     pub(crate) opened: Counter,
     pub(crate) reused: Counter,
+    /// Connections that carry many exchanges.
+    pub(crate) http2: Counter,
     pub(crate) open: Gauge,
     pub(crate) first_byte: Histogram,
     pub(crate) queued: Histogram,
@@ -33,6 +35,7 @@ impl PoolMeters {
             replays: shard.counter(&families::UPSTREAM_REPLAYS, &[pool]),
             opened: shard.counter(&families::UPSTREAM_CONNECTIONS_OPENED, &[pool]),
             reused: shard.counter(&families::UPSTREAM_CONNECTIONS_REUSED, &[pool]),
+            http2: shard.counter(&families::UPSTREAM_HTTP2_CONNECTIONS, &[pool]),
             open: shard.gauge(&families::UPSTREAM_CONNECTIONS_OPEN, &[pool]),
             first_byte: shard.histogram(&families::UPSTREAM_FIRST_BYTE, &[pool]),
             queued: shard.histogram(&families::UPSTREAM_QUEUE_TIME, &[pool]),

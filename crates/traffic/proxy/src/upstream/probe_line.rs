@@ -11,8 +11,8 @@ use traffic_http::{BodyEvent, BodyReader, Framing, HeadLimits, HttpError, Method
 use traffic_net::{Buffer, BufferPool, BufferSize, Stream};
 use traffic_tls::ClientTls;
 
-use crate::upstream::connection::are_same;
 use crate::upstream::dial::Dial;
+use crate::upstream::dial::are_same;
 
 /// Head and body of an answer: a few lines. What is longer is no answer to a probe.
 const ANSWER_SIZE: BufferSize = BufferSize::Small;
@@ -67,7 +67,8 @@ impl ProbeLine {
                 Err(error) => return Err(error),
             }
         }
-        let mut kept = Kept { address: dial.address, tls: tls.cloned(), stream: dial.run().await? };
+        let mut kept =
+            Kept { address: dial.address, tls: tls.cloned(), stream: dial.run(false).await?.stream };
         let answer = self.ask_on(&mut *kept.stream).await?;
         Ok(self.settle(kept, answer))
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use base_kit::Moment;
 use base_model::model::Pool;
 use base_signal::Shard;
+use tokio::sync::Notify;
 use traffic_balance::EndpointState;
 use traffic_net::{BufferPool, BufferSize, Network};
 use traffic_tls::{ClientTls, EndpointTls, TlsError};
@@ -18,6 +19,7 @@ use crate::upstream::connection::Connection;
 use crate::upstream::dial::{Dial, DialError};
 use crate::upstream::meters::{EndpointMeters, PoolMeters};
 use crate::upstream::probe_line::ProbeLine;
+use crate::upstream::shared::SharedConnection;
 
 /// How long a connection rests after an answer to HEAD: by then a body that should not be there has come.
 const SUSPECT_FOR: Duration = Duration::from_millis(10);
@@ -28,6 +30,13 @@ pub(crate) struct Reach {
     pub(crate) meters: EndpointMeters,
     #[expect(clippy::vec_box, reason = "they move in and out with every request, so they move as pointers")]
     idle: RefCell<Vec<Box<Connection>>>,
+    /// Those that carry many exchanges.
+    shared: RefCell<Vec<Rc<SharedConnection>>>,
+    /// Whether one of those is being made: whoever needs one waits for it.
+    is_dialing: Cell<bool>,
+    dialed: Notify,
+    /// Whether the endpoint has agreed to HTTP/1.1 only: nobody waits for a connection that would be of no use.
+    is_for_one: Cell<bool>,
     /// On which it is asked what it has to do; `None` while it is being asked.
     line: RefCell<Option<Box<ProbeLine>>>,
     /// What is done in handshakes with it, and for which pool's TLS.
@@ -38,7 +47,17 @@ impl Reach {
     pub(crate) fn new(state: Arc<EndpointState>, shard: &Shard, buffers: &BufferPool) -> Self {
         let meters = EndpointMeters::new(shard, state.pool(), state.name());
         let line = RefCell::new(Some(Box::new(ProbeLine::new(buffers))));
-        Self { state, meters, idle: RefCell::default(), line, tls: RefCell::default() }
+        Self {
+            state,
+            meters,
+            idle: RefCell::default(),
+            shared: RefCell::default(),
+            is_dialing: Cell::new(false),
+            dialed: Notify::new(),
+            is_for_one: Cell::new(false),
+            line,
+            tls: RefCell::default(),
+        }
     }
 
     /// How a connection to it is made for a pool, at this address. Sessions of TLS are kept from one to the next.
@@ -83,8 +102,49 @@ impl Reach {
         }
     }
 
+    /// A new exchange on a connection that carries many, if there is one with room, over this TLS; if it is for another protocol, one that takes that.
+    pub(crate) fn take_shared(
+        &self,
+        tls: Option<&Arc<ClientTls>>,
+        for_tunnel: bool,
+        buffers: &BufferPool,
+    ) -> Option<Box<Connection>> {
+        let mut shared = self.shared.borrow_mut();
+        shared.retain(|connection| connection.is_usable(tls));
+        shared.iter().filter(|connection| !for_tunnel || connection.takes_tunnels()).find_map(|connection| {
+            let exchange = connection.exchange()?;
+            Some(Connection::on_shared(connection, exchange, true, buffers))
+        })
+    }
+
+    /// Keeps a connection for all whose requests have room on it. Gives a first exchange on it.
+    pub(crate) fn share(
+        &self,
+        connection: Rc<SharedConnection>,
+        buffers: &BufferPool,
+    ) -> Option<Box<Connection>> {
+        self.shared.borrow_mut().push(Rc::clone(&connection));
+        self.is_for_one.set(false);
+        let exchange = connection.exchange()?;
+        Some(Connection::on_shared(&connection, exchange, false, buffers))
+    }
+
+    /// The right to make a connection for all, unless somebody does already.
+    pub(crate) fn begin_dialing(&self) -> Option<Dialing<'_>> {
+        (self.is_for_one.get() || !self.is_dialing.replace(true)).then(|| Dialing(self))
+    }
+
+    /// Resolves when whoever makes a connection is done with it.
+    pub(crate) async fn dialed(&self) {
+        self.dialed.notified().await;
+    }
+
     /// Keeps a connection for the next request, unless there are enough.
     pub(crate) fn keep(&self, mut connection: Box<Connection>, max_idle: u32, now: Moment) {
+        if let Some(shared) = connection.shared() {
+            shared.idle_since.set(now);
+            return;
+        }
         let mut idle = self.idle.borrow_mut();
         if idle.len() < usize::try_from(max_idle).unwrap_or(usize::MAX) {
             connection.input.release();
@@ -99,6 +159,9 @@ impl Reach {
     pub(crate) fn reap(&self, idle_timeout: Duration, now: Moment) {
         self.idle.borrow_mut().retain_mut(|connection| {
             now.since(connection.idle_since) < idle_timeout && connection.stream.is_quiet()
+        });
+        self.shared.borrow_mut().retain(|connection| {
+            !connection.is_idle() || now.since(connection.idle_since.get()) < idle_timeout
         });
         if let Some(line) = &mut *self.line.borrow_mut()
             && now.since(line.used) >= idle_timeout
@@ -126,6 +189,23 @@ impl Reach {
     /// Closes all idle connections.
     pub(crate) fn close_idle(&self) {
         self.idle.borrow_mut().clear();
+    }
+}
+
+/// The right to make a connection for all, until dropped.
+pub(crate) struct Dialing<'a>(&'a Reach);
+
+impl Dialing<'_> {
+    /// The endpoint speaks HTTP/1.1 only: each request needs a connection of its own.
+    pub(crate) fn is_for_one(&self) {
+        self.0.is_for_one.set(true);
+    }
+}
+
+impl Drop for Dialing<'_> {
+    fn drop(&mut self) {
+        self.0.is_dialing.set(false);
+        self.0.dialed.notify_waiters();
     }
 }
 

@@ -13,6 +13,7 @@ use tokio_rustls::client::TlsStream as TokioStream;
 use traffic_net::{BufferPool, Stream};
 
 use crate::client::EndpointTls;
+use crate::policy::HTTP2;
 use crate::stream::{Broken, MAX_SAID, TlsStream};
 
 /// A connection to an endpoint over TLS.
@@ -21,6 +22,8 @@ pub struct Connected {
     pub stream: Box<dyn Stream>,
     /// Whether the endpoint has known us, and no full handshake was needed.
     pub is_resumed: bool,
+    /// Whether HTTP/2 was agreed upon (ALPN); else it is HTTP/1.1, said or not.
+    pub is_http2: bool,
 }
 
 /// In which way a handshake with an endpoint failed: for counting.
@@ -134,14 +137,17 @@ fn described(error: &Error) -> String {
 pub async fn connect(
     stream: Box<dyn Stream>,
     tls: &EndpointTls,
+    offers_http2: bool,
     buffers: &BufferPool,
 ) -> Result<Connected, ConnectError> {
-    let records = UnbufferedClientConnection::new(Arc::clone(&tls.config), tls.name.clone())
+    let config = if offers_http2 { &tls.with_http2 } else { &tls.config };
+    let records = UnbufferedClientConnection::new(Arc::clone(config), tls.name.clone())
         .map_err(|error| ConnectError::from(Broken::Tls(error)))?;
     let mut stream = TlsStream::new(stream, records, buffers);
     poll_fn(|cx| stream.poll_handshake(cx, || ())).await?;
     let is_resumed = stream.records().handshake_kind() == Some(HandshakeKind::Resumed);
-    Ok(Connected { stream: Box::new(stream), is_resumed })
+    let is_http2 = stream.records().alpn_protocol() == Some(HTTP2);
+    Ok(Connected { stream: Box::new(stream), is_resumed, is_http2 })
 }
 
 /// The same for a socket of tokio's, wherever nobody counts bytes and copies.

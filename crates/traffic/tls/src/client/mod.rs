@@ -35,6 +35,8 @@ pub struct ClientTls {
 #[derive(Clone)]
 pub struct EndpointTls {
     pub(crate) config: Arc<ClientConfig>,
+    /// The same, with HTTP/2 offered.
+    pub(crate) with_http2: Arc<ClientConfig>,
     pub(crate) name: ServerName<'static>,
 }
 
@@ -57,7 +59,7 @@ impl ClientTls {
             }
             None => config.with_no_client_auth(),
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = policy::protocols(false);
         let name = settings.name.as_ref().map(server_name).transpose()?;
         Ok(Self { config: Arc::new(config), name, certificate })
     }
@@ -75,7 +77,9 @@ impl ClientTls {
         let name = self.name.clone().map_or_else(|| server_name(host), Ok)?;
         let mut config = ClientConfig::clone(&self.config);
         config.resumption = Resumption::in_memory_sessions(KEPT_SESSIONS);
-        Ok(EndpointTls { config: Arc::new(config), name })
+        let mut with_http2 = config.clone();
+        with_http2.alpn_protocols = policy::protocols(true);
+        Ok(EndpointTls { config: Arc::new(config), with_http2: Arc::new(with_http2), name })
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) const HARNESS: Harness = Harness {
         },
         Mutant {
             fault: "a field about the connection is passed on",
-            file: "crates/traffic/http/src/hygiene.rs",
+            file: "crates/traffic/http/src/gateway/hygiene.rs",
             before: "    | KnownField::KeepAlive.bit()\n",
             after: "",
             caught_by: Run::Tests(REPLAY),

@@ -19,7 +19,7 @@ pub(crate) const HARNESS: Harness = Harness {
     mutants: &[
         Mutant {
             fault: "fields that `Connection` names are passed on",
-            file: "crates/traffic/http/src/hygiene.rs",
+            file: "crates/traffic/http/src/gateway/hygiene.rs",
             before: "fields.remove_unknown_named_at(name);",
             after: "let _ = name;",
             caught_by: Run::Tests(CODEC),

@@ -14,7 +14,7 @@ pub(crate) const HARNESS: Harness = Harness {
     runs: &[Run::Tests(PLAYS)],
     mutants: &[Mutant {
         fault: "an idle connection keeps its buffer",
-        file: "crates/traffic/proxy/src/connection.rs",
+        file: "crates/traffic/proxy/src/connection/mod.rs",
         before: "client.input.release();",
         after: "drop(client.input.spare());",
         caught_by: Run::Tests(Tests {

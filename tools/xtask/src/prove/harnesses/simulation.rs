@@ -23,7 +23,7 @@ pub(crate) const HARNESS: Harness = Harness {
         Mutant {
             fault: "a POST that was sent is sent to another endpoint",
             file: "crates/traffic/proxy/src/life/forward.rs",
-            before: "if self.exchange.up.has_sent() && !self.method.is_idempotent() {",
+            before: "if self.exchange.up.has_sent() && !self.method.is_idempotent() && !self.was_refused {",
             after: "if false {",
             caught_by: Run::Tests(SEEDS),
         },

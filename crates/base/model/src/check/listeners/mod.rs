@@ -14,12 +14,18 @@ use crate::diagnostic::Span;
 use crate::document::{self, Document, OrOff};
 use crate::limits::MAX_HEAD_BYTES;
 use crate::model::{
-    Forwarded, ForwardedMode, ForwardedStyle, Listener, ListenerTimeouts, ListenerTls, Protocol, RequestId,
+    Forwarded, ForwardedMode, ForwardedStyle, Http2, Listener, ListenerTimeouts, ListenerTls, Protocol,
+    RequestId,
 };
 use crate::text::Place;
 
 /// Smaller heads are not worth listening for.
 const SMALLEST_HEAD_BYTES: u64 = 1 << 10;
+
+/// What HTTP/2 grants unasked (RFC 9113 §6.9.2): with less, bodies would only crawl.
+const SMALLEST_WINDOW: ByteSize = ByteSize::from_kib(64);
+/// Windows are counted in 31 bits.
+const MAX_WINDOW_BYTES: u64 = 1 << 30;
 
 /// Fields that say how the message is framed or where it goes: an id there would break it.
 const FIELDS_WITH_A_MEANING: &[&str] =
@@ -58,6 +64,7 @@ fn one(
             document::Protocol::Http => Protocol::Http,
         },
         tls: tls(checker, listener, place),
+        http2: listener.http2.on().and_then(|granted| http2(checker, granted, &place.key("http2"))),
         trusted_proxies: networks(checker, &listener.trusted_proxies, &place.key("trusted-proxies")),
         forwarded: forwarded(listener.forwarded),
         request_id: request_id(checker, &listener.request_id, &place.key("request-id")),
@@ -75,7 +82,44 @@ fn tls(
     listener: &document::Listener,
     place: &Place<'_>,
 ) -> Option<Arc<ListenerTls>> {
-    listener.tls.as_ref().and_then(|settings| tls::check(checker, settings, &place.key("tls"))).map(Arc::new)
+    let (settings, offers_http2) = (listener.tls.as_ref()?, listener.http2.on().is_some());
+    tls::check(checker, settings, offers_http2, &place.key("tls")).map(Arc::new)
+}
+
+/// Windows that flow control can count with (RFC 9113 §6.9.1), and in which something fits.
+fn http2(checker: &mut Checker<'_>, granted: &document::Http2, place: &Place<'_>) -> Option<Http2> {
+    let stream_window = window(checker, granted.stream_window, SMALLEST_WINDOW, &place.key("stream-window"));
+    let least = granted.stream_window.max(SMALLEST_WINDOW);
+    let connection_window =
+        window(checker, granted.connection_window, least, &place.key("connection-window"));
+    Some(Http2 {
+        max_streams: granted.max_streams,
+        stream_window: stream_window?,
+        connection_window: connection_window?,
+    })
+}
+
+/// The same for endpoints. Answers of many clients come over one connection: there is room for what all of them leave lying, so that none holds
+/// up the others.
+pub(super) fn pool_http2(
+    checker: &mut Checker<'_>,
+    granted: &document::PoolHttp2,
+    place: &Place<'_>,
+) -> Option<Http2> {
+    let stream_window = window(checker, granted.stream_window, SMALLEST_WINDOW, &place.key("stream-window"))?;
+    let all = u64::from(stream_window) * u64::from(granted.max_streams);
+    let connection_window = u32::try_from(all.min(MAX_WINDOW_BYTES)).ok()?;
+    Some(Http2 { max_streams: granted.max_streams, stream_window, connection_window })
+}
+
+fn window(checker: &mut Checker<'_>, size: ByteSize, least: ByteSize, place: &Place<'_>) -> Option<u32> {
+    let most = ByteSize::from_bytes(MAX_WINDOW_BYTES);
+    if (least..=most).contains(&size) {
+        return u32::try_from(size.bytes()).ok();
+    }
+    let message = format!("a window of {size} is out of range");
+    checker.error("bad-limit", message, place, format!("write from `{least}` to `{most}`"));
+    None
 }
 
 /// Bounds that hold for heads in both directions.

@@ -17,6 +17,7 @@ const CERTIFICATE_FILES: [&str; 2] = ["pem", "crt"];
 pub(super) fn check(
     checker: &mut Checker<'_>,
     document: &document::ListenerTls,
+    offers_http2: bool,
     place: &Place<'_>,
 ) -> Option<ListenerTls> {
     let certificates = certificates(checker, &document.certificates, &place.key("certificates"));
@@ -42,6 +43,7 @@ pub(super) fn check(
     Some(ListenerTls {
         certificates: certificates?,
         policy: TlsPolicy::from(document.policy),
+        offers_http2,
         fetches_ocsp: document.ocsp == document::Ocsp::Fetch,
         refuses_unknown_names: document.unknown_name == UnknownName::Refuse,
         clients: unless_refused(clients)?,

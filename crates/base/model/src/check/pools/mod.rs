@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::checker::Checker;
-use super::listeners::head_limit;
+use super::listeners::{head_limit, pool_http2};
 use super::parse;
 use crate::document::{self, Document};
 use crate::model::{Connections, Endpoint, KindSettings, PassiveCheck, Pool, PoolTimeouts, Preference};
@@ -49,6 +49,7 @@ fn one(
         preference: preference::check(checker, pool, node, place),
         sticky: pool.sticky.as_ref().and_then(|sticky| sticky::check(checker, sticky, &place.key("sticky"))),
         tls,
+        http2: pool.http2.on().and_then(|granted| pool_http2(checker, granted, &place.key("http2"))),
         ..Pool::unchecked(name, pool)
     }
 }
@@ -152,6 +153,7 @@ impl Pool {
             connections: Connections::from(&pool.connections),
             timeouts: PoolTimeouts::from(&pool.timeouts),
             tls: None,
+            http2: None,
             host: pool.host.as_deref().map(Into::into),
             replay_bytes: pool.replay.length(),
             max_head_bytes: pool.limits.head.length(),

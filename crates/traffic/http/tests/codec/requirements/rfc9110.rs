@@ -41,7 +41,7 @@ pub(super) const REQUIREMENTS: &[Requirement] = &[
         "9110 §5.6.1",
         Must,
         "empty elements of a list are ignored",
-        &["hygiene.rs::nominated_fields_go_unless_they_are_known_as_end_to_end"],
+        &["gateway/hygiene.rs::nominated_fields_go_unless_they_are_known_as_end_to_end"],
     ),
     held(
         "9110 §6.5.1",
@@ -77,7 +77,7 @@ pub(super) const REQUIREMENTS: &[Requirement] = &[
         "`Connection` is parsed, the fields that it names are removed, then itself",
         &[
             "http1/fields.rs::hop_by_hop_fields_end_here",
-            "hygiene.rs::nominated_fields_go_unless_they_are_known_as_end_to_end",
+            "gateway/hygiene.rs::nominated_fields_go_unless_they_are_known_as_end_to_end",
         ],
     ),
     otherwise(
@@ -87,7 +87,7 @@ pub(super) const REQUIREMENTS: &[Requirement] = &[
         "a client could take Host, Authorization or what a proxy vouches for away from the endpoint; known fields and `X-Forwarded-*` stay, and the first 16 names count",
         &[
             "http1/fields.rs::connection_cannot_nominate_what_matters",
-            "hygiene.rs::the_number_of_nominated_fields_is_bounded",
+            "gateway/hygiene.rs::the_number_of_nominated_fields_is_bounded",
         ],
     ),
     otherwise(
@@ -101,7 +101,10 @@ pub(super) const REQUIREMENTS: &[Requirement] = &[
         "9110 §7.6.1",
         Should,
         "Proxy-Connection, Keep-Alive, TE, Transfer-Encoding and Upgrade are removed even if they are not named",
-        &["hygiene.rs::fields_about_the_connection_go", "http1/fields.rs::hop_by_hop_fields_end_here"],
+        &[
+            "gateway/hygiene.rs::fields_about_the_connection_go",
+            "http1/fields.rs::hop_by_hop_fields_end_here",
+        ],
     ),
     held(
         "9110 §7.6.2",
@@ -119,7 +122,7 @@ pub(super) const REQUIREMENTS: &[Requirement] = &[
         "9110 §7.6.3",
         Must,
         "`Via` has the version of the message as it was received, and entries keep their order",
-        &["via.rs::each_hop_adds_its_line_with_the_version_it_received"],
+        &["gateway/via.rs::each_hop_adds_its_line_with_the_version_it_received"],
     ),
     otherwise(
         "9110 §7.7",
@@ -166,7 +169,7 @@ pub(super) const REQUIREMENTS: &[Requirement] = &[
         MustNot,
         "a length is sent in 1xx and 204",
         &[
-            "hygiene.rs::responses_without_body_have_no_framing_fields",
+            "gateway/hygiene.rs::responses_without_body_have_no_framing_fields",
             "http1/messages.rs::statuses_without_body_have_none",
         ],
     ),
@@ -257,7 +260,7 @@ pub(super) const REQUIREMENTS: &[Requirement] = &[
         "9110 §11.7",
         Must,
         "credentials for the proxy end here",
-        &["hygiene.rs::fields_about_the_connection_go"],
+        &["gateway/hygiene.rs::fields_about_the_connection_go"],
     ),
     held(
         "9110 §15.2",

@@ -159,8 +159,8 @@ pub(super) const REQUIREMENTS: &[Requirement] = &[
         MustNot,
         "a coding is sent in 1xx and 204",
         &[
-            "hygiene.rs::responses_without_body_have_no_framing_fields",
-            "hygiene.rs::interim_answers_are_fit_to_be_passed_on",
+            "gateway/hygiene.rs::responses_without_body_have_no_framing_fields",
+            "gateway/hygiene.rs::interim_answers_are_fit_to_be_passed_on",
         ],
     ),
     held(
@@ -294,7 +294,7 @@ pub(super) const REQUIREMENTS: &[Requirement] = &[
         Must,
         "who sends `TE` names it in `Connection`",
         "`TE: trailers` is kept for the endpoint alone, which needs it to send trailers (gRPC); a request with `Connection: te` is taken by some servers as one that wants no trailers passed",
-        &["hygiene.rs::trailers_can_still_be_asked_for"],
+        &["gateway/hygiene.rs::trailers_can_still_be_asked_for"],
     ),
     held(
         "9112 §8",

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::task::Waker;
 
-use traffic_net::{BufferPool, Peek};
+use traffic_net::{BufferPool, Peek, Stream};
 
 use super::*;
 
@@ -104,9 +104,9 @@ impl Run {
         let mut cx = Context::from_waker(Waker::noop());
         for _ in 0..10_000 {
             let mut ends = Ends {
-                source: &mut self.source,
+                source: Carrier::Bytes(&mut self.source),
                 input: &mut self.input,
-                sink: &mut self.sink,
+                sink: Carrier::Bytes(&mut self.sink),
                 out: &mut self.out,
                 replay: Some(&mut self.replay),
             };
@@ -233,9 +233,9 @@ fn memory_stays_bounded_when_the_sink_is_slow() {
     let mut done = false;
     while !done {
         let mut ends = Ends {
-            source: &mut run.source,
+            source: Carrier::Bytes(&mut run.source),
             input: &mut run.input,
-            sink: &mut run.sink,
+            sink: Carrier::Bytes(&mut run.sink),
             out: &mut run.out,
             replay: None,
         };

@@ -3,7 +3,7 @@
 use base_kit::Rng;
 
 use crate::fields::{Fields, KnownField};
-use crate::request_id::hex;
+use crate::gateway::request_id::hex;
 
 /// `version-trace id-parent id-flags` of version 00.
 const LENGTH: usize = 55;

@@ -6,9 +6,10 @@ use crate::head::Version;
 /// Adds `version pseudonym` after what is there, for instance `1.1 aya`. `received` is the version of the message as
 /// it came in.
 pub fn append(fields: &mut Fields, received: Version, pseudonym: &str) {
-    let received: &[u8; 4] = match received {
+    let received: &[u8] = match received {
         Version::Http10 => b"1.0 ",
         Version::Http11 => b"1.1 ",
+        Version::Http2 => b"2 ",
     };
     fields.compose_known(KnownField::Via).push_own(received).push(pseudonym.as_bytes()).append();
 }

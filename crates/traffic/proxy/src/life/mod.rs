@@ -1,5 +1,6 @@
 //! The life of a request, from its head to its record. `docs/design/life-of-a-request.md` tells the same in prose.
 
+mod connect;
 mod facts;
 mod forward;
 mod head;
@@ -7,6 +8,7 @@ mod identity;
 mod local;
 mod record;
 mod sticky;
+mod switch;
 mod turn;
 
 use std::rc::Rc;
@@ -28,6 +30,7 @@ pub(crate) use identity::{Arrival, identify};
 pub(crate) use local::{MAX_FORWARDS, spend_forward};
 pub use sticky::SessionChoice;
 pub(crate) use sticky::choose_session;
+use switch::Websocket;
 
 /// A request that is being served.
 pub(crate) struct Life<'a> {
@@ -42,6 +45,7 @@ pub(crate) struct Life<'a> {
     awaits_continue: bool,
     /// Whether the client asked to switch protocols.
     upgrades: bool,
+    websocket: Websocket,
     /// Whether the request names no host.
     unnamed: bool,
     /// For the whole request.
@@ -52,6 +56,8 @@ pub(crate) struct Life<'a> {
     is_last: bool,
     /// Whether only the connection's end tells the client where the answer ends.
     until_close: bool,
+    /// Whether the endpoint has said that it did nothing about the request.
+    was_refused: bool,
     /// Whether the final answer's head was sent: from then on a failure can only break off.
     begun: bool,
 }
@@ -84,11 +90,13 @@ impl<'a> Life<'a> {
             version: Version::Http11,
             awaits_continue: false,
             upgrades: false,
+            websocket: Websocket::default(),
             unnamed: false,
             deadline: Moment::NEVER,
             closes,
             is_last: false,
             until_close: false,
+            was_refused: false,
             begun: false,
         }
     }

@@ -1,19 +1,30 @@
 //! A client's connection, from the first request to the last.
 
+mod http2;
+
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
+use traffic_http2::PREFACE;
 use traffic_net::BufferSize;
 
 use crate::client::{Client, Ending};
 use crate::life;
+use crate::timers::within;
 use crate::worker::{DRAIN_GRACE, Worker};
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve_connection(worker: &Rc<Worker>, mut client: Client) {
     let mut ending = Ending::KeepAlive;
     while ending == Ending::KeepAlive && next_request(&mut client, worker).await {
+        if client.requests == 0
+            && let Some(http2) = client.listener.settings.http2
+            && begins_http2(&mut client).await
+        {
+            // It needs much that a connection does not.
+            return Box::pin(http2::serve(worker, client, http2)).await;
+        }
         let mut exchange = worker.borrow_exchange();
         ending = life::serve(&mut client, worker, &mut exchange).await;
         worker.return_exchange(exchange);
@@ -45,6 +56,29 @@ async fn next_request(client: &mut Client, worker: &Worker) -> bool {
         Poll::Pending => client.timer.poll_expired(cx).map(|()| false),
     })
     .await
+}
+
+/// Whether the client, whose first bytes are here, speaks HTTP/2: agreed upon with TLS, else by its preface (RFC 9113 §3.3).
+async fn begins_http2(client: &mut Client) -> bool {
+    if let Some(session) = &client.session {
+        return session.is_http2;
+    }
+    loop {
+        let begun = client.input.filled();
+        let begun = begun.get(..PREFACE.len()).unwrap_or(begun);
+        if !PREFACE.starts_with(begun) {
+            return false;
+        }
+        if begun.len() == PREFACE.len() {
+            return true;
+        }
+        // No method of HTTP/1.1 begins like this, so nobody waits for an answer to what is here.
+        let (stream, input) = (&mut client.stream, &mut client.input);
+        let receiving = poll_fn(|cx| stream.poll_receive(cx, input));
+        if !matches!(within(&client.timer, receiving).await, Ok(Ok(count)) if count > 0) {
+            return false;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,245 @@
+//! Clients that flood a connection over HTTP/2 with frames that cost them nothing: they are sent away, and nobody else notices.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use base_testkit::{Backend, Stopwatch, answer};
+
+use super::{STATE_BYTES, Siege};
+
+/// Connections that attack at once.
+const ATTACKERS: usize = 4;
+/// Within which a flood has to be cut off.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+
+const END_STREAM: u8 = 0x1;
+const END_HEADERS: u8 = 0x4;
+
+/// `GET / HTTP/2` for the host `a`, and the same with POST (RFC 7541 Appendix A).
+const GET: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'a'];
+const POST: &[u8] = &[0x83, 0x86, 0x84, 0x41, 1, b'a'];
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a frame is short").to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// What is sent first, and then again and again: the bytes of the round of this number.
+struct Attack {
+    name: &'static str,
+    /// What it is counted as.
+    kinds: &'static [&'static str],
+    begins: fn() -> Vec<u8>,
+    round: fn(u32) -> Vec<u8>,
+}
+
+/// The number of a round's stream.
+const fn stream(round: u32) -> u32 {
+    2 * round + 1
+}
+
+fn nothing() -> Vec<u8> {
+    Vec::new()
+}
+
+/// A request whose body is still to come.
+fn upload() -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, 1, POST)
+}
+
+const ATTACKS: &[Attack] = &[
+    Attack {
+        name: "requests that are given up at once (CVE-2023-44487)",
+        kinds: &["resets", "limits"],
+        begins: nothing,
+        round: |round| {
+            let asked = frame(HEADERS, END_HEADERS | END_STREAM, stream(round), GET);
+            [asked, frame(RST_STREAM, 0, stream(round), &8_u32.to_be_bytes())].concat()
+        },
+    },
+    Attack {
+        name: "a head of pieces without end (CVE-2024-27316)",
+        kinds: &["continuations", "limits", "protocol"],
+        begins: || frame(HEADERS, 0, 1, GET),
+        round: |round| {
+            let field = [&[0x00, 4][..], format!("x{:03}", round % 1000).as_bytes(), &[5], b"value"].concat();
+            frame(CONTINUATION, 0, 1, &field)
+        },
+    },
+    Attack {
+        name: "a head of empty pieces without end",
+        kinds: &["continuations", "limits", "protocol"],
+        begins: || frame(HEADERS, 0, 1, GET),
+        round: |_| frame(CONTINUATION, 0, 1, &[]),
+    },
+    Attack {
+        name: "requests that the server has to give up (CVE-2025-8671)",
+        kinds: &["limits", "protocol"],
+        begins: nothing,
+        round: |round| {
+            let asked = frame(HEADERS, END_HEADERS, stream(round), POST);
+            [asked, frame(WINDOW_UPDATE, 0, stream(round), &0_u32.to_be_bytes())].concat()
+        },
+    },
+    Attack {
+        name: "settings that change and change",
+        kinds: &["settings", "limits"],
+        begins: nothing,
+        round: |round| frame(SETTINGS, 0, 0, &[&[0, 4][..], &(1_000 + round % 2).to_be_bytes()].concat()),
+    },
+    Attack {
+        name: "pings",
+        kinds: &["pings", "limits"],
+        begins: nothing,
+        round: |round| frame(PING, 0, 0, &u64::from(round).to_be_bytes()),
+    },
+    Attack {
+        name: "priorities",
+        kinds: &["trifles"],
+        begins: nothing,
+        round: |round| frame(PRIORITY, 0, stream(round % 1000), &[0, 0, 0, 0, 16]),
+    },
+    Attack {
+        name: "data without data",
+        kinds: &["empty-frames", "limits"],
+        begins: upload,
+        round: |_| frame(DATA, 0, 1, &[]),
+    },
+    Attack {
+        name: "data in single bytes",
+        kinds: &["empty-frames", "limits"],
+        begins: upload,
+        round: |_| frame(DATA, 0, 1, b"x"),
+    },
+    Attack {
+        name: "small heads that unfold into large ones (HPACK)",
+        kinds: &["limits", "protocol"],
+        begins: || {
+            // A field of 3,900 bytes goes into the table, and is then named by one byte.
+            let field = [&[0x40, 1, b'x', 0x7f, 0xbd, 0x1d][..], &[b'v'; 3_900]].concat();
+            frame(HEADERS, END_HEADERS | END_STREAM, 1, &[GET, &field].concat())
+        },
+        round: |round| {
+            frame(HEADERS, END_HEADERS | END_STREAM, stream(round + 1), &[GET, &[0xbe; 8_000]].concat())
+        },
+    },
+    Attack {
+        name: "a large answer that is taken byte by byte",
+        kinds: &["trifles"],
+        begins: || {
+            let settings = frame(SETTINGS, 0, 0, &[&[0, 4][..], &0_u32.to_be_bytes()].concat());
+            [settings, frame(HEADERS, END_HEADERS | END_STREAM, 1, GET)].concat()
+        },
+        round: |_| frame(WINDOW_UPDATE, 0, 1, &1_u32.to_be_bytes()),
+    },
+    Attack {
+        name: "frames of kinds that nobody knows",
+        kinds: &["trifles"],
+        begins: nothing,
+        round: |round| frame(200, 0, stream(round % 1000), b"?"),
+    },
+];
+
+/// Attacks until the connection ends. What Aya says meanwhile is read only if `listens`.
+fn storm(siege: &Siege, attack: &Attack, listens: bool) {
+    let mut socket = TcpStream::connect(siege.aya.listener("web")).expect("a connection is made");
+    let mut reader = socket.try_clone().expect("a socket can be shared");
+    let limit = Some(PATIENCE);
+    socket
+        .set_write_timeout(limit)
+        .and_then(|()| reader.set_read_timeout(limit))
+        .expect("a limit can be set");
+    std::thread::scope(|scope| {
+        scope.spawn(
+            move || {
+                while listens && matches!(reader.read(&mut [0; 1 << 16]), Ok(count) if count > 0) {}
+            },
+        );
+        let watch = Stopwatch::start();
+        let begins =
+            [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, 0, &[]), (attack.begins)()];
+        let mut round = 0;
+        let mut open = socket.write_all(&begins.concat()).is_ok();
+        while open {
+            let mut batch = Vec::new();
+            while batch.len() < 16 << 10 {
+                batch.extend((attack.round)(round));
+                round += 1;
+            }
+            open = socket.write_all(&batch).is_ok();
+            assert!(watch.elapsed() < PATIENCE, "{} goes on after {round} rounds", attack.name);
+        }
+        // Its reader ends, too.
+        let _ = socket.shutdown(std::net::Shutdown::Both);
+    });
+}
+
+/// Every flood ends with its client sent away, whether that listens or not; others are served, memory stays within a bound, and nothing is left.
+#[test]
+fn floods_of_frames() {
+    let backend = Backend::answering(|request| {
+        let size = if request.target == "/" { 1 << 20 } else { 10 };
+        answer(200, &[], vec![b'a'; size])
+    });
+    let siege = Siege::lay("", "", "", &[&backend]);
+    let counted = |kinds: &[&str]| {
+        let one =
+            |kind: &&str| siege.aya.total("aya_http2_abuse_total", &[("listener", "web"), ("kind", kind)]);
+        kinds.iter().map(one).sum::<f64>()
+    };
+    for attack in ATTACKS {
+        for listens in [true, false] {
+            let before = counted(attack.kinds);
+            std::thread::scope(|scope| {
+                (0..ATTACKERS).for_each(|_| drop(scope.spawn(|| storm(&siege, attack, listens))));
+            });
+            let sent_away = counted(attack.kinds) - before;
+            println!("{}, listening: {listens}: {sent_away} sent away", attack.name);
+            assert!(
+                sent_away >= ATTACKERS as f64,
+                "{}: {sent_away} of {ATTACKERS} were sent away",
+                attack.name
+            );
+        }
+    }
+    siege.lift(
+        "clients that flood a connection over HTTP/2 with frames are sent away",
+        file!(),
+        ATTACKERS as u64 * (100 * (64 * 1024 + STATE_BYTES) + 2 * 1024 * 1024),
+        &format!(
+            "64 KiB and a task for each of 100 requests, and windows, on each of {ATTACKERS} connections"
+        ),
+    );
+}
+
+/// A head that is begun and not ended has its time, however little is sent.
+#[test]
+fn heads_that_do_not_end() {
+    let backend = Backend::echo("a");
+    let siege = Siege::lay("timeouts: {request-head: 1s}", "", "", &[&backend]);
+    let mut socket = TcpStream::connect(siege.aya.listener("web")).expect("a connection is made");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a limit can be set");
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let begun = [preface, frame(SETTINGS, 0, 0, &[]), frame(HEADERS, 0, 1, GET)].concat();
+    socket.write_all(&begun).expect("the head is begun");
+    let mut all = Vec::new();
+    socket.read_to_end(&mut all).expect("Aya ends the connection");
+    let sent_away = siege.aya.total("aya_http2_abuse_total", &[("listener", "web"), ("kind", "slow-head")]);
+    assert_eq!(sent_away, 1.0);
+    siege.lift(
+        "a client that begins a head over HTTP/2 and does not end it is sent away",
+        file!(),
+        STATE_BYTES,
+        "one connection",
+    );
+}

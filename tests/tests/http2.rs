@@ -1,0 +1,112 @@
+//! HTTP/2 with clients and with endpoints, and every mix of versions.
+
+mod lifecycle;
+
+use base_testkit::{Authority, Aya, Python, TempFolder};
+
+/// Behaves as it is asked to by path; its libraries are others than Aya's.
+const ENDPOINT: &str = include_str!("http2/endpoint.py");
+/// A table of exchanges; the same.
+const CLIENT: &str = include_str!("http2/client.py");
+
+/// Single connections.
+const PLAYS: &str = include_str!("http2/plays.py");
+/// Talks over a WebSocket.
+const WEBSOCKET: &str = include_str!("http2/websocket.py");
+
+/// A service of gRPC, and a client of it.
+const GRPC: &str = include_str!("http2/grpc.py");
+
+/// Plays the table over one version to Aya and another one to the endpoint, with or without TLS on both sides.
+fn play(client: &str, endpoint: &str, is_secure: bool) {
+    let authority = Authority::new("play");
+    let issued = authority.issue(&["matrix.test"]);
+    let files = [("site.pem", &*issued.cert), ("site.key", &*issued.key)];
+    let folder = TempFolder::new();
+    files.iter().for_each(|(name, content)| drop(folder.write(name, content)));
+    let ca = folder.write("ca.pem", authority.pem());
+    let ca = ca.to_string_lossy();
+    let (listener_tls, pool_tls, served, asked): (_, _, &[&str], &[&str]) = if is_secure {
+        let pool = ", tls: {authorities: ca.pem, name: matrix.test}";
+        (", tls: {certificates: {cert: site.pem, key: site.key}}", pool, &["site.pem", "site.key"], &[&ca])
+    } else {
+        ("", "", &[], &[])
+    };
+    let server = Python::script_with(ENDPOINT, &files, &[&[endpoint], served].concat());
+    let http2 = if endpoint == "2" { ", http2: on" } else { "" };
+    let config = format!(
+        "listeners: {{web: {{bind: '127.0.0.1:0'{listener_tls}}}}}\nroutes: [{{pool: app}}]\n\
+         pools: {{app: {{endpoints: ['127.0.0.1:{port}', '127.0.0.2:{port}'], ejection: off{pool_tls}{http2}}}}}\n",
+        port = server.address().port(),
+    );
+    let aya = Aya::start_in(folder, &config, &[], &[]);
+    let port = aya.listener("web").port().to_string();
+    let ended = Python::run(CLIENT, &[&[&*port, client, endpoint], asked].concat());
+    assert_eq!(ended.code, Some(0), "{client} to {endpoint}:\n{}{}", ended.stdout, ended.stderr);
+}
+
+/// Whatever is spoken on the two sides, an exchange is the same.
+#[test]
+fn http1_to_http1() {
+    play("1.1", "1.1", false);
+}
+
+#[test]
+fn http1_to_http2() {
+    play("1.1", "2", false);
+}
+
+#[test]
+fn http2_to_http1() {
+    play("2", "1.1", false);
+}
+
+#[test]
+fn http2_to_http2() {
+    play("2", "2", false);
+}
+
+#[test]
+fn the_same_over_tls() {
+    for client in ["1.1", "2"] {
+        for endpoint in ["1.1", "2"] {
+            play(client, endpoint, true);
+        }
+    }
+}
+
+/// WebSockets pass, whatever is spoken on the two sides (RFC 8441); to an endpoint that takes none over HTTP/2, over HTTP/1.1.
+#[test]
+fn websockets_in_every_mix() {
+    let endpoints = [
+        ("1.1", Python::websocket_echo(), ""),
+        ("2", Python::script_with(ENDPOINT, &[], &["2"]), ", http2: on"),
+    ];
+    for (endpoint, server, pool) in &endpoints {
+        let config = format!(
+            "listeners: {{web: {{bind: '127.0.0.1:0'}}}}\nroutes: [{{pool: app}}]\n\
+             pools: {{app: {{endpoints: ['{}']{pool}}}}}\n",
+            server.address()
+        );
+        let aya = Aya::start(&config);
+        let port = aya.listener("web").port().to_string();
+        for client in ["1.1", "2"] {
+            let ended = Python::run(WEBSOCKET, &[&port, client]);
+            assert_eq!(ended.code, Some(0), "{client} to {endpoint}:\n{}{}", ended.stdout, ended.stderr);
+        }
+    }
+}
+
+/// gRPC passes: every kind of call, what is told before and behind messages, failures, deadlines, many calls over one connection.
+#[test]
+fn grpc_calls_of_every_kind() {
+    let server = Python::script_with(GRPC, &[], &["serve"]);
+    let config = format!(
+        "listeners: {{web: {{bind: '127.0.0.1:0'}}}}\nroutes: [{{match: {{path: /play.Play/**}}, pool: app}}]\n\
+         pools: {{app: {{endpoints: ['{}'], http2: on}}}}\n",
+        server.address()
+    );
+    let aya = Aya::start(&config);
+    let ended = Python::run(GRPC, &[&aya.listener("web").port().to_string(), "ask"]);
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+}
