@@ -7,6 +7,7 @@ use std::time::Duration;
 use base_testkit::{Backend, Stopwatch, answer};
 
 use super::{STATE_BYTES, Siege};
+use crate::vitals::MIB;
 
 /// Connections that attack at once.
 const ATTACKERS: usize = 4;
@@ -84,7 +85,7 @@ const ATTACKS: &[Attack] = &[
     },
     Attack {
         name: "requests that the server has to give up (CVE-2025-8671)",
-        kinds: &["limits", "protocol"],
+        kinds: &["heads", "limits", "protocol"],
         begins: nothing,
         round: |round| {
             let asked = frame(HEADERS, END_HEADERS, stream(round), POST);
@@ -123,7 +124,7 @@ const ATTACKS: &[Attack] = &[
     },
     Attack {
         name: "small heads that unfold into large ones (HPACK)",
-        kinds: &["limits", "protocol"],
+        kinds: &["heads", "limits", "protocol"],
         begins: || {
             // A field of 3,900 bytes goes into the table, and is then named by one byte.
             let field = [&[0x40, 1, b'x', 0x7f, 0xbd, 0x1d][..], &[b'v'; 3_900]].concat();
@@ -215,9 +216,9 @@ fn floods_of_frames() {
     siege.lift(
         "clients that flood a connection over HTTP/2 with frames are sent away",
         file!(),
-        ATTACKERS as u64 * (100 * (64 * 1024 + STATE_BYTES) + 2 * 1024 * 1024),
+        ATTACKERS as u64 * (100 * (64 * 1024 + STATE_BYTES) + 4 * MIB),
         &format!(
-            "64 KiB and a task for each of 100 requests, and windows, on each of {ATTACKERS} connections"
+            "64 KiB and a task for each of 100 requests, a window of 1 MiB and what small frames take beside it, on each of {ATTACKERS} connections"
         ),
     );
 }

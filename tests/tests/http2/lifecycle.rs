@@ -199,13 +199,33 @@ fn refused_requests_go_elsewhere() {
     let port = server.address().port();
     let config = format!(
         "listeners: {{web: {{bind: '127.0.0.1:0'}}}}\nroutes: [{{pool: app}}]\n\
-         pools: {{app: {{endpoints: ['127.0.0.1:{port}', '127.0.0.2:{port}'], http2: on, ejection: off}}}}\n"
+         pools: {{app: {{endpoints: ['127.0.0.1:{port}', '127.0.0.2:{port}'], http2: on, ejection: off}}}}\nworkers: 1\n"
     );
     let aya = Aya::start(&config);
     for method in ["GET", "POST"] {
         let path = format!("/refuses?key={method}&times=1&code=7");
         let seen = play(&aya, &["one", method, &path, "body"]);
         assert_eq!((&seen[0]["status"], &seen[0]["bytes"]), (&200.into(), &1.into()), "{method}: {seen}");
+    }
+    // The connection is as good as before.
+    let opened = aya.total("aya_upstream_connections_opened_total", &[("pool", "app")]);
+    assert!(opened <= 2.0, "{opened} connections to two endpoints");
+}
+
+/// A tunnel is open only when the endpoint says so: an ordinary answer would be taken for one. What is no protocol is not asked for.
+#[test]
+fn an_ordinary_answer_opens_no_tunnel() {
+    for version in ["1.1", "2"] {
+        let (aya, _server) = before_endpoint(version, "");
+        if version == "1.1" {
+            let seen = play(&aya, &["tunnel", "websocket", "/length?n=5"]);
+            assert_eq!(outcomes(&seen), [(502, Some("bad-response"))], "{seen}");
+        }
+        for bad in ["h2c", "web socket", "websocket\r\nx-smuggled: 1", ""] {
+            let seen = play(&aya, &["tunnel", bad, "/length?n=5"]);
+            let is_refused = |(status, _): &(u64, _)| [0, 400, 501].contains(status);
+            assert!(outcomes(&seen).iter().all(is_refused), "{bad:?}: {seen}");
+        }
     }
 }
 

@@ -162,6 +162,20 @@ def one(port, method, path, body=""):
     return link.finish(stream)
 
 
+def tunnel(port, protocol, path):
+    """Asks for another protocol."""
+    link = Link(port)
+    stream = link.connection.get_next_available_stream_id()
+    head = [
+        (":method", "CONNECT"), (":protocol", protocol), (":scheme", "http"), (":path", path),
+        (":authority", "play.test"), ("sec-websocket-version", "13"),
+    ]
+    link.connection.send_headers(stream, head)
+    link.streams[stream] = {"status": None, "reason": None, "bytes": 0, "ended": False, "reset": None}
+    link.flush()
+    return link.finish(stream)
+
+
 def hosts(port, *authorities):
     link = Link(port)
     return [link.finish(link.ask("/length?n=1", authority=authority))[0] for authority in authorities]

@@ -15,12 +15,14 @@ pub(crate) struct BodyIn {
     piece: Bytes,
     trailers: Option<HeaderMap>,
     ended: bool,
+    /// What has ended it before its time, and was not told yet.
+    failed: Option<io::Error>,
 }
 
 impl BodyIn {
     pub(crate) fn new(stream: RecvStream) -> Self {
         let ended = stream.is_end_stream();
-        Self { stream, piece: Bytes::new(), trailers: None, ended }
+        Self { stream, piece: Bytes::new(), trailers: None, ended, failed: None }
     }
 
     /// Whether nothing follows.
@@ -34,6 +36,9 @@ impl BodyIn {
 
     /// Waits for a piece that is not empty; false at the end.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(error));
+        }
         while self.piece.is_empty() {
             if self.ended {
                 return Poll::Ready(Ok(false));
@@ -49,6 +54,18 @@ impl BodyIn {
         Poll::Ready(Ok(true))
     }
 
+    /// Takes a piece if one is here. What else is here is found the next time.
+    fn next_piece(&mut self, cx: &mut Context<'_>) -> bool {
+        match self.poll_piece(cx) {
+            Poll::Ready(Ok(more)) => more,
+            Poll::Ready(Err(error)) => {
+                self.failed = Some(error);
+                false
+            }
+            Poll::Pending => false,
+        }
+    }
+
     pub(crate) fn poll_receive(
         &mut self,
         cx: &mut Context<'_>,
@@ -57,15 +74,23 @@ impl BodyIn {
         if !ready!(self.poll_piece(cx))? {
             return Poll::Ready(Ok(0));
         }
-        let room = buffer.spare();
-        let count = room.len().min(self.piece.len());
-        if let Some(room) = room.get_mut(..count) {
-            self.piece.copy_to_slice(room);
+        // Small pieces go on together.
+        let mut taken = 0;
+        loop {
+            let room = buffer.spare();
+            let count = room.len().min(self.piece.len());
+            if let Some(room) = room.get_mut(..count) {
+                self.piece.copy_to_slice(room);
+            }
+            buffer.filled_by(count);
+            taken += count;
+            // Whoever takes bytes makes room for as many.
+            self.stream.flow_control().release_capacity(count).map_err(broken)?;
+            let is_full = !self.piece.is_empty();
+            if is_full || !self.next_piece(cx) {
+                return Poll::Ready(Ok(taken));
+            }
         }
-        buffer.filled_by(count);
-        // Whoever takes bytes makes room for as many.
-        self.stream.flow_control().release_capacity(count).map_err(broken)?;
-        Poll::Ready(Ok(count))
     }
 
     pub(crate) fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Peek>> {

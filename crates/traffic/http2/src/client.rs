@@ -12,7 +12,7 @@ use http::Request;
 use traffic_net::{Buffer, Stream};
 
 use crate::body::broken;
-use crate::settings::{MAX_FRAME_BYTES, MAX_SEND_BUFFER_BYTES, Settings};
+use crate::settings::{MAX_FRAME_BYTES, MAX_REMEMBERED_STREAMS, MAX_SEND_BUFFER_BYTES, Settings};
 use crate::transport::Transport;
 
 /// Requests that are sent before the endpoint has said how many it takes at once (RFC 9113 §5.1.2 recommends that it takes at least these).
@@ -46,6 +46,10 @@ pub async fn connect(
         .max_header_list_size(settings.max_head_bytes)
         .max_frame_size(MAX_FRAME_BYTES)
         .max_send_buffer_size(MAX_SEND_BUFFER_BYTES)
+        .data_frame_budget(settings.endpoints_framing())
+        // Clients give up what they asked for; the connection is that of others, too.
+        .max_local_error_reset_streams(None)
+        .max_concurrent_reset_streams(MAX_REMEMBERED_STREAMS)
         .handshake(Transport::new(stream, input, None))
         .await
         .map_err(broken)?;

@@ -23,6 +23,8 @@ use crate::heads::{self, NotSayable};
 pub struct Exchange {
     incoming: Incoming,
     outgoing: Outgoing,
+    /// Whether the last byte of a body of known length ends it: nothing can follow that.
+    ends_with_length: bool,
     /// Whether another protocol is asked for: what then goes over it is no body.
     is_tunnel: bool,
     /// Whether the peer has said that it did nothing about it.
@@ -57,13 +59,14 @@ impl Exchange {
     pub(crate) fn of_client(body: RecvStream, respond: SendResponse<Bytes>, is_tunnel: bool) -> Self {
         let incoming = Incoming::Body(BodyIn::new(body));
         let outgoing = Outgoing::Answer { respond, head: None };
-        Self { incoming, outgoing, is_tunnel, is_refused: false }
+        Self { incoming, outgoing, ends_with_length: false, is_tunnel, is_refused: false }
     }
 
     /// An exchange with an endpoint, in which nothing was said yet.
     pub fn with_endpoint(asker: Asker) -> Self {
         let outgoing = Outgoing::Question { asker, head: None };
-        Self { incoming: Incoming::Nothing, outgoing, is_tunnel: false, is_refused: false }
+        let incoming = Incoming::Nothing;
+        Self { incoming, outgoing, ends_with_length: false, is_tunnel: false, is_refused: false }
     }
 
     /// Puts in the head of the request, to be sent with what follows it.
@@ -87,6 +90,19 @@ impl Exchange {
             *head = Some(Box::new(heads::response(response)?));
         }
         Ok(())
+    }
+
+    /// Says whether something may follow the body behind the head that was put in, though the length of that is known.
+    pub const fn end_with_length(&mut self, ends_with_length: bool) {
+        self.ends_with_length = ends_with_length;
+    }
+
+    /// Has the client know that nothing was done about its request.
+    pub fn refuse(&mut self) {
+        if let Outgoing::Answer { respond, .. } = &mut self.outgoing {
+            respond.send_reset(Reason::REFUSED_STREAM);
+        }
+        self.outgoing = Outgoing::Broken;
     }
 
     /// Sends an interim answer.
@@ -194,7 +210,7 @@ impl Exchange {
             Outgoing::Body(_) => return Poll::Ready(Ok(())),
             Outgoing::Answer { respond, head } => {
                 let Some(head) = head.take() else { return not_begun() };
-                let left = heads::length(head.headers());
+                let left = heads::length(head.headers()).filter(|_| self.ends_with_length);
                 (respond.send_response(*head, is_all).map_err(broken)?, left)
             }
             Outgoing::Question { asker, head } => {
@@ -203,7 +219,7 @@ impl Exchange {
                 }
                 ready!(asker.poll_ready(cx))?;
                 let Some(head) = head.take() else { return not_begun() };
-                let left = heads::length(head.headers());
+                let left = heads::length(head.headers()).filter(|_| self.ends_with_length);
                 let (awaited, stream) = asker.ask(*head, is_all)?;
                 self.incoming = Incoming::Head(awaited);
                 (stream, left)

@@ -34,7 +34,11 @@ pub(crate) fn request_lines(head: &http::request::Parts, has_body: bool) -> Vec<
     put_line(&mut out, &[method.as_bytes(), b" ", target.as_bytes(), b" HTTP/1.1"]);
     if let Some(protocol) = protocol {
         put_field(&mut out, "connection", b"upgrade");
-        put_field(&mut out, "upgrade", protocol.as_str().as_bytes());
+        // What is no name of a protocol is none: there is nothing to switch to.
+        let name = protocol.as_str();
+        let is_name =
+            name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~/+!#$&'*^`|".contains(&byte));
+        put_field(&mut out, "upgrade", if is_name { name.as_bytes() } else { b"" });
     }
     if let Some(authority) = authority {
         put_field(&mut out, "host", authority.as_bytes());
@@ -123,8 +127,17 @@ pub(crate) fn request(head: &RequestHead, is_secure: bool) -> Result<Request<()>
     }
     *request.uri_mut() = Uri::from_parts(target).map_err(|_| NotSayable("path"))?;
     *request.version_mut() = Version::HTTP_2;
-    *request.headers_mut() = fields(head.fields(), |name| name != HOST && name.as_str() != websocket::KEY)?;
+    let is_tunnel = protocol_is_asked(&request);
+    let wanted = |name: &HeaderName| {
+        // What goes through a tunnel is no body.
+        name != HOST && name.as_str() != websocket::KEY && !(is_tunnel && name == CONTENT_LENGTH)
+    };
+    *request.headers_mut() = fields(head.fields(), wanted)?;
     Ok(request)
+}
+
+fn protocol_is_asked(request: &Request<()>) -> bool {
+    request.extensions().get::<Protocol>().is_some()
 }
 
 /// An answer as `h2` sends it.

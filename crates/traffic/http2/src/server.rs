@@ -18,13 +18,15 @@ use traffic_net::{Buffer, Stream};
 use crate::body::broken;
 use crate::exchange::Exchange;
 use crate::heads;
-use crate::settings::{MAX_FRAME_BYTES, MAX_SEND_BUFFER_BYTES, PREFACE_BYTES, Settings};
+use crate::settings::{
+    MAX_FRAME_BYTES, MAX_REMEMBERED_STREAMS, MAX_SEND_BUFFER_BYTES, PREFACE_BYTES, Settings,
+};
 use crate::transport::Transport;
 use crate::watch::{Abuse, Watch};
 
 /// Requests that break the protocol by themselves (CVE-2025-8671 has servers give them up, one after the other): more in the life of a connection
 /// are no mistake.
-const MAX_STREAM_ERRORS: usize = 128;
+const MAX_STREAM_ERRORS: usize = 1024;
 
 /// A client's connection. Whoever polls it drives it: frames come and go for all of its exchanges.
 pub struct ServerConnection {
@@ -81,6 +83,8 @@ impl ServerConnection {
             .max_header_list_size(settings.max_head_bytes)
             .max_frame_size(MAX_FRAME_BYTES)
             .max_send_buffer_size(MAX_SEND_BUFFER_BYTES)
+            .data_frame_budget(settings.clients_framing())
+            .max_concurrent_reset_streams(MAX_REMEMBERED_STREAMS)
             // A page may be left with all that was asked for it, before we have looked; how often, the watch decides.
             .max_pending_accept_reset_streams(usize::try_from(settings.max_streams).unwrap_or(usize::MAX))
             .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS))
@@ -110,7 +114,15 @@ impl ServerConnection {
             }
             State::Open(connection) => {
                 let polled = connection.poll_accept(cx);
-                let abuse = self.watch.borrow_mut().look(now);
+                let abuse = {
+                    let mut watch = self.watch.borrow_mut();
+                    match &polled {
+                        Poll::Ready(Some(Ok(_))) => watch.arrived(),
+                        Poll::Ready(_) => {}
+                        Poll::Pending => watch.settle(),
+                    }
+                    watch.look(now)
+                };
                 if let Some(abuse) = abuse {
                     self.send_away();
                     return Poll::Ready(Some(Err(Ended::SentAway(abuse))));
@@ -146,6 +158,19 @@ impl ServerConnection {
     /// So many requests were answered to their end, which speaks for the client.
     pub fn answered(&self, count: u32) {
         self.watch.borrow_mut().answered(count);
+    }
+
+    /// Whether anything of its exchanges is still to be received or sent.
+    pub fn has_streams(&self) -> bool {
+        match &self.state {
+            State::Open(connection) | State::Leaving(connection) => connection.has_streams(),
+            State::Opening(_) | State::Closed => false,
+        }
+    }
+
+    /// Bytes sent so far.
+    pub fn sent_bytes(&self) -> u64 {
+        self.watch.borrow().sent_bytes()
     }
 
     /// Since when a head is under way that has not ended.

@@ -13,6 +13,14 @@ pub(crate) const MAX_FRAME_BYTES: u32 = 16 << 10;
 /// Bytes of an exchange that are kept because the connection has not taken them yet.
 pub(crate) const MAX_SEND_BUFFER_BYTES: usize = 64 << 10;
 
+/// Memory for frames of little data, for each byte of the window of a connection to an endpoint: all of it may come in frames of some 30 bytes, as
+/// events and messages do, and lie unread because one taker of many is slow. Clients have a quarter of that.
+const ENDPOINTS_FRAMING: usize = 8;
+const CLIENTS_FRAMING: usize = 2;
+
+/// Streams that were given up and are remembered for a second, for what the peer had already sent on them.
+pub(crate) const MAX_REMEMBERED_STREAMS: usize = 4096;
+
 /// What is granted to the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -24,4 +32,20 @@ pub struct Settings {
     pub connection_window: u32,
     /// Decoded bytes of a head, with 32 for each field (RFC 9113 §6.5.2).
     pub max_head_bytes: u32,
+}
+
+impl Settings {
+    /// Memory that a client's frames of little data may take beside their data.
+    pub(crate) fn clients_framing(&self) -> usize {
+        self.framing(CLIENTS_FRAMING)
+    }
+
+    /// The same for an endpoint's.
+    pub(crate) fn endpoints_framing(&self) -> usize {
+        self.framing(ENDPOINTS_FRAMING)
+    }
+
+    fn framing(&self, times: usize) -> usize {
+        usize::try_from(self.connection_window).unwrap_or(usize::MAX).saturating_mul(times)
+    }
 }

@@ -11,8 +11,12 @@ use traffic_net::{Buffer, BufferSize, Stream};
 
 use crate::watch::Watch;
 
-/// Taken in one go before others of the thread get their turn: who floods us with frames must not have it for itself.
-const TURN_BYTES: usize = 256 << 10;
+/// Taken in one go before others of the thread get their turn: who floods us with frames must not have it for itself, and so much holds a thousand
+/// of the smallest.
+const TURN_BYTES: usize = 16 << 10;
+
+/// What a client may still send once it was told that this is the end.
+const LINGER_BYTES: usize = 1 << 20;
 
 /// A stream and what was received from it and not taken yet.
 pub(crate) struct Transport {
@@ -20,6 +24,8 @@ pub(crate) struct Transport {
     input: Buffer,
     /// Taken since others have had their turn.
     taken: usize,
+    /// Read over since the end was said.
+    lingered: usize,
     /// Who looks at what comes in, if anybody does.
     watch: Option<Rc<RefCell<Watch>>>,
 }
@@ -30,7 +36,7 @@ impl Transport {
         input: Buffer,
         watch: Option<Rc<RefCell<Watch>>>,
     ) -> Self {
-        Self { stream, input, taken: 0, watch }
+        Self { stream, input, taken: 0, lingered: 0, watch }
     }
 
     fn note_sent(&self, polled: &Poll<io::Result<usize>>) {
@@ -46,7 +52,7 @@ impl AsyncRead for Transport {
         cx: &mut Context<'_>,
         room: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, input, taken, watch } = &mut *self;
+        let Self { stream, input, taken, watch, .. } = &mut *self;
         if *taken >= TURN_BYTES {
             *taken = 0;
             cx.waker().wake_by_ref();
@@ -105,7 +111,20 @@ impl AsyncWrite for Transport {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.stream.poll_close(cx))?;
-        self.stream.poll_finish(cx)
+        let Self { stream, input, watch, lingered, .. } = &mut *self;
+        if !input.is_empty() {
+            input.consume(input.len());
+        }
+        ready!(stream.poll_close(cx))?;
+        ready!(stream.poll_finish(cx))?;
+        // A client that is still sending would have the end reset, and the last of what it was sent with it. Whoever drives this limits the time.
+        while watch.is_some() && *lingered < LINGER_BYTES {
+            match ready!(stream.poll_receive(cx, input)) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => *lingered += count,
+            }
+            input.consume(input.len());
+        }
+        Poll::Ready(Ok(()))
     }
 }

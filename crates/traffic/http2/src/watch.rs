@@ -23,8 +23,11 @@ const END_HEADERS: u8 = 0x4;
 
 /// What a client may spend at once: all of a page's hundred requests given up, three times over.
 const BUDGET: u32 = 3_000;
-/// What it gets back in a second: ten requests given up, twenty pings.
-const REFILL_PER_SECOND: u32 = 100;
+/// What it gets back in a second: twenty requests given up; a ping and a wider window for each of a hundred messages, as gRPC's clients send them.
+const REFILL_PER_SECOND: u32 = 200;
+const MILLIS_PER_POINT: u32 = 1000 / REFILL_PER_SECOND;
+/// What a head costs of which no request comes: unfolding it may take a millisecond.
+const HEAD_COST: u32 = 20;
 /// What it gets back for a point: windows are widened for what was sent, mostly by 16 KiB and more.
 const BYTES_PER_POINT: u64 = 1024;
 /// What it gets back with a request that was answered to its end: as much as giving one up costs, so that half of all may be given up for good.
@@ -37,6 +40,8 @@ pub enum Abuse {
     Resets,
     /// Heads come in many pieces (CVE-2024-27316).
     Continuations,
+    /// Heads are refused before anybody sees them: malformed ones, and small ones that unfold into far too large ones.
+    Heads,
     /// Settings are changed.
     Settings,
     /// Answers to pings are asked for.
@@ -55,9 +60,10 @@ pub enum Abuse {
 
 impl Abuse {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Resets,
         Self::Continuations,
+        Self::Heads,
         Self::Settings,
         Self::Pings,
         Self::EmptyFrames,
@@ -72,6 +78,7 @@ impl Abuse {
         match self {
             Self::Resets => "resets",
             Self::Continuations => "continuations",
+            Self::Heads => "heads",
             Self::Settings => "settings",
             Self::Pings => "pings",
             Self::EmptyFrames => "empty-frames",
@@ -100,8 +107,14 @@ pub(crate) struct Watch {
     kind: Abuse,
     budget: u32,
     looked: Option<Moment>,
-    /// Bytes sent that have not given anything back yet.
+    /// Bytes sent.
     sent: u64,
+    /// The highest stream so far, and how many there were.
+    stream: u32,
+    begun: u64,
+    /// Those whose requests came of it, and those of which nothing did and that were paid for.
+    arrived: u64,
+    lost: u64,
 }
 
 impl Watch {
@@ -118,6 +131,10 @@ impl Watch {
             budget: BUDGET,
             looked: None,
             sent: 0,
+            stream: 0,
+            begun: 0,
+            arrived: 0,
+            lost: 0,
         }
     }
 
@@ -146,17 +163,24 @@ impl Watch {
 
     /// A frame has begun.
     fn frame(&mut self) {
-        let [high, middle, low, kind, flags, ..] = self.header;
+        let [high, middle, low, kind, flags, stream @ ..] = self.header;
         self.payload = u32::from_be_bytes([0, high, middle, low]);
         match kind {
-            HEADERS => self.in_head = flags & END_HEADERS == 0,
+            HEADERS => {
+                self.in_head = flags & END_HEADERS == 0;
+                let stream = u32::from_be_bytes(stream);
+                if stream > self.stream {
+                    self.stream = stream;
+                    self.begun += 1;
+                }
+            }
             CONTINUATION => {
                 self.in_head = flags & END_HEADERS == 0;
                 self.spend(Abuse::Continuations, 20);
             }
             RST_STREAM => self.spend(Abuse::Resets, 10),
             SETTINGS if flags & ACK == 0 => self.spend(Abuse::Settings, 20),
-            PING if flags & ACK == 0 => self.spend(Abuse::Pings, 5),
+            PING if flags & ACK == 0 => self.spend(Abuse::Pings, 1),
             DATA if self.payload == 0 && flags & END_STREAM == 0 => self.spend(Abuse::EmptyFrames, 5),
             DATA => {}
             _ => self.spend(Abuse::Trifles, 1),
@@ -176,12 +200,30 @@ impl Watch {
         self.refill(count.saturating_mul(REFILL_PER_ANSWER));
     }
 
+    /// A request has come of a head.
+    pub(crate) const fn arrived(&mut self) {
+        self.arrived += 1;
+    }
+
+    /// All of what has come was looked at: of heads that nobody has heard of nothing will come.
+    pub(crate) fn settle(&mut self) {
+        let pending = u64::from(self.in_head);
+        let lost = self.begun.saturating_sub(self.arrived + self.lost + pending);
+        if lost > 0 {
+            self.lost += lost;
+            self.spend(Abuse::Heads, u32::try_from(lost).unwrap_or(BUDGET).saturating_mul(HEAD_COST));
+        }
+    }
+
     /// So many bytes were sent.
     pub(crate) fn sent(&mut self, bytes: usize) {
+        let before = self.sent / BYTES_PER_POINT;
         self.sent += bytes as u64;
-        let points = self.sent / BYTES_PER_POINT;
-        self.sent %= BYTES_PER_POINT;
-        self.refill(u32::try_from(points).unwrap_or(BUDGET));
+        self.refill(u32::try_from(self.sent / BYTES_PER_POINT - before).unwrap_or(BUDGET));
+    }
+
+    pub(crate) const fn sent_bytes(&self) -> u64 {
+        self.sent
     }
 
     fn refill(&mut self, points: u32) {
@@ -196,11 +238,14 @@ impl Watch {
         if self.spent == 0 {
             return None;
         }
-        let since = self.looked.replace(now).map_or(Duration::ZERO, |looked| now - looked);
-        let refill = since.as_millis() * u128::from(REFILL_PER_SECOND) / 1000;
-        let refill = u32::try_from(refill).unwrap_or(BUDGET);
+        let looked = *self.looked.get_or_insert(now);
+        let points = (now - looked).as_millis() / u128::from(MILLIS_PER_POINT);
+        let points = u32::try_from(points).unwrap_or(BUDGET);
+        // What is less than a point counts the next time.
+        self.looked = Some(looked + Duration::from_millis(u64::from(points) * u64::from(MILLIS_PER_POINT)));
+        self.refill(points);
         let spent = std::mem::take(&mut self.spent);
-        match self.budget.saturating_add(refill).min(BUDGET).checked_sub(spent) {
+        match self.budget.checked_sub(spent) {
             Some(left) => {
                 self.budget = left;
                 None
@@ -269,6 +314,42 @@ mod tests {
             watch.see(&reset);
             watch.answered(1);
             assert_eq!(watch.look(at(0)), None, "one given up for one answered");
+        }
+    }
+
+    #[test]
+    fn time_gives_back_however_often_it_is_looked() {
+        let ping = frame(PING, 0, &[0; 8]);
+        let mut watch = Watch::new(0);
+        // A hundred and fifty in a second, each looked at by itself.
+        for number in 0..100_000 {
+            watch.see(&ping);
+            assert_eq!(watch.look(at(number * 1000 / 150)), None, "after {number}");
+        }
+    }
+
+    #[test]
+    fn heads_of_which_nothing_comes_are_paid_for() {
+        let head = |stream: u32| {
+            let mut bytes = frame(HEADERS, END_HEADERS | END_STREAM, b"abc");
+            bytes[5..9].copy_from_slice(&stream.to_be_bytes());
+            bytes
+        };
+        let (mut honest, mut other) = (Watch::new(0), Watch::new(0));
+        for number in 0..200 {
+            honest.see(&head(2 * number + 1));
+            // Trailers are no further request.
+            honest.see(&head(2 * number + 1));
+            honest.arrived();
+            honest.settle();
+            assert_eq!(honest.look(at(0)), None);
+            other.see(&head(2 * number + 1));
+            other.settle();
+            let sent_away = (number >= BUDGET / HEAD_COST).then_some(Abuse::Heads);
+            assert_eq!(other.look(at(0)), sent_away, "after {number}");
+            if sent_away.is_some() {
+                return;
+            }
         }
     }
 

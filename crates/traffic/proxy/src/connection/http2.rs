@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use base_kit::Moment;
 use base_model::model::Http2;
@@ -20,6 +21,9 @@ use crate::plan::ListenerView;
 use crate::timers::Timer;
 use crate::wire::Wire;
 use crate::worker::{DRAIN_GRACE, Worker};
+
+/// Who waits so long before giving a request up has meant it.
+const PATIENT: Duration = Duration::from_secs(1);
 
 /// Serves a connection on which HTTP/2 has begun, until it ends and all of its requests are over.
 pub(super) async fn serve(worker: &Rc<Worker>, client: Client, http2: Http2) {
@@ -42,7 +46,7 @@ pub(super) async fn serve(worker: &Rc<Worker>, client: Client, http2: Http2) {
         waker: RefCell::default(),
     });
     let mut driver =
-        Driver { worker, connection, crowd, peer, session, timer, listener, phase: None, drains: false };
+        Driver { worker, connection, crowd, peer, session, timer, listener, phase: None, drains_since: None };
     driver.run().await;
 }
 
@@ -57,8 +61,8 @@ struct Driver<'a> {
     listener: Rc<ListenerView>,
     /// For which the timer is set.
     phase: Option<Phase>,
-    /// Whether the client was told to send no more requests.
-    drains: bool,
+    /// Since when the client was told to send no more requests.
+    drains_since: Option<Moment>,
 }
 
 /// What a connection waits for.
@@ -72,6 +76,8 @@ enum Phase {
     Busy,
     /// The same, and then that of the connection.
     Draining { is_busy: bool },
+    /// The client's taking what was answered.
+    Sending { sent_bytes: u64 },
     /// The rest of a head that was begun.
     Head { since: Moment },
 }
@@ -87,14 +93,22 @@ impl Driver<'_> {
     async fn run(&mut self) {
         loop {
             match poll_fn(|cx| self.poll(cx)).await {
-                Event::Request(arrival) => self.begin(*arrival),
-                Event::TimedOut if self.has_slow_head() && !self.drains => {
+                Event::Request(mut arrival) => {
+                    if self.takes_no_more() {
+                        arrival.exchange.refuse();
+                    } else {
+                        self.begin(*arrival);
+                    }
+                }
+                Event::TimedOut if self.has_slow_head() && !self.drains() => {
                     self.connection.send_away();
                     self.note(&Ended::SentAway(Abuse::SlowHead));
-                    self.drains = true;
+                    self.drains_since = Some(self.worker.now());
                 }
                 // There is nobody to wait for, or no more time.
-                Event::TimedOut if self.drains || self.timer.is_doomed() => break,
+                Event::TimedOut if self.drains() || self.timer.is_doomed() => break,
+                // Nor is there anybody who takes what was answered.
+                Event::TimedOut if matches!(self.phase, Some(Phase::Sending { .. })) => break,
                 Event::TimedOut => self.drain(),
                 Event::Ended(ended) => {
                     ended.iter().for_each(|ended| self.note(ended));
@@ -102,7 +116,7 @@ impl Driver<'_> {
                         break;
                     }
                     // It is given a moment to hear why.
-                    self.drains = true;
+                    self.drains_since = Some(self.worker.now());
                 }
             }
         }
@@ -121,15 +135,18 @@ impl Driver<'_> {
             });
         }
         let is_busy = self.crowd.poll_empty(cx).is_pending();
-        let phase = match (self.drains, is_busy, self.crowd.is_new.get()) {
-            (true, ..) => Phase::Draining { is_busy },
+        let phase = match (is_busy, self.crowd.is_new.get()) {
+            (false, _) if self.connection.has_streams() && !self.connection.is_leaving() => {
+                Phase::Sending { sent_bytes: self.connection.sent_bytes() }
+            }
+            _ if self.drains() => Phase::Draining { is_busy },
             _ if let Some(since) = self.connection.head_since() => Phase::Head { since },
-            (_, true, _) => Phase::Busy,
-            (_, _, true) => Phase::New,
+            (true, _) => Phase::Busy,
+            (_, true) => Phase::New,
             _ => Phase::Idle,
         };
         if self.phase != Some(phase) {
-            if !self.drains && self.has_to_end() {
+            if !self.drains() && self.has_to_end() {
                 self.drain();
                 return self.poll(cx);
             }
@@ -144,12 +161,18 @@ impl Driver<'_> {
         match phase {
             Phase::New => self.timer.set_idle(since + timeouts.request_head),
             Phase::Head { since } => self.timer.set_idle(since + timeouts.request_head),
+            Phase::Sending { .. } => self.timer.set(self.worker.now() + timeouts.send_progress),
             Phase::Idle => self.timer.set_idle(since + timeouts.idle),
             // A drain brings it forward.
             Phase::Busy => self.timer.set_idle(Moment::NEVER),
             Phase::Draining { is_busy: true } => self.timer.set(Moment::NEVER),
             Phase::Draining { is_busy: false } => self.timer.set(self.worker.now() + DRAIN_GRACE),
         }
+    }
+
+    /// Whether requests that come now are too late: the client was told to send none, and has had time to hear of it.
+    fn takes_no_more(&self) -> bool {
+        self.drains_since.is_some_and(|since| self.worker.now() >= since + DRAIN_GRACE)
     }
 
     /// Whether a head that was begun has not ended in its time.
@@ -163,8 +186,13 @@ impl Driver<'_> {
         self.worker.is_draining() || self.worker.view().listener(&self.listener.settings.name).is_none()
     }
 
+    /// Whether the client was told to send no more requests.
+    const fn drains(&self) -> bool {
+        self.drains_since.is_some()
+    }
+
     fn drain(&mut self) {
-        self.drains = true;
+        self.drains_since = Some(self.worker.now());
         self.connection.drain();
     }
 
@@ -189,15 +217,19 @@ impl Driver<'_> {
         client.input.append(&arrival.head);
         if client.follow(&worker.view()) {
             self.listener = Rc::clone(&client.listener);
-        } else if !self.drains {
+        } else if !self.drains() {
             self.drain();
         }
         let place = Place::new(&self.crowd, &worker);
         spawn_local(async move {
             let mut exchange = place.worker.borrow_exchange();
             life::serve(&mut client, &place.worker, &mut exchange).await;
+            let was_forwarded = exchange.record.endpoint.is_some();
             place.worker.return_exchange(exchange);
-            if client.stream.exchange().is_some_and(|exchange| exchange.has_sent_all()) {
+            let is_answered = client.stream.exchange().is_some_and(|exchange| exchange.has_sent_all());
+            // Giving up what takes long is no abuse, either.
+            let was_patient = place.worker.now() >= now + PATIENT;
+            if was_forwarded && (is_answered || was_patient) {
                 place.crowd.answered.set(place.crowd.answered.get() + 1);
             }
         });

@@ -117,12 +117,12 @@ async fn open_for_many(
 ) -> Result<Box<Connection>, DialError> {
     let (buffers, meters, tls) = (&worker.buffers, &local.meters, local.tls.as_ref());
     let dialing = loop {
+        if let Some(connection) = turn.take_shared(tls, false, buffers) {
+            return Ok(connection);
+        }
         match turn.begin_dialing() {
             Some(dialing) => break dialing,
             None => turn.dialed().await,
-        }
-        if let Some(connection) = turn.take_shared(tls, false, buffers) {
-            return Ok(connection);
         }
     };
     let Dialed { stream, agreed } = dial.run(true).await?;
@@ -136,5 +136,5 @@ async fn open_for_many(
     let shared = SharedConnection::begin(stream, tls.cloned(), settings, buffers, counted).await;
     let shared = shared.map_err(DialError::Connect)?;
     meters.http2.increment();
-    turn.share(shared, buffers).ok_or_else(|| DialError::Connect(std::io::ErrorKind::NotConnected.into()))
+    Ok(turn.share(shared, buffers))
 }

@@ -128,6 +128,7 @@ impl Life<'_> {
                 Err(broken)
                     if connection.reused
                         && broken.fault.is_silent_close()
+                        && connection.has_ended()
                         && self.forbids_again().is_none() =>
                 {
                     if !local.takes_traffic(&turn.state, self.worker.now()) {
@@ -140,7 +141,10 @@ impl Life<'_> {
                     must_be_new = true;
                     local.meters.replays.increment();
                 }
-                Err(broken) => return Err(broken),
+                Err(broken) => {
+                    connection.suspect(broken.failure.reason);
+                    return Err(broken);
+                }
             }
         }
     }
@@ -154,6 +158,7 @@ impl Life<'_> {
             exchange.to_endpoint.clear();
             exchange.up.keep_head(0);
             self.websocket.note_key(&exchange.request);
+            beside.end_with_length(!self.client.stream.is_shared());
             beside.put_request(&exchange.request).map_err(|error| Broken {
                 fault: Fault::Client,
                 failure: Failure::with(Reason::BadRequest, error),
@@ -279,16 +284,20 @@ impl Life<'_> {
         if self.switches(&mut connection) {
             return self.switch(connection, turn, local, route).await;
         }
-        let framing = match self.exchange.reply.head.framing(self.method) {
+        let framing = match self.answer_framing() {
             Ok(framing) => framing,
-            Err(error) => {
-                let broken = Broken { fault: Fault::Endpoint, failure: Failure::bad_response(&error) };
+            Err(failure) => {
+                let broken = Broken { fault: Fault::Endpoint, failure };
                 self.note_failure(&broken, turn, local);
                 return Err(broken.failure);
             }
         };
         let (from, framing) = body_of(&mut connection, framing);
         let is_shared = connection.stream.is_shared();
+        if let Some(client) = self.client.stream.exchange() {
+            // HTTP/1.1 has no place for trailers behind a body of known length.
+            client.end_with_length(!is_shared);
+        }
         let persists = is_shared || (self.exchange.reply.head.persists() && framing != Framing::UntilClose);
         self.exchange.reply.body.reset(from, answer::client_framing(framing, self.version));
         if let Err(failure) = self.prepare_response(persists, framing, (turn, local), route) {
@@ -308,6 +317,7 @@ impl Life<'_> {
         };
         self.exchange.record.bytes_sent += head_bytes + self.exchange.reply.body.body_bytes;
         if let Err(broken) = result {
+            connection.suspect(broken.failure.reason);
             self.note_failure(&broken, turn, local);
             // What breaks before anything of it was sent can still be answered properly.
             self.begun = self.exchange.reply.body.has_sent();
@@ -324,6 +334,17 @@ impl Life<'_> {
             turn.keep(connection, local.settings.connections.max_idle, now);
         }
         Ok(self.ending())
+    }
+
+    /// How the body of an endpoint's answer, which is no switch of protocols, is framed.
+    fn answer_framing(&mut self) -> Result<Framing, Failure> {
+        let head = &self.exchange.reply.head;
+        let asks_for_tunnel = self.client.stream.exchange().is_some_and(|client| client.is_tunnel());
+        if asks_for_tunnel && (200..300).contains(&head.status()) {
+            // To the client it would say that the tunnel is open (RFC 8441 §5).
+            return Err(Failure::with(Reason::BadResponse, "it answered and did not switch protocols"));
+        }
+        head.framing(self.method).map_err(|error| Failure::bad_response(&error))
     }
 
     /// Whether an endpoint could take the body for a request of its own, because this method has none as a rule (RFC 9110 §9.3.1, §9.3.5):

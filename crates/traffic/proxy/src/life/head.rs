@@ -60,7 +60,14 @@ impl Life<'_> {
                 // The answer may take its time; meanwhile another request can use the storage.
                 self.client.input.release();
                 self.exchange.record.bytes_received += used as u64;
-                if self.client.stream.is_shared() {
+                if let Some(stream) = self.client.stream.exchange() {
+                    if stream.is_tunnel() && self.exchange.request.upgrade().is_none() {
+                        let why = "this protocol is not switched to";
+                        return Err(Failure::with(Reason::MethodNotSupported, why));
+                    }
+                    if !self.client.input.is_empty() {
+                        return Err(Failure::bad_request(&HttpError::InvalidLineEnd));
+                    }
                     self.exchange.request.set_version(Version::Http2);
                 }
                 Ok(true)

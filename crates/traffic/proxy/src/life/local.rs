@@ -105,6 +105,14 @@ impl Life<'_> {
 
     /// The same where the head goes beside the body, and other exchanges go on.
     async fn answer_beside(&mut self, mut answer: Answer) -> Result<Ending, Failure> {
+        if let Some(client) = self.client.stream.exchange() {
+            if client.is_tunnel() && (200..300).contains(&answer.head.status()) {
+                // It would say that the tunnel is open (RFC 8441 §5).
+                let why = "no tunnel leads to where this is answered";
+                return Err(Failure::with(Reason::MethodNotSupported, why));
+            }
+            client.end_with_length(true);
+        }
         let has_body = answer::frame(&mut answer, self.method);
         put_response(self.client, &answer.head)?;
         self.begun = true;

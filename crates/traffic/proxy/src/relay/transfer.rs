@@ -184,6 +184,12 @@ impl<'a> Transfer<'a> {
         let parsed = head.parse(&lines, limits).and_then(|used| used.ok_or(HttpError::UnexpectedEnd));
         parsed.map_err(|error| Broken::bad_head(&error))?;
         head.set_version(Version::Http2);
+        if head.is_switching() {
+            return Poll::Ready(Err(Broken::endpoint(Failure::with(
+                Reason::BadResponse,
+                "101 over HTTP/2, which has none",
+            ))));
+        }
         Poll::Ready(Ok(()))
     }
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use base_kit::Moment;
-use base_signal::Gauge;
+use base_signal::{Gauge, Reason};
 use traffic_http2::Exchange;
 use traffic_net::{Buffer, BufferPool, BufferSize};
 use traffic_tls::ClientTls;
@@ -70,6 +70,22 @@ impl Connection {
             shared: Some(Rc::clone(shared)),
             open: None,
         })
+    }
+
+    /// Whether the endpoint has closed it, or takes no more requests on it, rather than this one only.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.shared.as_ref().is_none_or(|shared| !shared.is_open())
+    }
+
+    /// Takes it out of use for others when the endpoint has failed like this, if it then may not even be there.
+    pub(crate) fn suspect(&self, reason: Reason) {
+        let is_mute = matches!(
+            reason,
+            Reason::FirstByteTimeout | Reason::ResponseTimeout | Reason::UpstreamSendTimeout
+        );
+        if let Some(shared) = self.shared.as_ref().filter(|_| is_mute) {
+            shared.retire();
+        }
     }
 
     /// The connection that it is a part of, if it is.

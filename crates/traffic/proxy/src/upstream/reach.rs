@@ -118,15 +118,12 @@ impl Reach {
     }
 
     /// Keeps a connection for all whose requests have room on it. Gives a first exchange on it.
-    pub(crate) fn share(
-        &self,
-        connection: Rc<SharedConnection>,
-        buffers: &BufferPool,
-    ) -> Option<Box<Connection>> {
+    pub(crate) fn share(&self, connection: Rc<SharedConnection>, buffers: &BufferPool) -> Box<Connection> {
+        // Counted before the list holds it, too.
+        let exchange = connection.first_exchange();
         self.shared.borrow_mut().push(Rc::clone(&connection));
         self.is_for_one.set(false);
-        let exchange = connection.exchange()?;
-        Some(Connection::on_shared(&connection, exchange, false, buffers))
+        Connection::on_shared(&connection, exchange, false, buffers)
     }
 
     /// The right to make a connection for all, unless somebody does already.
@@ -142,7 +139,7 @@ impl Reach {
     /// Keeps a connection for the next request, unless there are enough.
     pub(crate) fn keep(&self, mut connection: Box<Connection>, max_idle: u32, now: Moment) {
         if let Some(shared) = connection.shared() {
-            shared.idle_since.set(now);
+            shared.idle_since.set(shared.idle_since.get().max(now));
             return;
         }
         let mut idle = self.idle.borrow_mut();

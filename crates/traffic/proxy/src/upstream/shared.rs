@@ -4,17 +4,21 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base_kit::Moment;
 use base_model::model::Http2;
 use base_signal::Gauge;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::task::spawn_local;
 use traffic_http2::{Asker, Exchange, Greeting, Settings};
 use traffic_net::{Buffer, BufferPool, BufferSize, Stream};
 use traffic_tls::ClientTls;
 
 use crate::upstream::dial::are_same;
+
+/// How long an endpoint may take to let a connection go that nobody uses any more.
+const PARTING: Duration = Duration::from_secs(5);
 
 /// A connection that carries many exchanges. Each of them holds it; it closes when nobody does.
 pub(crate) struct SharedConnection {
@@ -26,7 +30,10 @@ pub(crate) struct SharedConnection {
     max_streams: u32,
     /// When the last exchange was over, as far as that was told.
     pub(crate) idle_since: Cell<Moment>,
+    is_retired: Cell<bool>,
     open: Gauge,
+    /// Told when nobody uses it any more.
+    left: Rc<Notify>,
 }
 
 impl SharedConnection {
@@ -54,18 +61,28 @@ impl SharedConnection {
             tls,
             max_streams: http2.max_streams,
             idle_since: Cell::new(now),
+            is_retired: Cell::new(false),
             open: open.clone(),
+            left: Rc::default(),
         });
+        let left = Rc::clone(&shared.left);
         spawn_local(async move {
-            // What ends it, its exchanges are told.
-            let _ = connection.await;
+            // What ends it, its exchanges are told. An endpoint that does not take the end has some time for it.
+            tokio::select! {
+                biased;
+                _ = connection => {}
+                () = async {
+                    left.notified().await;
+                    tokio::time::sleep(PARTING).await;
+                } => {}
+            }
         });
         Ok(shared)
     }
 
     /// Whether requests may still be sent on it, and it was made with the TLS that its pool has now.
     pub(crate) fn is_usable(&self, tls: Option<&Arc<ClientTls>>) -> bool {
-        are_same(self.tls.as_ref(), tls) && self.asker.borrow_mut().is_open()
+        are_same(self.tls.as_ref(), tls) && self.is_open()
     }
 
     /// Waits until the endpoint has said what it takes.
@@ -89,6 +106,21 @@ impl SharedConnection {
         self.exchanges() == 0
     }
 
+    /// The first exchange, for whoever has made the connection.
+    pub(crate) fn first_exchange(&self) -> Exchange {
+        Exchange::with_endpoint(self.asker.borrow().clone())
+    }
+
+    /// Takes no more requests: nobody knows whether the endpoint still hears of them. Those under way go on.
+    pub(crate) fn retire(&self) {
+        self.is_retired.set(true);
+    }
+
+    /// Whether requests may still be sent on it.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.is_retired.get() && self.asker.borrow_mut().is_open()
+    }
+
     /// A new exchange, if there is room for one.
     pub(crate) fn exchange(self: &Rc<Self>) -> Option<Exchange> {
         let asker = self.asker.borrow();
@@ -100,5 +132,6 @@ impl SharedConnection {
 impl Drop for SharedConnection {
     fn drop(&mut self) {
         self.open.add(-1);
+        self.left.notify_one();
     }
 }
