@@ -42,9 +42,9 @@ impl Life<'_> {
         let limit = start + local.settings.timeouts.connect;
         self.client.timer.set(limit.min(self.deadline));
         let opened = match local.settings.http2 {
-            None => within(&self.client.timer, open_for_one(self.worker, &dial, local)).await,
+            // Of no use once it is there, and not to be carried along by every connection.
+            None => within(&self.client.timer, Box::pin(open_for_one(self.worker, &dial, local))).await,
             Some(http2) => {
-                // Whoever speaks HTTP/1.1 is not to pay for it with every connection.
                 let opening = Box::pin(open(self.worker, &dial, (turn, local), http2, self.upgrades));
                 within(&self.client.timer, opening).await
             }

@@ -282,7 +282,8 @@ impl Life<'_> {
     ) -> Result<Ending, Failure> {
         self.exchange.record.endpoint = Some(turn.reach());
         if self.switches(&mut connection) {
-            return self.switch(connection, turn, local, route).await;
+            // Requests that switch nothing are not to pay for it.
+            return Box::pin(self.switch(connection, turn, local, route)).await;
         }
         let framing = match self.answer_framing() {
             Ok(framing) => framing,
