@@ -11,7 +11,7 @@
 //! - A stream error is for the stream that is meant, and the connection is of use behind it.
 //! - Frames that belong together leave together, so that no answer can come in between.
 
-mod frames;
+pub(crate) mod frames;
 mod generic;
 mod heads;
 mod hpack;

@@ -4,6 +4,8 @@ mod lifecycle;
 
 use base_testkit::{Authority, Aya, Python, TempFolder};
 
+use crate::config_of;
+
 /// Behaves as it is asked to by path; its libraries are others than Aya's.
 const ENDPOINT: &str = include_str!("http2/endpoint.py");
 /// A table of exchanges; the same.
@@ -17,6 +19,11 @@ const WEBSOCKET: &str = include_str!("http2/websocket.py");
 /// A service of gRPC, and a client of it.
 const GRPC: &str = include_str!("http2/grpc.py");
 
+/// What a pool says whose endpoints speak this version.
+fn http2(version: &str) -> &'static str {
+    if version == "2" { "http2: on" } else { "http2: off" }
+}
+
 /// Plays the table over one version to Aya and another one to the endpoint, with or without TLS on both sides.
 fn play(client: &str, endpoint: &str, is_secure: bool) {
     let authority = Authority::new("play");
@@ -26,19 +33,17 @@ fn play(client: &str, endpoint: &str, is_secure: bool) {
     files.iter().for_each(|(name, content)| drop(folder.write(name, content)));
     let ca = folder.write("ca.pem", authority.pem());
     let ca = ca.to_string_lossy();
-    let (listener_tls, pool_tls, served, asked): (_, _, &[&str], &[&str]) = if is_secure {
-        let pool = ", tls: {authorities: ca.pem, name: matrix.test}";
-        (", tls: {certificates: {cert: site.pem, key: site.key}}", pool, &["site.pem", "site.key"], &[&ca])
+    let (listener, pool, served, asked): (_, _, &[&str], &[&str]) = if is_secure {
+        let pool = "tls: {authorities: ca.pem, name: matrix.test}";
+        ("tls: {certificates: {cert: site.pem, key: site.key}}", pool, &["site.pem", "site.key"], &[&ca])
     } else {
-        ("", "", &[], &[])
+        ("", "tls: off", &[], &[])
     };
     let server = Python::script_with(ENDPOINT, &files, &[&[endpoint], served].concat());
-    let http2 = if endpoint == "2" { ", http2: on" } else { "" };
-    let config = format!(
-        "listeners: {{web: {{bind: '127.0.0.1:0'{listener_tls}}}}}\nroutes: [{{pool: app}}]\n\
-         pools: {{app: {{endpoints: ['127.0.0.1:{port}', '127.0.0.2:{port}'], ejection: off{pool_tls}{http2}}}}}\n",
-        port = server.address().port(),
-    );
+    let port = server.address().port();
+    let endpoints = format!("'127.0.0.1:{port}', '127.0.0.2:{port}'");
+    let pool = format!("ejection: off, {pool}, {}", http2(endpoint));
+    let config = config_of(listener, "", &pool, &endpoints);
     let aya = Aya::start_in(folder, &config, &[], &[]);
     let port = aya.listener("web").port().to_string();
     let ended = Python::run(CLIENT, &[&[&*port, client, endpoint], asked].concat());
@@ -78,17 +83,9 @@ fn the_same_over_tls() {
 /// WebSockets pass, whatever is spoken on the two sides (RFC 8441); to an endpoint that takes none over HTTP/2, over HTTP/1.1.
 #[test]
 fn websockets_in_every_mix() {
-    let endpoints = [
-        ("1.1", Python::websocket_echo(), ""),
-        ("2", Python::script_with(ENDPOINT, &[], &["2"]), ", http2: on"),
-    ];
-    for (endpoint, server, pool) in &endpoints {
-        let config = format!(
-            "listeners: {{web: {{bind: '127.0.0.1:0'}}}}\nroutes: [{{pool: app}}]\n\
-             pools: {{app: {{endpoints: ['{}']{pool}}}}}\n",
-            server.address()
-        );
-        let aya = Aya::start(&config);
+    let endpoints = [("1.1", Python::websocket_echo()), ("2", Python::script_with(ENDPOINT, &[], &["2"]))];
+    for (endpoint, server) in &endpoints {
+        let aya = Aya::start(&config_of("", "", http2(endpoint), &server.address().to_string()));
         let port = aya.listener("web").port().to_string();
         for client in ["1.1", "2"] {
             let ended = Python::run(WEBSOCKET, &[&port, client]);
@@ -101,12 +98,8 @@ fn websockets_in_every_mix() {
 #[test]
 fn grpc_calls_of_every_kind() {
     let server = Python::script_with(GRPC, &[], &["serve"]);
-    let config = format!(
-        "listeners: {{web: {{bind: '127.0.0.1:0'}}}}\nroutes: [{{match: {{path: /play.Play/**}}, pool: app}}]\n\
-         pools: {{app: {{endpoints: ['{}'], http2: on}}}}\n",
-        server.address()
-    );
-    let aya = Aya::start(&config);
+    let service = "match: {path: /play.Play/**}";
+    let aya = Aya::start(&config_of("", service, "http2: on", &server.address().to_string()));
     let ended = Python::run(GRPC, &[&aya.listener("web").port().to_string(), "ask"]);
     assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
 }

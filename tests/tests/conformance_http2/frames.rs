@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Types of frames (§6).
-pub(super) mod kind {
+pub(crate) mod kind {
     pub(crate) const DATA: u8 = 0;
     pub(crate) const HEADERS: u8 = 1;
     pub(crate) const PRIORITY: u8 = 2;
@@ -19,7 +19,7 @@ pub(super) mod kind {
 }
 
 /// Flags of frames (§6).
-pub(super) mod flag {
+pub(crate) mod flag {
     pub(crate) const NONE: u8 = 0;
     pub(crate) const ACK: u8 = 0x1;
     pub(crate) const END_STREAM: u8 = 0x1;
@@ -68,11 +68,11 @@ pub(super) const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 
 /// One frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Frame {
-    pub(super) kind: u8,
-    pub(super) flags: u8,
-    pub(super) stream: u32,
-    pub(super) payload: Vec<u8>,
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Frame {
@@ -88,7 +88,7 @@ impl Frame {
     }
 
     /// Appends it to what goes out.
-    pub(super) fn put(&self, output: &mut Vec<u8>) {
+    pub(crate) fn put(&self, output: &mut Vec<u8>) {
         let length = u32::try_from(self.payload.len()).expect("payloads of cases are small");
         output.extend_from_slice(&length.to_be_bytes()[1..]);
         output.extend_from_slice(&[self.kind, self.flags]);

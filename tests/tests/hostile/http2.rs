@@ -7,6 +7,11 @@ use std::time::Duration;
 use base_testkit::{Backend, Stopwatch, answer};
 
 use super::{STATE_BYTES, Siege};
+use crate::conformance_http2::frames::Frame;
+use crate::conformance_http2::frames::flag::{ALL, END_HEADERS};
+use crate::conformance_http2::frames::kind::{
+    CONTINUATION, DATA, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS, UNKNOWN, WINDOW_UPDATE,
+};
 use crate::vitals::MIB;
 
 /// Connections that attack at once.
@@ -14,25 +19,14 @@ const ATTACKERS: usize = 4;
 /// Within which a flood has to be cut off.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-
-const END_STREAM: u8 = 0x1;
-const END_HEADERS: u8 = 0x4;
-
 /// `GET / HTTP/2` for the host `a`, and the same with POST (RFC 7541 Appendix A).
 const GET: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'a'];
 const POST: &[u8] = &[0x83, 0x86, 0x84, 0x41, 1, b'a'];
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("a frame is short").to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    let mut bytes = Vec::new();
+    Frame { kind, flags, stream, payload: payload.to_vec() }.put(&mut bytes);
+    bytes
 }
 
 /// What is sent first, and then again and again: the bytes of the round of this number.
@@ -64,7 +58,7 @@ const ATTACKS: &[Attack] = &[
         kinds: &["resets", "limits"],
         begins: nothing,
         round: |round| {
-            let asked = frame(HEADERS, END_HEADERS | END_STREAM, stream(round), GET);
+            let asked = frame(HEADERS, ALL, stream(round), GET);
             [asked, frame(RST_STREAM, 0, stream(round), &8_u32.to_be_bytes())].concat()
         },
     },
@@ -128,18 +122,16 @@ const ATTACKS: &[Attack] = &[
         begins: || {
             // A field of 3,900 bytes goes into the table, and is then named by one byte.
             let field = [&[0x40, 1, b'x', 0x7f, 0xbd, 0x1d][..], &[b'v'; 3_900]].concat();
-            frame(HEADERS, END_HEADERS | END_STREAM, 1, &[GET, &field].concat())
+            frame(HEADERS, ALL, 1, &[GET, &field].concat())
         },
-        round: |round| {
-            frame(HEADERS, END_HEADERS | END_STREAM, stream(round + 1), &[GET, &[0xbe; 8_000]].concat())
-        },
+        round: |round| frame(HEADERS, ALL, stream(round + 1), &[GET, &[0xbe; 8_000]].concat()),
     },
     Attack {
         name: "a large answer that is taken byte by byte",
         kinds: &["trifles"],
         begins: || {
             let settings = frame(SETTINGS, 0, 0, &[&[0, 4][..], &0_u32.to_be_bytes()].concat());
-            [settings, frame(HEADERS, END_HEADERS | END_STREAM, 1, GET)].concat()
+            [settings, frame(HEADERS, ALL, 1, GET)].concat()
         },
         round: |_| frame(WINDOW_UPDATE, 0, 1, &1_u32.to_be_bytes()),
     },
@@ -147,7 +139,7 @@ const ATTACKS: &[Attack] = &[
         name: "frames of kinds that nobody knows",
         kinds: &["trifles"],
         begins: nothing,
-        round: |round| frame(200, 0, stream(round % 1000), b"?"),
+        round: |round| frame(UNKNOWN, 0, stream(round % 1000), b"?"),
     },
 ];
 

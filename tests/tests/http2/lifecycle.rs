@@ -7,8 +7,8 @@ use base_testkit::{
 };
 use serde_json::Value;
 
-use super::{ENDPOINT, PLAYS};
-use crate::{front, front_with};
+use super::{ENDPOINT, PLAYS, http2};
+use crate::{config_of, front, front_with};
 
 /// What a play on one connection has seen.
 fn play(aya: &Aya, arguments: &[&str]) -> Value {
@@ -27,13 +27,8 @@ fn outcomes(seen: &Value) -> Vec<(u64, Option<&str>)> {
 /// Aya before an endpoint that does as it is asked to, over this version.
 fn before_endpoint(version: &str, listener: &str) -> (Aya, Python) {
     let server = Python::script_with(ENDPOINT, &[], &[version]);
-    let http2 = if version == "2" { ", http2: on" } else { "" };
-    let config = format!(
-        "listeners: {{web: {{bind: '127.0.0.1:0'{listener}}}}}\nroutes: [{{pool: app}}]\n\
-         pools: {{app: {{endpoints: ['{}']{http2}}}}}\nworkers: 1\n",
-        server.address()
-    );
-    (Aya::start(&config), server)
+    let config = config_of(listener, "", http2(version), &server.address().to_string());
+    (Aya::start(&format!("{config}workers: 1\n")), server)
 }
 
 /// Whoever speaks HTTP/2 is answered in it, others in HTTP/1.1; what was spoken is counted and logged.
@@ -57,17 +52,22 @@ fn curl_chooses() {
     assert_eq!(aya.total("aya_http2_connections_total", &[("listener", "web")]), 0.0);
 }
 
+/// What a client has seen that has a request under way when this happens.
+fn drained(aya: &mut Aya, happens: impl FnOnce(&mut Aya)) -> Value {
+    let port = aya.listener("web").port().to_string();
+    let mut client = Python::begin(PLAYS, &[&port, "drain"]);
+    client.wait_for_line("under way");
+    happens(aya);
+    let ended = client.wait(PATIENCE);
+    serde_json::from_str(ended.stdout.lines().last().unwrap_or_default())
+        .unwrap_or_else(|error| panic!("{error}: {}{}", ended.stdout, ended.stderr))
+}
+
 /// A worker that drains tells its clients to send no more, and ends what they have sent.
 #[test]
 fn a_drain_loses_nothing() {
     let (mut aya, _server) = before_endpoint("1.1", "");
-    let port = aya.listener("web").port().to_string();
-    let mut client = Python::begin(PLAYS, &[&port, "drain"]);
-    client.wait_for_line("under way");
-    aya.signal(Signal::TERM);
-    let ended = client.wait(PATIENCE);
-    let seen: Value = serde_json::from_str(ended.stdout.lines().last().unwrap_or_default())
-        .unwrap_or_else(|error| panic!("{error}: {}{}", ended.stdout, ended.stderr));
+    let seen = drained(&mut aya, |aya| aya.signal(Signal::TERM));
     assert_eq!((&seen["stream"]["status"], &seen["stream"]["bytes"]), (&200.into(), &25.into()), "{seen}");
     assert_eq!((&seen["goaway"], &seen["closed"]), (&0.into(), &true.into()), "{seen}");
     assert!(aya.ends_within(PATIENCE));
@@ -83,14 +83,8 @@ fn a_listener_that_goes_says_so() {
             server.address()
         )
     };
-    let aya = Aya::start(&config("web: {bind: '127.0.0.1:0'}, other: {bind: '127.0.0.1:0'}"));
-    let port = aya.listener("web").port().to_string();
-    let mut client = Python::begin(PLAYS, &[&port, "drain"]);
-    client.wait_for_line("under way");
-    aya.rewrite(&config("other: {bind: '127.0.0.1:0'}"));
-    let ended = client.wait(PATIENCE);
-    let seen: Value = serde_json::from_str(ended.stdout.lines().last().unwrap_or_default())
-        .unwrap_or_else(|error| panic!("{error}: {}{}", ended.stdout, ended.stderr));
+    let mut aya = Aya::start(&config("web: {bind: '127.0.0.1:0'}, other: {bind: '127.0.0.1:0'}"));
+    let seen = drained(&mut aya, |aya| aya.rewrite(&config("other: {bind: '127.0.0.1:0'}")));
     assert_eq!((&seen["stream"]["status"], &seen["goaway"]), (&200.into(), &0.into()), "{seen}");
 }
 
@@ -98,7 +92,7 @@ fn a_listener_that_goes_says_so() {
 /// no idleness.
 #[test]
 fn idle_connections_end() {
-    let (aya, _server) = before_endpoint("1.1", ", timeouts: {idle: 150ms, request-head: 400ms}");
+    let (aya, _server) = before_endpoint("1.1", "timeouts: {idle: 150ms, request-head: 400ms}");
     for paths in [&[][..], &["/slow"], &["/length?n=1", "/slow"]] {
         let seen = play(&aya, &[&["idle"], paths].concat());
         assert_eq!(seen["goaway"], 0, "{paths:?}: {seen}");
@@ -110,7 +104,7 @@ fn idle_connections_end() {
 /// as one.
 #[test]
 fn heads_are_limited() {
-    let (aya, _server) = before_endpoint("1.1", ", limits: {head: 64KiB, fields: 100}");
+    let (aya, _server) = before_endpoint("1.1", "limits: {head: 64KiB, fields: 100}");
     let seen = play(&aya, &["heads"]);
     let large = Some("head-too-large");
     // What is too large by far, the library answers by itself.
@@ -151,13 +145,7 @@ fn whoever_stalls_holds_little() {
 fn a_load_over_http2_is_served_whole() {
     for version in ["1.1", "2"] {
         let nginx = if version == "2" { Nginx::start_http2(SMALL) } else { Nginx::start(SMALL) };
-        let http2 = if version == "2" { ", http2: on" } else { "" };
-        let config = format!(
-            "listeners: {{web: {{bind: '127.0.0.1:0'}}}}\nroutes: [{{pool: app}}]\n\
-             pools: {{app: {{endpoints: ['{}']{http2}}}}}\n",
-            nginx.address()
-        );
-        let aya = Aya::start(&config);
+        let aya = Aya::start(&config_of("", "", http2(version), &nginx.address().to_string()));
         let mut load = Command::new("h2load");
         load.args(["-n", "20000", "-c", "20", "-m", "20", &aya.url("/")]);
         let ended = Process::run(load, PATIENCE * 4);
@@ -175,20 +163,16 @@ fn requests_share_connections() {
     let (aya, _server) = before_endpoint("2", "");
     let seen = play(&aya, &["many", "100"]);
     assert!(outcomes(&seen).iter().all(|outcome| *outcome == (200, None)), "{seen}");
-    let opened = aya.total("aya_upstream_connections_opened_total", &[("pool", "app")]);
+    let opened = aya.total("aya_upstream_connections_opened_total", &[("pool", "main")]);
     assert_eq!(opened, 1.0, "connections for 100 requests at once");
-    assert_eq!(aya.total("aya_upstream_http2_connections_total", &[("pool", "app")]), 1.0);
+    assert_eq!(aya.total("aya_upstream_http2_connections_total", &[("pool", "main")]), 1.0);
 
     let server = Python::script_with(ENDPOINT, &[], &["2"]);
-    let config = format!(
-        "listeners: {{web: {{bind: '127.0.0.1:0'}}}}\nroutes: [{{pool: app}}]\n\
-         pools: {{app: {{endpoints: ['{}'], http2: {{max-streams: 10}}}}}}\nworkers: 1\n",
-        server.address()
-    );
-    let aya = Aya::start(&config);
+    let config = config_of("", "", "http2: {max-streams: 10}", &server.address().to_string());
+    let aya = Aya::start(&format!("{config}workers: 1\n"));
     let seen = play(&aya, &["many", "100"]);
     assert!(outcomes(&seen).iter().all(|outcome| *outcome == (200, None)), "{seen}");
-    let opened = aya.total("aya_upstream_connections_opened_total", &[("pool", "app")]);
+    let opened = aya.total("aya_upstream_connections_opened_total", &[("pool", "main")]);
     assert!((2.0..=10.0).contains(&opened), "{opened} connections with at most 10 requests on each");
 }
 
@@ -197,18 +181,16 @@ fn requests_share_connections() {
 fn refused_requests_go_elsewhere() {
     let server = Python::script_with(ENDPOINT, &[], &["2"]);
     let port = server.address().port();
-    let config = format!(
-        "listeners: {{web: {{bind: '127.0.0.1:0'}}}}\nroutes: [{{pool: app}}]\n\
-         pools: {{app: {{endpoints: ['127.0.0.1:{port}', '127.0.0.2:{port}'], http2: on, ejection: off}}}}\nworkers: 1\n"
-    );
-    let aya = Aya::start(&config);
+    let endpoints = format!("'127.0.0.1:{port}', '127.0.0.2:{port}'");
+    let config = config_of("", "", "http2: on, ejection: off", &endpoints);
+    let aya = Aya::start(&format!("{config}workers: 1\n"));
     for method in ["GET", "POST"] {
         let path = format!("/refuses?key={method}&times=1&code=7");
         let seen = play(&aya, &["one", method, &path, "body"]);
         assert_eq!((&seen[0]["status"], &seen[0]["bytes"]), (&200.into(), &1.into()), "{method}: {seen}");
     }
     // The connection is as good as before.
-    let opened = aya.total("aya_upstream_connections_opened_total", &[("pool", "app")]);
+    let opened = aya.total("aya_upstream_connections_opened_total", &[("pool", "main")]);
     assert!(opened <= 2.0, "{opened} connections to two endpoints");
 }
 
@@ -249,12 +231,7 @@ fn nginx_is_an_endpoint_over_http2() {
     let nginx = Nginx::start_http2("location /large { }");
     let body = vec![b'n'; 3 << 20];
     std::fs::write(nginx.folder().join("www/large"), &body).expect("a file can be written");
-    let config = format!(
-        "listeners: {{web: {{bind: '127.0.0.1:0'}}}}\nroutes: [{{pool: app}}]\n\
-         pools: {{app: {{endpoints: ['{}'], http2: on}}}}\n",
-        nginx.address()
-    );
-    let aya = Aya::start(&config);
+    let aya = Aya::start(&config_of("", "", "http2: on", &nginx.address().to_string()));
     for _ in 0..3 {
         let got = aya.get("/large");
         assert_eq!((got.status, checksum(&got.body)), (200, checksum(&body)));

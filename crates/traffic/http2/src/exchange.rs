@@ -1,6 +1,5 @@
 //! One request and its answer, on one stream of a connection.
 
-use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -289,11 +288,5 @@ impl Stream for Exchange {
             Outgoing::Question { .. } | Outgoing::Broken => {}
         }
         self.outgoing = Outgoing::Broken;
-    }
-}
-
-impl fmt::Debug for Exchange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exchange").field("is_refused", &self.is_refused).finish_non_exhaustive()
     }
 }

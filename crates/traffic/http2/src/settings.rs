@@ -1,5 +1,7 @@
 //! What one side of a connection grants the other.
 
+use base_model::model::Http2;
+
 /// What a client that speaks HTTP/2 sends first (RFC 9113 §3.4).
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -25,16 +27,23 @@ pub(crate) const MAX_REMEMBERED_STREAMS: usize = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Exchanges open at once.
-    pub max_streams: u32,
+    pub(crate) max_streams: u32,
     /// Bytes of one body that may be under way before some were taken.
-    pub stream_window: u32,
+    pub(crate) stream_window: u32,
     /// The same for all bodies of a connection together.
-    pub connection_window: u32,
+    pub(crate) connection_window: u32,
     /// Decoded bytes of a head, with 32 for each field (RFC 9113 §6.5.2).
-    pub max_head_bytes: u32,
+    pub(crate) max_head_bytes: u32,
 }
 
 impl Settings {
+    /// What is configured, and how long heads may be.
+    pub fn new(granted: Http2, max_head_bytes: usize) -> Self {
+        let Http2 { max_streams, stream_window, connection_window } = granted;
+        let max_head_bytes = u32::try_from(max_head_bytes).unwrap_or(u32::MAX);
+        Self { max_streams, stream_window, connection_window, max_head_bytes }
+    }
+
     /// Memory that a client's frames of little data may take beside their data.
     pub(crate) fn clients_framing(&self) -> usize {
         self.framing(CLIENTS_FRAMING)

@@ -38,12 +38,6 @@ impl Transport {
     ) -> Self {
         Self { stream, input, taken: 0, lingered: 0, watch }
     }
-
-    fn note_sent(&self, polled: &Poll<io::Result<usize>>) {
-        if let (Some(watch), Poll::Ready(Ok(count))) = (&self.watch, polled) {
-            watch.borrow_mut().sent(*count);
-        }
-    }
 }
 
 impl AsyncRead for Transport {
@@ -85,10 +79,8 @@ impl AsyncRead for Transport {
 }
 
 impl AsyncWrite for Transport {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = self.stream.poll_send(cx, &[IoSlice::new(bytes)]);
-        self.note_sent(&polled);
-        polled
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -97,7 +89,9 @@ impl AsyncWrite for Transport {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = self.stream.poll_send(cx, slices);
-        self.note_sent(&polled);
+        if let (Some(watch), Poll::Ready(Ok(count))) = (&self.watch, &polled) {
+            watch.borrow_mut().sent(*count);
+        }
         polled
     }
 

@@ -109,12 +109,10 @@ pub(crate) struct Watch {
     looked: Option<Moment>,
     /// Bytes sent.
     sent: u64,
-    /// The highest stream so far, and how many there were.
+    /// The highest stream so far.
     stream: u32,
-    begun: u64,
-    /// Those whose requests came of it, and those of which nothing did and that were paid for.
-    arrived: u64,
-    lost: u64,
+    /// Streams of which no request has come, and that were not paid for.
+    unheard: i64,
 }
 
 impl Watch {
@@ -132,9 +130,7 @@ impl Watch {
             looked: None,
             sent: 0,
             stream: 0,
-            begun: 0,
-            arrived: 0,
-            lost: 0,
+            unheard: 0,
         }
     }
 
@@ -171,7 +167,7 @@ impl Watch {
                 let stream = u32::from_be_bytes(stream);
                 if stream > self.stream {
                     self.stream = stream;
-                    self.begun += 1;
+                    self.unheard += 1;
                 }
             }
             CONTINUATION => {
@@ -202,15 +198,14 @@ impl Watch {
 
     /// A request has come of a head.
     pub(crate) const fn arrived(&mut self) {
-        self.arrived += 1;
+        self.unheard -= 1;
     }
 
     /// All of what has come was looked at: of heads that nobody has heard of nothing will come.
     pub(crate) fn settle(&mut self) {
-        let pending = u64::from(self.in_head);
-        let lost = self.begun.saturating_sub(self.arrived + self.lost + pending);
+        let lost = self.unheard - i64::from(self.in_head);
         if lost > 0 {
-            self.lost += lost;
+            self.unheard -= lost;
             self.spend(Abuse::Heads, u32::try_from(lost).unwrap_or(BUDGET).saturating_mul(HEAD_COST));
         }
     }

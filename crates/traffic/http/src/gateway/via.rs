@@ -6,12 +6,8 @@ use crate::head::Version;
 /// Adds `version pseudonym` after what is there, for instance `1.1 aya`. `received` is the version of the message as
 /// it came in.
 pub fn append(fields: &mut Fields, received: Version, pseudonym: &str) {
-    let received: &[u8] = match received {
-        Version::Http10 => b"1.0 ",
-        Version::Http11 => b"1.1 ",
-        Version::Http2 => b"2 ",
-    };
-    fields.compose_known(KnownField::Via).push_own(received).push(pseudonym.as_bytes()).append();
+    let entry = fields.compose_known(KnownField::Via).push_own(received.number().as_bytes()).push_own(b" ");
+    entry.push(pseudonym.as_bytes()).append();
 }
 
 #[cfg(test)]

@@ -31,12 +31,7 @@ pub(super) async fn serve(worker: &Rc<Worker>, client: Client, http2: Http2) {
     // Whoever is within HTTP/2 already cannot begin it again.
     let Wire::Http1(stream) = stream else { return };
     listener.meters.http2.increment();
-    let settings = Settings {
-        max_streams: http2.max_streams,
-        stream_window: http2.stream_window,
-        connection_window: http2.connection_window,
-        max_head_bytes: u32::try_from(listener.limits.max_head_bytes).unwrap_or(u32::MAX),
-    };
+    let settings = Settings::new(http2, listener.limits.max_head_bytes);
     let connection = ServerConnection::new(stream, input, &settings);
     let crowd = Rc::new(Crowd {
         open: Cell::new(0),
@@ -102,8 +97,7 @@ impl Driver<'_> {
                 }
                 Event::TimedOut if self.has_slow_head() && !self.drains() => {
                     self.connection.send_away();
-                    self.note(&Ended::SentAway(Abuse::SlowHead));
-                    self.drains_since = Some(self.worker.now());
+                    self.part(&Ended::SentAway(Abuse::SlowHead));
                 }
                 // There is nobody to wait for, or no more time.
                 Event::TimedOut if self.drains() || self.timer.is_doomed() => break,
@@ -111,12 +105,10 @@ impl Driver<'_> {
                 Event::TimedOut if matches!(self.phase, Some(Phase::Sending { .. })) => break,
                 Event::TimedOut => self.drain(),
                 Event::Ended(ended) => {
-                    ended.iter().for_each(|ended| self.note(ended));
+                    ended.iter().for_each(|ended| self.part(ended));
                     if !self.connection.is_leaving() {
                         break;
                     }
-                    // It is given a moment to hear why.
-                    self.drains_since = Some(self.worker.now());
                 }
             }
         }
@@ -196,7 +188,9 @@ impl Driver<'_> {
         self.connection.drain();
     }
 
-    fn note(&self, ended: &Ended) {
+    /// Notes why the connection ends. A client that is sent away is given a moment to hear of it.
+    fn part(&mut self, ended: &Ended) {
+        self.drains_since = Some(self.worker.now());
         if let Ended::SentAway(abuse) = ended {
             self.listener.meters.http2_abused(*abuse);
         }

@@ -287,11 +287,7 @@ impl Life<'_> {
         }
         let framing = match self.answer_framing() {
             Ok(framing) => framing,
-            Err(failure) => {
-                let broken = Broken { fault: Fault::Endpoint, failure };
-                self.note_failure(&broken, turn, local);
-                return Err(broken.failure);
-            }
+            Err(failure) => return Err(self.blame(failure, turn, local)),
         };
         let (from, framing) = body_of(&mut connection, framing);
         let is_shared = connection.stream.is_shared();
@@ -302,9 +298,7 @@ impl Life<'_> {
         let persists = is_shared || (self.exchange.reply.head.persists() && framing != Framing::UntilClose);
         self.exchange.reply.body.reset(from, answer::client_framing(framing, self.version));
         if let Err(failure) = self.prepare_response(persists, framing, (turn, local), route) {
-            let broken = Broken { fault: Fault::Endpoint, failure };
-            self.note_failure(&broken, turn, local);
-            return Err(broken.failure);
+            return Err(self.blame(failure, turn, local));
         }
         let head_bytes = self.exchange.reply.out.len() as u64;
         let stays = persists && !self.closes;
@@ -402,7 +396,14 @@ impl Life<'_> {
         local.feedback(&turn.state, Feedback::Finished, now);
     }
 
-    pub(super) fn note_failure(&mut self, broken: &Broken, turn: &Turn, local: &LocalPool) {
+    /// Holds the endpoint to account for this.
+    pub(super) fn blame(&mut self, failure: Failure, turn: &Turn, local: &LocalPool) -> Failure {
+        let broken = Broken { fault: Fault::Endpoint, failure };
+        self.note_failure(&broken, turn, local);
+        broken.failure
+    }
+
+    fn note_failure(&mut self, broken: &Broken, turn: &Turn, local: &LocalPool) {
         self.exchange.record.endpoint = Some(turn.reach());
         self.exchange.decision.broke(broken.fault, &broken.failure);
         turn.meters.failed();

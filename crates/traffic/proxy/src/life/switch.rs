@@ -8,11 +8,11 @@ use base_signal::Reason;
 use traffic_http::{KnownField, RequestHead, ResponseHead, websocket};
 
 use crate::client::Ending;
-use crate::failure::{Failure, Fault};
+use crate::failure::Failure;
 use crate::life::Life;
 use crate::life::local::put_response;
 use crate::plan::RoutePlan;
-use crate::relay::{Broken, tunnel};
+use crate::relay::tunnel;
 use crate::upstream::{Connection, LocalPool, Turn};
 
 /// What a WebSocket begins with, where one side has no word for it.
@@ -63,9 +63,7 @@ impl Life<'_> {
         route: &RoutePlan,
     ) -> Result<Ending, Failure> {
         if let Err(why) = self.translate_switch(&connection) {
-            let broken = Broken { fault: Fault::Endpoint, failure: Failure::with(Reason::BadResponse, why) };
-            self.note_failure(&broken, turn, local);
-            return Err(broken.failure);
+            return Err(self.blame(Failure::with(Reason::BadResponse, why), turn, local));
         }
         self.filter_response(route);
         self.bind_session(turn, local);

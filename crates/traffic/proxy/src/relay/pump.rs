@@ -95,7 +95,6 @@ pub(crate) struct Pump {
     to: Framing,
     /// Whether the source's body comes in chunks.
     from_chunks: bool,
-    reframes: bool,
     /// Bytes of `out` that were sent.
     out_sent: usize,
     /// Bytes at the front of `out` that stay when they are sent.
@@ -146,7 +145,6 @@ impl Pump {
             writer: BodyWriter::new(to),
             to,
             from_chunks: matches!(from, Framing::Chunked),
-            reframes: matches!(from, Framing::Chunked) || matches!(to, Framing::Chunked),
             out_sent: 0,
             head_bytes: 0,
             direct: 0,
@@ -171,7 +169,6 @@ impl Pump {
         self.writer = BodyWriter::new(to);
         self.to = to;
         self.from_chunks = matches!(from, Framing::Chunked);
-        self.reframes = self.from_chunks || matches!(to, Framing::Chunked);
         (self.out_sent, self.head_bytes, self.direct) = (0, 0, 0);
         (self.body_bytes, self.progress) = (0, 0);
         (self.ended, self.finished, self.sent) = (false, false, false);
@@ -192,7 +189,11 @@ impl Pump {
             framing => framing,
         };
         self.writer = BodyWriter::new(self.to);
-        self.reframes = self.from_chunks || self.to == Framing::Chunked;
+    }
+
+    /// Whether pieces get another frame than they came in.
+    fn reframes(&self) -> bool {
+        self.from_chunks || self.to == Framing::Chunked
     }
 
     /// How the sink gets the body.
@@ -266,7 +267,7 @@ impl Pump {
         while self.direct == 0 && self.gathered(ends) < GATHER_BYTES && !self.ended {
             let filled = ends.input.filled();
             // What is copied is bounded by what `out` may hold; the rest stays where it is.
-            let window = if self.reframes { GATHER_BYTES - self.gathered(ends) } else { filled.len() };
+            let window = if self.reframes() { GATHER_BYTES - self.gathered(ends) } else { filled.len() };
             let input = filled.get(..window).unwrap_or(filled);
             let is_all = input.len() == filled.len();
             let (used, event) = self.reader.read(input).map_err(PumpError::Malformed)?;
@@ -286,7 +287,7 @@ impl Pump {
                     self.body_bytes += length as u64;
                     self.progress += 1;
                     let frame = self.writer.frame(length).map_err(PumpError::Malformed)?;
-                    if self.reframes || (length <= COPY_BYTES && ends.out.len() > self.out_sent) {
+                    if self.reframes() || (length <= COPY_BYTES && ends.out.len() > self.out_sent) {
                         if let Some(replay) = &mut ends.replay {
                             replay.keep(data);
                         }
@@ -424,7 +425,7 @@ impl Pump {
             out.extend_from_slice(&replay.data);
             out.extend_from_slice(frame.suffix());
         }
-        if self.reframes {
+        if self.reframes() {
             // They were to go out as they are, and are framed now. That a body of no known length is read twice makes no difference.
             self.body_bytes -= self.direct as u64;
             self.direct = 0;

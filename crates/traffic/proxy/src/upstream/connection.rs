@@ -16,8 +16,6 @@ use crate::wire::Wire;
 /// An open connection to an endpoint, busy or idle. Boxed, because it is passed around with every request.
 pub(crate) struct Connection {
     pub(crate) stream: Wire,
-    /// The pool's TLS that it was made with; `None`: without.
-    tls: Option<Arc<ClientTls>>,
     /// What the endpoint has sent and was not yet used.
     pub(crate) input: Buffer,
     /// Whether a request has been answered on it before.
@@ -27,9 +25,15 @@ pub(crate) struct Connection {
     pub(crate) is_suspect: bool,
     /// When it became idle.
     pub(crate) idle_since: Moment,
-    /// The connection that it is a part of; else it counts for itself.
-    shared: Option<Rc<SharedConnection>>,
-    open: Option<Gauge>,
+    place: Place,
+}
+
+/// Where an exchange takes place.
+enum Place {
+    /// On a connection of its own, which counts as open, and was made with this TLS of its pool; `None`: without.
+    Own { tls: Option<Arc<ClientTls>>, open: Gauge },
+    /// On one that carries many.
+    Shared(Rc<SharedConnection>),
 }
 
 impl Connection {
@@ -41,16 +45,7 @@ impl Connection {
         open: &Gauge,
     ) -> Box<Self> {
         open.add(1);
-        Box::new(Self {
-            stream,
-            tls,
-            input: Buffer::new(buffers.clone(), BufferSize::Large),
-            reused: false,
-            is_suspect: false,
-            idle_since: Moment::ZERO,
-            shared: None,
-            open: Some(open.clone()),
-        })
+        Self::at(Place::Own { tls, open: open.clone() }, stream, false, buffers)
     }
 
     /// A new exchange on a connection that carries many.
@@ -60,21 +55,18 @@ impl Connection {
         reused: bool,
         buffers: &BufferPool,
     ) -> Box<Self> {
-        Box::new(Self {
-            stream: Wire::Http2(Box::new(exchange)),
-            tls: None,
-            input: Buffer::new(buffers.clone(), BufferSize::Large),
-            reused,
-            is_suspect: false,
-            idle_since: Moment::ZERO,
-            shared: Some(Rc::clone(shared)),
-            open: None,
-        })
+        let stream = Wire::Http2(Box::new(exchange));
+        Self::at(Place::Shared(Rc::clone(shared)), stream, reused, buffers)
+    }
+
+    fn at(place: Place, stream: Wire, reused: bool, buffers: &BufferPool) -> Box<Self> {
+        let input = Buffer::new(buffers.clone(), BufferSize::Large);
+        Box::new(Self { stream, input, reused, is_suspect: false, idle_since: Moment::ZERO, place })
     }
 
     /// Whether the endpoint has closed it, or takes no more requests on it, rather than this one only.
     pub(crate) fn has_ended(&self) -> bool {
-        self.shared.as_ref().is_none_or(|shared| !shared.is_open())
+        self.shared().is_none_or(|shared| !shared.is_open())
     }
 
     /// Takes it out of use for others when the endpoint has failed like this, if it then may not even be there.
@@ -83,24 +75,29 @@ impl Connection {
             reason,
             Reason::FirstByteTimeout | Reason::ResponseTimeout | Reason::UpstreamSendTimeout
         );
-        if let Some(shared) = self.shared.as_ref().filter(|_| is_mute) {
+        if let Some(shared) = self.shared().filter(|_| is_mute) {
             shared.retire();
         }
     }
 
     /// The connection that it is a part of, if it is.
     pub(crate) const fn shared(&self) -> Option<&Rc<SharedConnection>> {
-        self.shared.as_ref()
+        match &self.place {
+            Place::Own { .. } => None,
+            Place::Shared(shared) => Some(shared),
+        }
     }
 
     /// Whether it was made with the TLS that its pool has now: one that was not is of no more use.
     pub(crate) fn is_made_with(&self, tls: Option<&Arc<ClientTls>>) -> bool {
-        are_same(self.tls.as_ref(), tls)
+        matches!(&self.place, Place::Own { tls: own, .. } if are_same(own.as_ref(), tls))
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.open.iter().for_each(|open| open.add(-1));
+        if let Place::Own { open, .. } = &self.place {
+            open.add(-1);
+        }
     }
 }

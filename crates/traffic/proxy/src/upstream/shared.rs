@@ -45,12 +45,7 @@ impl SharedConnection {
         buffers: &BufferPool,
         (open, now): (&Gauge, Moment),
     ) -> io::Result<Rc<Self>> {
-        let settings = Settings {
-            max_streams: http2.max_streams,
-            stream_window: http2.stream_window,
-            connection_window: http2.connection_window,
-            max_head_bytes: u32::try_from(max_head_bytes).unwrap_or(u32::MAX),
-        };
+        let settings = Settings::new(http2, max_head_bytes);
         let input = Buffer::new(buffers.clone(), BufferSize::Medium);
         let (asker, greeting, connection) =
             traffic_http2::connect(stream, input, tls.is_some(), &settings).await?;
