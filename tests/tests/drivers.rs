@@ -67,15 +67,15 @@ fn a_reload_does_not_change_the_driver() {
     }
 }
 
-/// With io_uring a worker looks out for more before it sleeps, and no longer does after a reload that says so.
+/// With io_uring a worker looks out for more before it sleeps, if it is told to, and no longer does after a reload that says nothing of it.
 #[test]
-fn a_worker_looks_out_for_more_until_it_is_told_not_to() {
+fn a_worker_looks_out_for_more_while_it_is_told_to() {
     if usual() != "io-uring" {
         return;
     }
     let backend = Backend::echo("a");
     let text = config("", "", "", &[&backend]);
-    let aya = Aya::start_with(&text, &["--io", "io-uring"], &[]);
+    let aya = Aya::start_with(&format!("busy-poll: true\n{text}"), &["--io", "io-uring"], &[]);
     let seen = || {
         let metrics = aya.metrics();
         (metrics.sum("aya_busy_polls_total", &[]), metrics.sum("aya_requests_total", &[]))
@@ -83,7 +83,7 @@ fn a_worker_looks_out_for_more_until_it_is_told_not_to() {
     let pressure = load(&aya.url("/"), 4);
     wait_until("it to look out", || seen().0 > 100.0);
     let before = aya.generation();
-    aya.rewrite(&format!("busy-poll: false\n{text}"));
+    aya.rewrite(&text);
     aya.wait_for_generation_after(before);
     let mut last = seen();
     wait_until("requests for which nobody looked out", || {

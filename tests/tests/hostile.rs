@@ -39,7 +39,7 @@ impl Siege {
         let sound = Backend::answering(|_| answer(200, &[], "fine"));
         let text = crate::config(listener, route, pool, backends);
         let text = text
-            .replace("routes:\n", "routes:\n  - {match: {path: /bystander}, pool: sound}\n")
+            .replace("routes:\n", "routes:\n  - {match: {path: /bystander}, pool: sound}\n  - {match: {path: /own}, respond: {body: here}}\n")
             .replace("pools:\n", &format!("pools:\n  sound: {{endpoints: [{sound}]}}\n"));
         let aya = Aya::start(&text);
         (0..50).for_each(|_| assert_eq!(aya.get("/bystander").text(), "fine"));

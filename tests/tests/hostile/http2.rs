@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// `GET / HTTP/2` for the host `a`, and the same with POST (RFC 7541 Appendix A).
 const GET: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'a'];
 const POST: &[u8] = &[0x83, 0x86, 0x84, 0x41, 1, b'a'];
+/// POST for the path `/own`, which is answered before the body is there.
+const POST_OWN: &[u8] = &[0x83, 0x86, 4, 4, b'/', b'o', b'w', b'n', 0x41, 1, b'a'];
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -111,9 +113,9 @@ const ATTACKS: &[Attack] = &[
         round: |_| frame(DATA, 0, 1, &[]),
     },
     Attack {
-        name: "data in single bytes",
+        name: "data in single bytes of a request that is over",
         kinds: &["empty-frames", "limits"],
-        begins: upload,
+        begins: || frame(HEADERS, END_HEADERS, 1, POST_OWN),
         round: |_| frame(DATA, 0, 1, b"x"),
     },
     Attack {

@@ -252,11 +252,15 @@ class Http1(Exchange):
 async def http1(reader, writer):
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 17)
     exchange, serving = None, None
+    # One read is under way at most; what it brings may be for the next request.
+    coming = None
     try:
         while True:
             event = connection.next_event()
             if event is h11.NEED_DATA:
-                connection.receive_data(await reader.read(PIECE))
+                coming = coming or asyncio.ensure_future(reader.read(PIECE))
+                received, coming = await coming, None
+                connection.receive_data(received)
             elif event is h11.PAUSED or connection.our_state is h11.MUST_CLOSE:
                 await serving
                 if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
@@ -270,15 +274,11 @@ async def http1(reader, writer):
             elif isinstance(event, h11.EndOfMessage):
                 exchange.trailers = [(name.decode(), value.decode()) for name, value in event.headers]
                 exchange.pieces.put_nowait(None)
-                more = asyncio.ensure_future(reader.read(PIECE))
-                await asyncio.wait({serving, more}, return_when=asyncio.FIRST_COMPLETED)
-                if more.done() and not more.result():
+                coming = coming or asyncio.ensure_future(reader.read(PIECE))
+                await asyncio.wait({serving, coming}, return_when=asyncio.FIRST_COMPLETED)
+                if coming.done() and not coming.result():
                     exchange.pieces.put_nowait(Broken())
                 await serving
-                if more.done():
-                    connection.receive_data(more.result())
-                else:
-                    more.cancel()
                 if connection.our_state is h11.DONE:
                     connection.start_next_cycle()
                 else:

@@ -59,8 +59,8 @@ pub struct Document {
     pub workers: Workers,
     /// What drives the sockets of the workers.
     pub io: Driver,
-    /// Whether a worker that often has more to do in a moment looks out for it, for up to 20 µs, before it sleeps: quicker answers, for processor
-    /// time that would be left over. With io_uring only.
+    /// Whether a worker that often has more to do in a moment looks out for it, for up to 20 µs, before it sleeps: somewhat quicker answers, for
+    /// processor time that would be left over. With io_uring only.
     pub busy_poll: bool,
     /// How long running requests may take to end when Aya stops, or when a listener goes.
     pub drain: TimeSpan,
@@ -92,7 +92,7 @@ impl Default for Document {
             node: Node::default(),
             workers: Workers::Auto,
             io: Driver::Auto,
-            busy_poll: true,
+            busy_poll: false,
             drain: TimeSpan::from_secs(30),
             listeners: IndexMap::new(),
             routes: Vec::new(),

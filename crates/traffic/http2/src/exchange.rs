@@ -1,8 +1,10 @@
 //! One request and its answer, on one stream of a connection.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -16,6 +18,7 @@ use traffic_net::{Buffer, Peek, Stream};
 use crate::body::{BodyIn, BodyOut, broken, gone};
 use crate::client::Asker;
 use crate::heads::{self, NotSayable};
+use crate::watch::Watch;
 
 /// One side of a request and its answer. As a [`Stream`] it carries the bodies: what is received is that of the peer, what is sent is the own
 /// one, behind the head that was put in. Dropped before both have ended, it is reset.
@@ -28,6 +31,20 @@ pub struct Exchange {
     is_tunnel: bool,
     /// Whether the peer has said that it did nothing about it.
     is_refused: bool,
+    /// Has who watches the client know of its end.
+    _watched: Option<Watched>,
+}
+
+/// A client's request that is not over.
+struct Watched {
+    watch: Rc<RefCell<Watch>>,
+    stream: u32,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.watch.borrow_mut().ended(self.stream);
+    }
 }
 
 enum Incoming {
@@ -55,17 +72,31 @@ enum Outgoing {
 }
 
 impl Exchange {
-    pub(crate) fn of_client(body: RecvStream, respond: SendResponse<Bytes>, is_tunnel: bool) -> Self {
+    pub(crate) fn of_client(
+        body: RecvStream,
+        respond: SendResponse<Bytes>,
+        is_tunnel: bool,
+        watch: &Rc<RefCell<Watch>>,
+    ) -> Self {
+        let watched = Watched { watch: Rc::clone(watch), stream: respond.stream_id().as_u32() };
         let incoming = Incoming::Body(BodyIn::new(body));
         let outgoing = Outgoing::Answer { respond, head: None };
-        Self { incoming, outgoing, ends_with_length: false, is_tunnel, is_refused: false }
+        let _watched = Some(watched);
+        Self { incoming, outgoing, ends_with_length: false, is_tunnel, is_refused: false, _watched }
     }
 
     /// An exchange with an endpoint, in which nothing was said yet.
     pub fn with_endpoint(asker: Asker) -> Self {
         let outgoing = Outgoing::Question { asker, head: None };
         let incoming = Incoming::Nothing;
-        Self { incoming, outgoing, ends_with_length: false, is_tunnel: false, is_refused: false }
+        Self {
+            incoming,
+            outgoing,
+            ends_with_length: false,
+            is_tunnel: false,
+            is_refused: false,
+            _watched: None,
+        }
     }
 
     /// Puts in the head of the request, to be sent with what follows it.

@@ -117,7 +117,7 @@ impl ServerConnection {
                 let abuse = {
                     let mut watch = self.watch.borrow_mut();
                     match &polled {
-                        Poll::Ready(Some(Ok(_))) => watch.arrived(),
+                        Poll::Ready(Some(Ok((_, respond)))) => watch.arrived(respond.stream_id().as_u32()),
                         Poll::Ready(_) => {}
                         Poll::Pending => watch.settle(),
                     }
@@ -128,7 +128,7 @@ impl ServerConnection {
                     return Poll::Ready(Some(Err(Ended::SentAway(abuse))));
                 }
                 match ready!(polled) {
-                    Some(Ok(arrived)) => Poll::Ready(Some(Ok(arrival(arrived)))),
+                    Some(Ok(arrived)) => Poll::Ready(Some(Ok(arrival(arrived, &self.watch)))),
                     Some(Err(error)) => {
                         self.state = State::Closed;
                         Poll::Ready(Some(Err(error.into())))
@@ -194,9 +194,12 @@ impl ServerConnection {
     }
 }
 
-fn arrival((request, respond): (Request<RecvStream>, SendResponse<Bytes>)) -> Arrival {
+fn arrival(
+    (request, respond): (Request<RecvStream>, SendResponse<Bytes>),
+    watch: &Rc<RefCell<Watch>>,
+) -> Arrival {
     let (head, body) = request.into_parts();
     let is_tunnel = head.extensions.get::<Protocol>().is_some();
     let head = heads::request_lines(&head, !body.is_end_stream());
-    Arrival { head, exchange: Exchange::of_client(body, respond, is_tunnel) }
+    Arrival { head, exchange: Exchange::of_client(body, respond, is_tunnel, watch) }
 }

@@ -46,7 +46,7 @@ pub enum Abuse {
     Settings,
     /// Answers to pings are asked for.
     Pings,
-    /// Frames carry nothing.
+    /// Frames carry nothing, or what nobody takes: of requests that are over.
     EmptyFrames,
     /// Windows are widened by little, or priorities told, again and again.
     Trifles,
@@ -109,8 +109,11 @@ pub(crate) struct Watch {
     looked: Option<Moment>,
     /// Bytes sent.
     sent: u64,
-    /// The highest stream so far.
+    /// The highest stream so far, and when all was looked at last.
     stream: u32,
+    settled: u32,
+    /// Streams of requests that are not over.
+    live: Vec<u32>,
     /// Streams of which no request has come, and that were not paid for.
     unheard: i64,
 }
@@ -130,6 +133,8 @@ impl Watch {
             looked: None,
             sent: 0,
             stream: 0,
+            settled: 0,
+            live: Vec::new(),
             unheard: 0,
         }
     }
@@ -161,10 +166,10 @@ impl Watch {
     fn frame(&mut self) {
         let [high, middle, low, kind, flags, stream @ ..] = self.header;
         self.payload = u32::from_be_bytes([0, high, middle, low]);
+        let stream = u32::from_be_bytes(stream);
         match kind {
             HEADERS => {
                 self.in_head = flags & END_HEADERS == 0;
-                let stream = u32::from_be_bytes(stream);
                 if stream > self.stream {
                     self.stream = stream;
                     self.unheard += 1;
@@ -178,6 +183,8 @@ impl Watch {
             SETTINGS if flags & ACK == 0 => self.spend(Abuse::Settings, 20),
             PING if flags & ACK == 0 => self.spend(Abuse::Pings, 1),
             DATA if self.payload == 0 && flags & END_STREAM == 0 => self.spend(Abuse::EmptyFrames, 5),
+            // What was under way when the request ended is a window full at most, mostly in large frames.
+            DATA if self.is_over(stream) => self.spend(Abuse::EmptyFrames, 1),
             DATA => {}
             _ => self.spend(Abuse::Trifles, 1),
         }
@@ -196,13 +203,24 @@ impl Watch {
         self.refill(count.saturating_mul(REFILL_PER_ANSWER));
     }
 
-    /// A request has come of a head.
-    pub(crate) const fn arrived(&mut self) {
+    /// A request has come of the head on this stream.
+    pub(crate) fn arrived(&mut self, stream: u32) {
         self.unheard -= 1;
+        self.live.push(stream);
+    }
+
+    /// The request on this stream is over: nobody takes what still comes on it.
+    pub(crate) fn ended(&mut self, stream: u32) {
+        self.live.retain(|live| *live != stream);
+    }
+
+    fn is_over(&self, stream: u32) -> bool {
+        stream <= self.settled && !self.live.contains(&stream)
     }
 
     /// All of what has come was looked at: of heads that nobody has heard of nothing will come.
     pub(crate) fn settle(&mut self) {
+        self.settled = self.stream;
         let lost = self.unheard - i64::from(self.in_head);
         if lost > 0 {
             self.unheard -= lost;
@@ -335,7 +353,7 @@ mod tests {
             honest.see(&head(2 * number + 1));
             // Trailers are no further request.
             honest.see(&head(2 * number + 1));
-            honest.arrived();
+            honest.arrived(2 * number + 1);
             honest.settle();
             assert_eq!(honest.look(at(0)), None);
             other.see(&head(2 * number + 1));
@@ -346,6 +364,23 @@ mod tests {
                 return;
             }
         }
+    }
+
+    #[test]
+    fn data_that_nobody_takes_is_paid_for() {
+        let head = frame(HEADERS, END_HEADERS, b"abc");
+        let data = frame(DATA, 0, b"x");
+        let mut watch = Watch::new(0);
+        watch.see(&[head, data.repeat(10_000)].concat());
+        watch.arrived(1);
+        watch.settle();
+        watch.see(&data.repeat(10_000));
+        assert_eq!(watch.look(at(0)), None, "small pieces are a body, too");
+        watch.ended(1);
+        watch.see(&data.repeat(BUDGET as usize));
+        assert_eq!(watch.look(at(0)), None, "what was under way");
+        watch.see(&data);
+        assert_eq!(watch.look(at(0)), Some(Abuse::EmptyFrames));
     }
 
     #[test]

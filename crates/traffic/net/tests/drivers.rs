@@ -14,6 +14,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
+use base_kit::{Clock as _, MonotonicClock};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::spawn_local;
 use traffic_net::{
@@ -36,7 +37,7 @@ fn with_each<F: Future<Output = ()>>(play: impl Fn(Scene) -> F) {
         }
         let mut builder = Builder::new_current_thread();
         if driver == Driver::IoUring {
-            builder.on_thread_park(RingNetwork::turn);
+            builder.on_thread_park(RingNetwork::before_wait);
         }
         let runtime = builder.enable_all().build_local(LocalOptions::default()).unwrap();
         runtime.block_on(async {
@@ -381,5 +382,33 @@ fn connections_are_kept_apart() {
         }
         asking.join().unwrap();
         assert!(scene.pool.lent_bytes() < 4 << 20, "{} bytes are lent", scene.pool.lent_bytes());
+    });
+}
+
+/// What does not come by the network wakes the thread as well, whether it was just at work or has rested for long: another thread, a timer, a new
+/// connection.
+#[test]
+fn a_thread_that_sleeps_is_woken_by_what_is_not_the_networks() {
+    with_each(async |mut scene: Scene| {
+        let (mut stream, mut client) = scene.accepted().await;
+        let mut buffer = scene.buffer(BufferSize::Medium);
+        let (word, mut words) = tokio::sync::mpsc::unbounded_channel();
+        for pause in [0, 1, 3, 40].map(Duration::from_millis).into_iter().cycle().take(40) {
+            client.write_all(b"at work").unwrap();
+            receive(&mut *stream, &mut buffer).await.unwrap();
+            buffer.consume(buffer.len());
+            let (word, address) = (word.clone(), scene.address);
+            let other = thread::spawn(move || {
+                thread::sleep(pause);
+                word.send(()).unwrap();
+                thread::sleep(pause);
+                TcpStream::connect(address).unwrap()
+            });
+            words.recv().await.unwrap();
+            let (accepted, _) = poll_fn(|cx| scene.incoming.poll_accept(cx)).await.unwrap();
+            RingNetwork::expect_timer(MonotonicClock.now() + pause);
+            tokio::time::sleep(pause).await;
+            drop((accepted, other.join().unwrap()));
+        }
     });
 }

@@ -4,12 +4,14 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{Ordering, fence};
 use std::task::Waker;
 use std::time::Duration;
 
-use base_kit::MonotonicClock;
-use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use base_kit::{Clock as _, Moment, MonotonicClock};
+use io_uring::types::{self, Fd};
+use io_uring::{IoUring, cqueue, opcode, squeue};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use slab::Slab;
@@ -35,6 +37,11 @@ const LAST_RETURNS: Duration = Duration::from_millis(20);
 const LAST_LOOKS: u32 = 10;
 /// Turns that follow each other at once because each left something to hand over, and nobody to wake.
 const MOST_ROUNDS: u32 = 8;
+/// How long a thread sleeps in its ring before the runtime looks for timers of which nobody told. Longer than a tick of the kernel's: to
+/// have the hardware end a sleep before that takes 10 µs on virtual machines, each time, and the tick comes anyway.
+const LONGEST_SLEEP: Duration = Duration::from_millis(20);
+/// Where a timer is due this soon, the runtime sleeps: its timers are as coarse.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 /// `IORING_ENTER_GETEVENTS`: have what has come posted.
 const GET_EVENTS: u32 = 1;
 
@@ -47,6 +54,7 @@ enum Kind {
     Data = 3,
     Connect = 4,
     Cancel = 5,
+    Events = 6,
 }
 
 /// Bits of an operation's name that hold its kind.
@@ -68,6 +76,16 @@ pub(super) struct Core {
     pub(super) has_time: bool,
     /// How it looks out for more before it sleeps, if it does.
     look_out: Option<LookOut>,
+    /// What the runtime waits for, if that is known.
+    events: Option<Fd>,
+    /// The kernel was asked to tell when there are events for the runtime.
+    awaiting_events: bool,
+    /// When a timer of the runtime is due that must not be late.
+    pub(super) timer: Moment,
+    /// The bell rings for what is completed.
+    is_bell_on: bool,
+    /// Wakes the task that takes turns.
+    pub(super) turns: Option<Waker>,
 }
 
 /// A piece of what has come.
@@ -128,7 +146,8 @@ pub(super) struct Socket {
 }
 
 impl Core {
-    pub(super) fn new(pool: BufferPool, bell: &OwnedFd) -> io::Result<Self> {
+    /// One that rings the bell for what is completed. `events` is what the runtime waits for, to be waited for in its place.
+    pub(super) fn new(pool: BufferPool, bell: &OwnedFd, events: Option<RawFd>) -> io::Result<Self> {
         let io = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
@@ -147,7 +166,12 @@ impl Core {
             direct: 0,
             has_rested: false,
             has_time: false,
-            look_out: Some(LookOut::default()),
+            look_out: None,
+            events: events.map(Fd),
+            awaiting_events: false,
+            timer: Moment::NEVER,
+            is_bell_on: true,
+            turns: None,
         })
     }
 
@@ -180,7 +204,7 @@ impl Core {
     pub(super) fn connect(&mut self, key: usize, address: SocketAddr) {
         let Some(socket) = self.sockets.get_mut(key) else { return };
         let address = Box::new(SockAddr::from(address));
-        let fd = types::Fd(socket.fd.as_raw_fd());
+        let fd = Fd(socket.fd.as_raw_fd());
         let operation = opcode::Connect::new(fd, address.as_ptr().cast(), address.len()).build();
         assert!(socket.target.is_none(), "a socket connects once");
         socket.target = Some(address);
@@ -193,7 +217,7 @@ impl Core {
         if socket.is_watched() || socket.end.is_some() {
             return;
         }
-        let fd = types::Fd(socket.fd.as_raw_fd());
+        let fd = Fd(socket.fd.as_raw_fd());
         if socket.mode == Mode::AsItComes {
             socket.receiving = true;
             self.push(&opcode::RecvMulti::new(fd, GROUP).build().user_data(name(key, Kind::Receive)));
@@ -207,7 +231,7 @@ impl Core {
     /// Queues a piece that was copied.
     pub(super) fn send(&mut self, key: usize, storage: Storage, length: usize) {
         let Some(socket) = self.sockets.get_mut(key) else { return };
-        let fd = types::Fd(socket.fd.as_raw_fd());
+        let fd = Fd(socket.fd.as_raw_fd());
         let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
         let count = u32::try_from(length).unwrap_or(u32::MAX);
         let operation = opcode::Send::new(fd, storage.as_ptr(), count).flags(flags).build();
@@ -224,7 +248,7 @@ impl Core {
             return;
         }
         socket.awaiting_room = true;
-        let fd = types::Fd(socket.fd.as_raw_fd());
+        let fd = Fd(socket.fd.as_raw_fd());
         let operation = opcode::PollAdd::new(fd, libc::POLLOUT as u32).build();
         self.push(&operation.user_data(name(key, Kind::Room)));
     }
@@ -299,11 +323,46 @@ impl Core {
         self.provided.publish();
     }
 
-    /// Notes that there is nothing left to do, and looks out for more; whether it came.
+    /// Notes that there is nothing left to do, looks out for more, and sleeps until it comes; whether it came.
     fn rest(&mut self) -> bool {
         self.has_rested = true;
-        let Self { look_out: Some(look_out), io, .. } = self else { return false };
-        look_out.look(&MonotonicClock, || has_work(io))
+        let Self { look_out, io, .. } = self;
+        look_out.as_mut().is_some_and(|look_out| look_out.look(&MonotonicClock, || has_work(io)))
+            || self.sleep()
+    }
+
+    /// Sleeps until something is completed or the runtime has events; whether there is something to take.
+    ///
+    /// The runtime could do this: but then the bell would wake it, and what was completed be known after two more system calls.
+    fn sleep(&mut self) -> bool {
+        let timer = self.timer.since(MonotonicClock.now());
+        let Some(events) = self.events.filter(|_| timer >= SHORTEST_SLEEP) else { return false };
+        if !self.awaiting_events {
+            self.awaiting_events = true;
+            let operation = opcode::PollAdd::new(events, libc::POLLIN as u32).build();
+            self.push(&operation.user_data(name(0, Kind::Events)));
+        }
+        let timeout = types::Timespec::from(timer.min(LONGEST_SLEEP));
+        let arguments = types::SubmitArgs::new().timespec(&timeout);
+        // In vain, interrupted, or short of memory: the runtime has its turn.
+        let _ = self.io.submitter().submit_with_args(1, &arguments);
+        !self.io.completion().is_empty()
+    }
+
+    /// Has the bell ring for what is completed, or not.
+    fn set_bell(&mut self, is_on: bool) {
+        if self.is_bell_on == is_on {
+            return;
+        }
+        self.is_bell_on = is_on;
+        let completed = self.io.completion();
+        if is_on {
+            completed.enable_eventfd();
+            // What was completed before is seen by who looks next; what is completed later rings.
+            fence(Ordering::SeqCst);
+        } else {
+            completed.disable_eventfd();
+        }
     }
 
     fn complete(&mut self, key: usize, kind: Kind, result: i32, flags: u32) {
@@ -331,6 +390,10 @@ impl Core {
             }
             // What it was about may be gone, and its place taken by another.
             Kind::Cancel => return,
+            Kind::Events => {
+                self.awaiting_events = false;
+                return;
+            }
         }
         self.release(key);
     }
@@ -504,32 +567,46 @@ pub(super) fn take_busy_polls(core: &RefCell<Core>) -> BusyPolls {
         .unwrap_or_default()
 }
 
-/// See [`super::RingNetwork::turn`].
-pub(super) fn turn_or_rest(core: &RefCell<Core>) {
-    if !turn(core) && core.borrow_mut().rest() {
-        turn(core);
+/// See [`super::RingNetwork::before_wait`].
+///
+/// While the runtime waits, the bell is on. Where something was taken the runtime must not wait, since whoever was woken may be gone: the task that
+/// takes turns keeps it from that.
+pub(super) fn before_wait(core: &RefCell<Core>) {
+    let has_taken = turn(core) || core.borrow_mut().rest() && turn(core);
+    let mut core = core.borrow_mut();
+    if !has_taken {
+        core.set_bell(true);
+    }
+    if has_taken || has_work(&mut core.io) {
+        core.turns.iter().for_each(Waker::wake_by_ref);
     }
 }
 
 /// Whether there is something to hand over or to take.
 fn has_work(io: &mut IoUring) -> bool {
-    let queue = io.submission();
-    let has_queued = !queue.is_empty() || queue.taskrun() || queue.cq_overflow();
-    drop(queue);
-    has_queued || !io.completion().is_empty()
+    has_to_enter(io) || !io.completion().is_empty()
 }
 
-/// Whether there was anything to do.
-fn turn(core: &RefCell<Core>) -> bool {
+/// Whether there is something that takes a system call.
+fn has_to_enter(io: &mut IoUring) -> bool {
+    let queue = io.submission();
+    !queue.is_empty() || queue.taskrun() || queue.cq_overflow()
+}
+
+/// Hands over what is queued, takes what was completed, and wakes those who wait for it; whether there was anything to do.
+pub(super) fn turn(core: &RefCell<Core>) -> bool {
     let mut woken = {
         let Ok(mut core) = core.try_borrow_mut() else { return true };
         core.direct = 0;
+        core.set_bell(false);
         if !has_work(&mut core.io) {
             return false;
         }
         core.has_time = std::mem::take(&mut core.has_rested);
         for _ in 0..MOST_ROUNDS {
-            core.enter();
+            if has_to_enter(&mut core.io) {
+                core.enter();
+            }
             core.reap();
             // Receives that were begun anew are not to wait for what wakes the thread next. Whoever is woken makes another turn.
             if !core.woken.is_empty() || core.io.submission().is_empty() {
@@ -570,7 +647,8 @@ const fn parse(name: u64) -> (usize, Kind) {
         2 => Kind::Room,
         3 => Kind::Data,
         4 => Kind::Connect,
-        _ => Kind::Cancel,
+        5 => Kind::Cancel,
+        _ => Kind::Events,
     };
     ((name >> KIND_BITS) as usize, kind)
 }

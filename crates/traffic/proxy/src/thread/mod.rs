@@ -45,7 +45,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 pub fn run(setup: WorkerSetup, driver: Driver, commands: UnboundedReceiver<Command>) -> io::Result<()> {
     let mut builder = Builder::new_current_thread();
     if driver == Driver::IoUring {
-        builder.on_thread_park(RingNetwork::turn);
+        builder.on_thread_park(RingNetwork::before_wait);
     }
     let runtime = builder.enable_io().enable_time().build_local(LocalOptions::default())?;
     let ended = runtime.block_on(async move {
@@ -175,6 +175,7 @@ async fn drive_timers(worker: Rc<Worker>) {
         let now = worker.now();
         let next: Moment = worker.timers.advance(now);
         let sleep = next.since(now).clamp(Duration::from_millis(1), LONGEST_SLEEP);
+        RingNetwork::expect_timer(now + sleep);
         tokio::select! {
             biased;
             () = tokio::time::sleep(sleep) => {}
