@@ -6,10 +6,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use base_testkit::{
-    Aya, Backend, Client, Ended, Issued, Nginx, Process, TempFolder, answer, free_port, wait_until,
+    Aya, Backend, Client, Ended, Issued, Nginx, Process, Python, TempFolder, answer, free_port, wait_until,
 };
 
 use crate::config;
+use crate::grpc::GRPC;
 
 /// `aya run` on this text, to its end.
 fn run(text: &str, arguments: &[&str]) -> Ended {
@@ -285,11 +286,13 @@ fn well_over_tls() -> Nginx {
     Nginx::start_tls(&issued, answers)
 }
 
-/// Backends in the places of the addresses that examples name; those on ports that begin with 844 speak TLS.
+/// Backends in the places of the addresses that examples name; those on ports that begin with 844 speak TLS, on
+/// 5005 gRPC.
 #[derive(Default)]
 struct Cast {
     plain: HashMap<String, Backend>,
     over_tls: HashMap<String, Nginx>,
+    grpc: Option<Python>,
 }
 
 impl Cast {
@@ -303,6 +306,9 @@ impl Cast {
             if word.starts_with("127.0.0.1:844") {
                 let backend = self.over_tls.entry(word.to_owned()).or_insert_with(well_over_tls);
                 out.push_str(&backend.address().to_string());
+            } else if word.starts_with("127.0.0.1:5005") {
+                let server = self.grpc.get_or_insert_with(|| Python::script_with(GRPC, &[], &["serve"]));
+                out.push_str(&server.address().to_string());
             } else if word.starts_with("127.0.0.1:") {
                 let backend = self.plain.entry(word.to_owned()).or_insert_with(well);
                 out.push_str(&backend.to_string());

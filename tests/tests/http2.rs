@@ -16,9 +16,6 @@ const PLAYS: &str = include_str!("http2/plays.py");
 /// Talks over a WebSocket.
 const WEBSOCKET: &str = include_str!("http2/websocket.py");
 
-/// A service of gRPC, and a client of it.
-const GRPC: &str = include_str!("http2/grpc.py");
-
 /// What a pool says whose endpoints speak this version.
 fn http2(version: &str) -> &'static str {
     if version == "2" { "http2: on" } else { "http2: off" }
@@ -92,14 +89,4 @@ fn websockets_in_every_mix() {
             assert_eq!(ended.code, Some(0), "{client} to {endpoint}:\n{}{}", ended.stdout, ended.stderr);
         }
     }
-}
-
-/// gRPC passes: every kind of call, what is told before and behind messages, failures, deadlines, many calls over one connection.
-#[test]
-fn grpc_calls_of_every_kind() {
-    let server = Python::script_with(GRPC, &[], &["serve"]);
-    let service = "match: {path: /play.Play/**}";
-    let aya = Aya::start(&config_of("", service, "http2: on", &server.address().to_string()));
-    let ended = Python::run(GRPC, &[&aya.listener("web").port().to_string(), "ask"]);
-    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
 }

@@ -11,6 +11,7 @@ mod drivers;
 mod explain;
 mod gray;
 mod grid;
+mod grpc;
 mod health;
 mod hostile;
 mod http1;

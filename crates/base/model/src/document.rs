@@ -21,8 +21,8 @@ pub use operation::{
     Access, AccessFormat, Admin, Decisions, Driver, History, LogLevel, Logs, Node, SecretSource, Workers,
 };
 pub use pool::{
-    Check, Connections, Ejection, Endpoint, Peers, Pool, PoolHttp2, PoolLimits, PoolTimeouts, SpillOver,
-    Status,
+    Check, Connections, Ejection, Endpoint, GrpcService, Peers, Pool, PoolHttp2, PoolLimits, PoolTimeouts,
+    SpillOver, Status,
 };
 pub use route::{
     ClientCertificateMatch, ClientCertificateParts, Match, Retry, Route, RouteTimeouts, ValueMatch,

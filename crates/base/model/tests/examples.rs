@@ -130,6 +130,7 @@ fn full_yaml_shows_every_key() {
         ".send",
         ".exec",
         ".icmp",
+        ".grpc",
         ".file",
         ".rewrite",
         ".add-header",

@@ -25,6 +25,8 @@ pub enum CauseKind {
     TcpCheck,
     /// An active check by a TLS handshake.
     TlsCheck,
+    /// An active check by asking gRPC's health service.
+    GrpcCheck,
     /// An agent beside it.
     AgentCheck,
     /// A program that checks it.
@@ -53,10 +55,11 @@ pub enum CauseKind {
 
 impl CauseKind {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::HttpCheck,
         Self::TcpCheck,
         Self::TlsCheck,
+        Self::GrpcCheck,
         Self::AgentCheck,
         Self::ExecCheck,
         Self::IcmpCheck,
@@ -77,6 +80,7 @@ impl CauseKind {
             Self::HttpCheck => "http-check",
             Self::TcpCheck => "tcp-check",
             Self::TlsCheck => "tls-check",
+            Self::GrpcCheck => "grpc-check",
             Self::AgentCheck => "agent-check",
             Self::ExecCheck => "exec-check",
             Self::IcmpCheck => "icmp-check",

@@ -367,6 +367,7 @@ const fn cause_kind(check: &CheckKind) -> CauseKind {
         CheckKind::Http { .. } => CauseKind::HttpCheck,
         CheckKind::Tcp => CauseKind::TcpCheck,
         CheckKind::Tls => CauseKind::TlsCheck,
+        CheckKind::Grpc { .. } => CauseKind::GrpcCheck,
         CheckKind::Agent { .. } => CauseKind::AgentCheck,
         CheckKind::Exec { .. } => CauseKind::ExecCheck,
         CheckKind::Icmp => CauseKind::IcmpCheck,

@@ -5,6 +5,7 @@
 
 mod agent;
 mod exec;
+mod grpc;
 mod http;
 mod icmp;
 mod tcp;
@@ -17,8 +18,15 @@ use base_model::model::ActiveCheck;
 use crate::probe::{Probe, ProbeKind, Unfit, UnfitCheck};
 
 /// All kinds.
-pub static ALL: &[&dyn ProbeKind] =
-    &[&tcp::TcpKind, &tls::TlsKind, &http::HttpKind, &agent::AgentKind, &exec::ExecKind, &icmp::IcmpKind];
+pub static ALL: &[&dyn ProbeKind] = &[
+    &tcp::TcpKind,
+    &tls::TlsKind,
+    &http::HttpKind,
+    &grpc::GrpcKind,
+    &agent::AgentKind,
+    &exec::ExecKind,
+    &icmp::IcmpKind,
+];
 
 /// The name of a check's kind and its probe. A check that no kind can run fails always, and says why.
 pub(crate) fn probe(check: &ActiveCheck) -> (&'static str, Arc<dyn Probe>) {

@@ -38,6 +38,8 @@ pub enum Passed {
     Answered(u16),
     /// The echo came back.
     Echoed,
+    /// The health service says that it serves.
+    Serving,
     /// The program ended well; what it wrote first.
     Exited(String),
     /// An agent spoke. Whether that is well is in its words.
@@ -65,6 +67,7 @@ impl fmt::Display for Passed {
             Self::Connected => f.write_str("connected"),
             Self::Answered(status) => write!(f, "status {status}"),
             Self::Echoed => f.write_str("echo reply"),
+            Self::Serving => f.write_str("serving"),
             Self::Exited(said) if said.is_empty() => f.write_str("exit status 0"),
             Self::Exited(said) => write!(f, "exit status 0, `{said}`"),
             Self::Said(words) => write!(f, "`{}`", words.line),
@@ -104,6 +107,9 @@ pub enum ProbeFailure {
         /// The configured ones.
         wanted: String,
     },
+    /// The health service says that it does not serve, or cannot be asked.
+    #[error("not serving: {0}")]
+    NotServing(String),
     /// The body does not hold what it must.
     #[error("body without {0}")]
     Body(String),

@@ -6,10 +6,7 @@ use base_kit::Clock;
 use traffic_filter::Answer;
 use traffic_http::{Framing, KnownField, Method, ResponseHead, Version};
 
-use crate::failure::Failure;
-
-/// The field that says why Aya could not serve a request.
-const REASON_FIELD: &str = "x-aya-reason";
+use crate::failure::{Failure, REASON_FIELD};
 
 /// The present time as HTTP writes it, made once a second.
 #[derive(Default)]
@@ -33,19 +30,12 @@ impl DateCache {
 
 /// The answer to a request that could not be served. It names nothing internal; what the client can mend, it is told.
 pub(crate) fn of_failure(failure: &Failure) -> Answer {
-    let status = failure.reason.status();
-    let mut head = ResponseHead::new(status);
+    let mut head = ResponseHead::new(failure.reason.status());
     let fields = head.fields_mut();
     fields.set("content-type", b"text/plain; charset=utf-8");
     fields.set("cache-control", b"no-store");
     fields.set(REASON_FIELD, failure.reason.word().as_bytes());
-    let mut body = format!("{status} {}", failure.reason.meaning().trim());
-    let tells = failure.reason.blame() == base_signal::Blame::Client;
-    if let Some(detail) = failure.detail.as_ref().filter(|_| tells) {
-        body.push('\n');
-        body.push_str(detail);
-    }
-    body.push('\n');
+    let body = failure.text() + "\n";
     Answer { head, body: body.into_bytes().into() }
 }
 
@@ -59,9 +49,10 @@ pub(crate) fn encode(answer: &mut Answer, method: Method, version: Version, clos
     }
 }
 
-/// Tells in an answer's head how long its body is. False if that is left away, where the request or the status allows none.
+/// Tells in an answer's head how long its body is. False if that is left away, where the request, the status or the kind of answer allows none.
 pub(crate) fn frame(answer: &mut Answer, method: Method) -> bool {
-    let is_bodiless = matches!(answer.head.status(), 100..=199 | 204 | 304);
+    let is_bodiless = matches!(answer.head.status(), 100..=199 | 204 | 304)
+        || answer.head.fields().find("grpc-status").is_some();
     if !is_bodiless {
         let mut length = [0; 20];
         answer.head.fields_mut().set("content-length", decimal(answer.body.len(), &mut length));

@@ -2,10 +2,13 @@
 
 use std::io;
 
-use base_signal::Reason;
+use base_signal::{Blame, Reason};
 use traffic_http::HttpError;
 
 use crate::upstream::DialError;
+
+/// The field that says why Aya could not serve a request.
+pub(crate) const REASON_FIELD: &str = "x-aya-reason";
 
 /// A request that could not be served.
 #[derive(Debug)]
@@ -68,6 +71,16 @@ impl Failure {
     /// With what exactly was wrong.
     pub(crate) fn with(reason: Reason, detail: impl ToString) -> Self {
         Self { reason, detail: Some(detail.to_string()) }
+    }
+
+    /// What the client is told in words: nothing internal, and what it can mend.
+    pub(crate) fn text(&self) -> String {
+        let mut text = format!("{} {}", self.reason.status(), self.reason.meaning().trim());
+        if let Some(detail) = self.detail.as_ref().filter(|_| self.reason.blame() == Blame::Client) {
+            text.push('\n');
+            text.push_str(detail);
+        }
+        text
     }
 
     /// A request that does not follow the protocol.

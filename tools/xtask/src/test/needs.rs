@@ -34,7 +34,7 @@ pub(crate) fn check(python_packages: &Path, with_peers: bool) -> Result<()> {
     let peers = if with_peers { PEERS } else { &[] };
     let programs = PROGRAMS.iter().chain(peers);
     let mut missing: Vec<_> = programs.filter(|(program, _)| !command::is_installed(program)).collect();
-    let packages = ["websockets", "wsproto", "h11", "h2", "grpc"];
+    let packages = ["websockets", "wsproto", "h11", "h2", "grpc", "grpc_health"];
     let has_packages = packages.iter().all(|package| python_packages.join(package).is_dir());
     if !has_packages && !command::quietly(&mut command::command("python3", &["-m", PIP.0, "--version"])?) {
         missing.push(&PIP);

@@ -187,8 +187,8 @@ impl From<EndpointForm> for Endpoint {
     }
 }
 
-/// A check that asks the endpoint: one of `tcp: true`, `tls: on`, `http: /path`, `agent: true`, `exec: [program, …]`
-/// and `icmp: true`.
+/// A check that asks the endpoint: one of `tcp: true`, `tls: on`, `http: /path`, `grpc: true`, `agent: true`,
+/// `exec: [program, …]` and `icmp: true`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Check {
@@ -196,14 +196,17 @@ pub struct Check {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("const" = true))]
     pub tcp: Option<bool>,
-    /// By itself: a handshake comes to its end, with a certificate that the pool's `tls` accepts. With `http`: whether it is asked over TLS;
-    /// as the pool's requests if not given.
+    /// By itself: a handshake comes to its end, with a certificate that the pool's `tls` accepts. With `http` and
+    /// `grpc`: whether it is asked over TLS; as the pool's requests if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Switch>,
     /// The path that is asked with HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "origin-path"))]
     pub http: Option<String>,
+    /// The health service of gRPC (`grpc.health.v1.Health`) says that the endpoint serves: as a whole (`true`), or the service of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<GrpcService>,
     /// An agent beside the endpoint says in one line how it is, and which share of its weight it can take.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("const" = true))]
@@ -224,7 +227,7 @@ pub struct Check {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "method"))]
     pub method: Option<String>,
-    /// The `Host` sent (with `http`); the endpoint's own if not given.
+    /// The `Host` sent (with `http` and `grpc`); the endpoint's own if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "authority"))]
     pub host: Option<String>,
@@ -259,12 +262,24 @@ pub struct Check {
     pub port: Option<u16>,
 }
 
+/// What the health service of gRPC is asked about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum GrpcService {
+    /// `true`: the endpoint as a whole.
+    Whole(bool),
+    /// The service of this name, as `shop.Orders`.
+    Named(#[schemars(extend("format" = "line"))] String),
+}
+
 impl Default for Check {
     fn default() -> Self {
         Self {
             tcp: None,
             tls: None,
             http: None,
+            grpc: None,
             agent: None,
             send: None,
             exec: None,

@@ -132,6 +132,13 @@ pub enum CheckKind {
         /// What it is given.
         arguments: Vec<Arc<str>>,
     },
+    /// The health service of gRPC says that it serves.
+    Grpc {
+        /// The service that is asked about; empty for the endpoint as a whole.
+        service: Arc<str>,
+        /// The authority that is named; the endpoint's own if `None`.
+        host: Option<Arc<str>>,
+    },
     /// A request is answered as wanted.
     Http {
         /// `GET` if not given.

@@ -147,7 +147,7 @@ families! {
     ENDPOINT_UTILIZATION = Gauge "aya_endpoint_utilization_percent" ["pool", "endpoint", "resource"], ENDPOINTS,
         "What an endpoint's machine has in use (cpu, memory, io), in percent, as it or its agent told last; only what was told.";
     ENDPOINT_TRANSITIONS = Counter "aya_endpoint_transitions_total" ["pool", "to", "cause"], NAMED,
-        "Changes of an endpoint's state (or of a pool's: panic and calm), by new state and kind of cause (http-check, tcp-check, tls-check, agent-check, exec-check, icmp-check, name-lookup, consecutive-failures, more-errors-than-peers, slower-than-peers, like-its-peers, panic-threshold, ejection-over, admin, configuration).";
+        "Changes of an endpoint's state (or of a pool's: panic and calm), by new state and kind of cause (http-check, tcp-check, tls-check, grpc-check, agent-check, exec-check, icmp-check, name-lookup, consecutive-failures, more-errors-than-peers, slower-than-peers, like-its-peers, panic-threshold, ejection-over, admin, configuration).";
     HEALTH_CHECKS = Counter "aya_health_checks_total" ["pool", "result"], NAMED,
         "Active health checks made, by result (pass, fail, or silent for an agent that could not be asked or was not understood).";
 

@@ -26,7 +26,8 @@ const HEAD_LIMITS: HeadLimits =
 /// Interim answers (1xx) before the one that counts; more are a fault.
 const MAX_INTERIM: usize = 8;
 
-const USER_AGENT: &str = concat!("aya-health/", env!("CARGO_PKG_VERSION"));
+/// What checks call themselves.
+pub(super) const USER_AGENT: &str = concat!("aya-health/", env!("CARGO_PKG_VERSION"));
 
 impl ProbeKind for HttpKind {
     fn info(&self) -> KindInfo {
@@ -118,7 +119,7 @@ impl HttpProbe {
                 done => return input.end(line, done),
             }
         }
-        let connection = dial(target, self.tls.as_ref(), &mut line.tls).await?;
+        let connection = dial(target, self.tls.as_ref(), &mut line.tls, false).await?;
         let mut input = Input::new(line.begin(connection, target.address));
         let done = self.ask_on(&mut input, target).await;
         input.end(line, done)

@@ -38,7 +38,7 @@ impl TlsProbe {
     }
 
     async fn ask(&self, target: &Target, line: &mut Line) -> Result<Passed, ProbeFailure> {
-        dial(target, Some(&self.0), &mut line.tls).await.map(|_| Passed::Connected)
+        dial(target, Some(&self.0), &mut line.tls, false).await.map(|_| Passed::Connected)
     }
 }
 
@@ -57,11 +57,12 @@ pub(super) fn tls_of(settings: &PoolTls) -> Result<ClientTls, UnfitCheck> {
     ClientTls::new(settings).map_err(|error| UnfitCheck(error.to_string()))
 }
 
-/// A new connection, over TLS if so wanted. What the endpoint gave for coming back stays in `known`.
+/// A new connection, over TLS if so wanted, where HTTP/2 may be offered. What the endpoint gave for coming back stays in `known`.
 pub(super) async fn dial(
     target: &Target,
     tls: Option<&ClientTls>,
     known: &mut Option<EndpointTls>,
+    offers_http2: bool,
 ) -> Result<Connection, ProbeFailure> {
     let connected = TcpStream::connect(target.address).await;
     let socket = connected.map_err(|error| ProbeFailure::of_connect(&error))?;
@@ -73,6 +74,6 @@ pub(super) async fn dial(
             none.insert(tls.map_err(|error| ProbeFailure::Unfit(error.to_string()))?)
         }
     };
-    let connected = connect_socket(socket, tls).await;
+    let connected = connect_socket(socket, tls, offers_http2).await;
     connected.map(Box::new).map(Connection::Tls).map_err(|error| ProbeFailure::Tls(error.what))
 }

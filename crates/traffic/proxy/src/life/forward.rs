@@ -12,6 +12,7 @@ use crate::decisions::{After, Choice};
 use crate::failure::{Failure, Fault};
 use crate::life::Life;
 use crate::life::facts::{note_report, retry_after};
+use crate::life::grpc;
 use crate::life::local::put_response;
 use crate::plan::RoutePlan;
 use crate::relay::{Broken, Transfer};
@@ -102,6 +103,11 @@ impl Life<'_> {
     /// Sends the request to one endpoint until the head of its final answer, or of a switch of protocols, has come.
     async fn attempt(&mut self, turn: &Turn, local: &LocalPool) -> Result<Box<Connection>, Broken> {
         self.exchange.record.attempts += 1;
+        let has_waited = self.exchange.record.attempts > 1 || self.exchange.record.queued.is_some();
+        if self.is_call && has_waited {
+            let left = self.deadline.since(self.worker.now());
+            grpc::tell_time_left(self.exchange.request.fields_mut(), left);
+        }
         if self.unnamed {
             // HTTP/1.0 may leave the host out; the HTTP/1.1 that is spoken to endpoints may not.
             self.exchange.request.set_host(turn.state.name().as_bytes());

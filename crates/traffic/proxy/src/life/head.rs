@@ -13,6 +13,7 @@ use traffic_tls::Session;
 use crate::failure::Failure;
 use crate::life::Life;
 use crate::life::facts::host_of;
+use crate::life::grpc;
 use crate::relay::Lookup;
 use crate::timers::within;
 
@@ -84,6 +85,7 @@ impl Life<'_> {
             exchange.asked.note_client(request.fields());
         }
         (self.method, self.version) = (request.method(), request.version());
+        self.is_call = grpc::is_call(request);
         self.is_last = !request.persists();
         self.closes |= self.is_last || self.worker.is_draining();
         let unframed = match self.client.stream.exchange() {
@@ -127,9 +129,10 @@ impl Life<'_> {
         self.exchange.record.route.ok_or(Reason::NoRoute.into())
     }
 
-    /// From here on the time for the whole request runs.
+    /// From here on the time for the whole request runs: that of the route, and that of a client that says how long it waits.
     pub(super) fn start_clock(&mut self, route: &Route) {
-        if let Some(span) = route.request_timeout {
+        let wanted = if self.is_call { grpc::timeout(self.exchange.request.fields()) } else { None };
+        if let Some(span) = route.request_timeout.into_iter().chain(wanted).min() {
             self.deadline = self.exchange.record.started + span;
         }
     }

@@ -10,6 +10,7 @@ use crate::answer;
 use crate::client::{Client, Ending};
 use crate::failure::Failure;
 use crate::life::Life;
+use crate::life::grpc;
 use crate::plan::RoutePlan;
 
 /// The field that limits how often a request is forwarded.
@@ -126,7 +127,7 @@ impl Life<'_> {
     /// Ends a request that could not be served: with an answer, if there can still be one.
     pub(super) async fn fail(&mut self, failure: Failure) -> Ending {
         let reason = failure.reason;
-        let answer = answer::of_failure(&failure);
+        let answer = if self.is_call { grpc::of_failure(&failure) } else { answer::of_failure(&failure) };
         self.exchange.record.reason = Some(reason);
         self.exchange.record.detail = failure.detail;
         let gone = matches!(reason, Reason::ClientClosed | Reason::ClientSendTimeout);

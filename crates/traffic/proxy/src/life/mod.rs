@@ -3,6 +3,7 @@
 mod connect;
 mod facts;
 mod forward;
+mod grpc;
 mod head;
 mod identity;
 mod local;
@@ -46,6 +47,8 @@ pub(crate) struct Life<'a> {
     /// Whether the client asked to switch protocols.
     upgrades: bool,
     websocket: Websocket,
+    /// Whether it is a call of gRPC.
+    is_call: bool,
     /// Whether the request names no host.
     unnamed: bool,
     /// For the whole request.
@@ -91,6 +94,7 @@ impl<'a> Life<'a> {
             awaits_continue: false,
             upgrades: false,
             websocket: Websocket::default(),
+            is_call: false,
             unnamed: false,
             deadline: Moment::NEVER,
             closes,

@@ -157,8 +157,10 @@ pub async fn connect(
 pub async fn connect_socket(
     socket: TcpStream,
     tls: &EndpointTls,
+    offers_http2: bool,
 ) -> Result<TokioStream<TcpStream>, ConnectError> {
-    let connector = TlsConnector::from(Arc::clone(&tls.config));
+    let config = if offers_http2 { &tls.with_http2 } else { &tls.config };
+    let connector = TlsConnector::from(Arc::clone(config));
     let connecting = connector.connect(tls.name.clone(), socket);
     connecting.await.map_err(|error| match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(error) => ConnectError::from(Broken::Tls(error.clone())),

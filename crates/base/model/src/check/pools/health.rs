@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::check::checker::Checker;
 use crate::check::parse;
-use crate::document::{self, Status, Switch};
+use crate::document::{self, GrpcService, Status, Switch};
 use crate::model::{ActiveCheck, BodyMatch, CheckKind, PoolTls, StatusRange, ValuePattern};
 use crate::text::Place;
 
@@ -29,7 +29,7 @@ pub(super) fn check(
         }
         let is_over_tls = match check.kind {
             CheckKind::Tls => true,
-            CheckKind::Http { .. } => document.tls != Some(Switch::Off),
+            CheckKind::Http { .. } | CheckKind::Grpc { .. } => document.tls != Some(Switch::Off),
             _ => false,
         };
         Some(ActiveCheck { tls: tls.filter(|_| is_over_tls).cloned(), ..check })
@@ -83,18 +83,30 @@ fn asked(check: &document::Check) -> Vec<&'static str> {
     let all = [
         ("tcp", check.tcp.is_some()),
         ("http", check.http.is_some()),
+        ("grpc", asks_grpc(check)),
         ("agent", check.agent.is_some()),
         ("exec", check.exec.is_some()),
         ("icmp", check.icmp.is_some()),
-        // Beside `http` it says how that is asked.
-        ("tls", check.tls == Some(Switch::On) && check.http.is_none()),
+        // Beside these two it says how they are asked.
+        ("tls", check.tls == Some(Switch::On) && check.http.is_none() && !asks_grpc(check)),
     ];
     all.into_iter().filter(|(_, given)| *given).map(|(kind, _)| kind).collect()
+}
+
+fn asks_grpc(check: &document::Check) -> bool {
+    check.grpc.as_ref().is_some_and(|service| *service != GrpcService::Whole(false))
 }
 
 fn check_kind(checker: &mut Checker<'_>, check: &document::Check, place: &Place<'_>) -> CheckKind {
     if let Some(path) = &check.http {
         return http_check(checker, check, path, place);
+    }
+    if let Some(service) = check.grpc.as_ref().filter(|_| asks_grpc(check)) {
+        let service = match service {
+            GrpcService::Whole(_) => "",
+            GrpcService::Named(name) => name,
+        };
+        return CheckKind::Grpc { service: service.into(), host: check.host.as_deref().map(Into::into) };
     }
     if check.agent.is_some() {
         return CheckKind::Agent { send: check.send.as_deref().map(Into::into) };
@@ -141,7 +153,9 @@ fn only_what_it_uses(checker: &mut Checker<'_>, check: &document::Check, kind: &
             ("rise", "agent") if check.rise != usual.rise => HOLDS_AT_ONCE,
             ("fall", "agent") if check.fall != usual.fall => HOLDS_AT_ONCE,
             ("port", "icmp") => "remove it: an echo request goes to a machine, not to a port",
-            ("rise" | "fall" | "port", _) | (_, "http") | ("tls", "tls") => continue,
+            ("rise" | "fall" | "port", _) | (_, "http") | ("tls", "tls") | ("tls" | "host", "grpc") => {
+                continue;
+            }
             _ => "remove it, or check with `http: /healthz`",
         };
         if checker.is_written(&place.key(key)) {
