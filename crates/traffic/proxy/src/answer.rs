@@ -49,10 +49,9 @@ pub(crate) fn encode(answer: &mut Answer, method: Method, version: Version, clos
     }
 }
 
-/// Tells in an answer's head how long its body is. False if that is left away, where the request, the status or the kind of answer allows none.
+/// Tells in an answer's head how long its body is. False if that is left away, where the request or the status allows none.
 pub(crate) fn frame(answer: &mut Answer, method: Method) -> bool {
-    let is_bodiless = matches!(answer.head.status(), 100..=199 | 204 | 304)
-        || answer.head.fields().find("grpc-status").is_some();
+    let is_bodiless = matches!(answer.head.status(), 100..=199 | 204 | 304);
     if !is_bodiless {
         let mut length = [0; 20];
         answer.head.fields_mut().set("content-length", decimal(answer.body.len(), &mut length));
@@ -119,6 +118,17 @@ mod tests {
         assert!(text.starts_with("HTTP/1.1 502 "), "{text}");
         assert!(text.contains("x-aya-reason: connect-failed\r\n"), "{text}");
         assert!(!text.contains("10.1.2.3"), "{text}");
+    }
+
+    #[test]
+    fn what_the_fields_of_an_answer_say_changes_nothing_about_its_body() {
+        let mut head = ResponseHead::new(200);
+        head.fields_mut().set("grpc-status", b"0");
+        let mut answer = Answer { head, body: b"body".to_vec().into() };
+        let mut out = Vec::new();
+        encode(&mut answer, Method::Get, Version::Http11, false, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("content-length: 4\r\n") && text.ends_with("\r\n\r\nbody"), "{text}");
     }
 
     #[test]

@@ -114,7 +114,9 @@ impl Life<'_> {
             }
             client.end_with_length(true);
         }
-        let has_body = answer::frame(&mut answer, self.method);
+        // What a call is told without a message is in the head alone, and has no length.
+        let is_whole = self.is_call && answer.body.is_empty();
+        let has_body = !is_whole && answer::frame(&mut answer, self.method);
         put_response(self.client, &answer.head)?;
         self.begun = true;
         let body = if has_body { &*answer.body } else { &[] };
