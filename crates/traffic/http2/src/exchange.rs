@@ -35,10 +35,17 @@ pub struct Exchange {
     _watched: Option<Watched>,
 }
 
-/// A client's request that is not over.
+/// A client's request that is not over: who watches the client knows of it from its arrival to its end.
 struct Watched {
     watch: Rc<RefCell<Watch>>,
     stream: u32,
+}
+
+impl Watched {
+    fn new(watch: &Rc<RefCell<Watch>>, stream: u32) -> Self {
+        watch.borrow_mut().arrived(stream);
+        Self { watch: Rc::clone(watch), stream }
+    }
 }
 
 impl Drop for Watched {
@@ -78,24 +85,25 @@ impl Exchange {
         is_tunnel: bool,
         watch: &Rc<RefCell<Watch>>,
     ) -> Self {
-        let watched = Watched { watch: Rc::clone(watch), stream: respond.stream_id().as_u32() };
+        let watched = Watched::new(watch, respond.stream_id().as_u32());
         let incoming = Incoming::Body(BodyIn::new(body));
         let outgoing = Outgoing::Answer { respond, head: None };
-        let _watched = Some(watched);
-        Self { incoming, outgoing, ends_with_length: false, is_tunnel, is_refused: false, _watched }
+        Self { is_tunnel, ..Self::new(incoming, outgoing, Some(watched)) }
     }
 
     /// An exchange with an endpoint, in which nothing was said yet.
     pub fn with_endpoint(asker: Asker) -> Self {
-        let outgoing = Outgoing::Question { asker, head: None };
-        let incoming = Incoming::Nothing;
+        Self::new(Incoming::Nothing, Outgoing::Question { asker, head: None }, None)
+    }
+
+    const fn new(incoming: Incoming, outgoing: Outgoing, watched: Option<Watched>) -> Self {
         Self {
             incoming,
             outgoing,
             ends_with_length: false,
             is_tunnel: false,
             is_refused: false,
-            _watched: None,
+            _watched: watched,
         }
     }
 

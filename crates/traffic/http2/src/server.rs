@@ -116,10 +116,8 @@ impl ServerConnection {
                 let polled = connection.poll_accept(cx);
                 let abuse = {
                     let mut watch = self.watch.borrow_mut();
-                    match &polled {
-                        Poll::Ready(Some(Ok((_, respond)))) => watch.arrived(respond.stream_id().as_u32()),
-                        Poll::Ready(_) => {}
-                        Poll::Pending => watch.settle(),
+                    if polled.is_pending() {
+                        watch.settle();
                     }
                     watch.look(now)
                 };

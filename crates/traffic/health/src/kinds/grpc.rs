@@ -77,36 +77,35 @@ impl GrpcProbe {
     ) -> Result<Passed, ProbeFailure> {
         let mut settings = Builder::new();
         settings.enable_push(false).max_header_list_size(MAX_HEAD_BYTES);
-        let (requests, connection) =
-            settings.handshake::<_, Bytes>(stream).await.map_err(|error| broken(&error))?;
+        let (requests, connection) = settings.handshake::<_, Bytes>(stream).await.map_err(broken)?;
         // The connection moves frames for as long as the answer is waited for.
         tokio::select! {
             biased;
             done = self.call(requests, target) => done,
             ended = connection => Err(match ended {
                 Ok(()) => ProbeFailure::Closed("before the answer"),
-                Err(error) => broken(&error),
+                Err(error) => broken(error),
             }),
         }
     }
 
     async fn call(&self, requests: SendRequest<Bytes>, target: &Target) -> Result<Passed, ProbeFailure> {
-        let mut requests = requests.ready().await.map_err(|error| broken(&error))?;
+        let mut requests = requests.ready().await.map_err(broken)?;
         let request = self.request(target)?;
-        let (answer, mut body) = requests.send_request(request, false).map_err(|error| broken(&error))?;
+        let (answer, mut body) = requests.send_request(request, false).map_err(broken)?;
         // An endpoint may answer before it took the question: the answer counts.
         let _ = body.send_data(self.question.clone(), true);
-        let (head, body) = answer.await.map_err(|error| broken(&error))?.into_parts();
+        let (head, body) = answer.await.map_err(broken)?.into_parts();
         if head.status != 200 {
             return Err(ProbeFailure::Status { got: head.status.as_u16(), wanted: "200".to_owned() });
         }
         // What fails at once has no message, and its status in the head.
         judge_call(&head.headers)?;
         let (message, trailers) = receive(body).await?;
-        match judge_call(&trailers)? {
-            Some(()) => judge_answer(&message),
-            None => Err(ProbeFailure::NotUnderstood("it ends without `grpc-status`".to_owned())),
+        if !judge_call(&trailers)? {
+            return Err(ProbeFailure::NotUnderstood("it ends without `grpc-status`".to_owned()));
         }
+        judge_answer(&message)
     }
 
     fn request(&self, target: &Target) -> Result<Request<()>, ProbeFailure> {
@@ -138,21 +137,21 @@ impl Probe for GrpcProbe {
 async fn receive(mut body: RecvStream) -> Result<(Vec<u8>, HeaderMap), ProbeFailure> {
     let mut message = Vec::new();
     while let Some(piece) = body.data().await {
-        let piece = piece.map_err(|error| broken(&error))?;
+        let piece = piece.map_err(broken)?;
         if message.len() + piece.len() > MAX_MESSAGE_BYTES {
             return Err(ProbeFailure::NotUnderstood("it is too long for a health answer".to_owned()));
         }
         message.extend_from_slice(&piece);
     }
-    let trailers = body.trailers().await.map_err(|error| broken(&error))?;
+    let trailers = body.trailers().await.map_err(broken)?;
     Ok((message, trailers.unwrap_or_default()))
 }
 
-/// Whether the call went well, by what stands there about it, if anything does.
-fn judge_call(fields: &HeaderMap) -> Result<Option<()>, ProbeFailure> {
-    let Some(status) = fields.get("grpc-status") else { return Ok(None) };
+/// Fails where it stands here that the call did not go well; otherwise whether anything stands here about it.
+fn judge_call(fields: &HeaderMap) -> Result<bool, ProbeFailure> {
+    let Some(status) = fields.get("grpc-status") else { return Ok(false) };
     if status.as_bytes() == b"0" {
-        return Ok(Some(()));
+        return Ok(true);
     }
     let message = fields.get("grpc-message").map_or(&b""[..], |message| message.as_bytes());
     let what = format!("grpc-status {}", excerpt(status.as_bytes()));
@@ -238,7 +237,7 @@ fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
 }
 
 /// A connection that broke, or an endpoint that does not speak HTTP/2.
-fn broken(error: &h2::Error) -> ProbeFailure {
+fn broken(error: h2::Error) -> ProbeFailure {
     match error.reason() {
         Some(Reason::NO_ERROR) => ProbeFailure::Closed("before the answer"),
         Some(_) if error.is_library() => ProbeFailure::NotUnderstood(error.to_string()),

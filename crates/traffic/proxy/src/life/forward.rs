@@ -103,8 +103,7 @@ impl Life<'_> {
     /// Sends the request to one endpoint until the head of its final answer, or of a switch of protocols, has come.
     async fn attempt(&mut self, turn: &Turn, local: &LocalPool) -> Result<Box<Connection>, Broken> {
         self.exchange.record.attempts += 1;
-        let has_waited = self.exchange.record.attempts > 1 || self.exchange.record.queued.is_some();
-        if self.is_call && has_waited {
+        if self.is_call && (self.exchange.record.attempts > 1 || self.exchange.record.queued.is_some()) {
             let left = self.deadline.since(self.worker.now());
             grpc::tell_time_left(self.exchange.request.fields_mut(), left);
         }

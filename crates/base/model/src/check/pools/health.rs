@@ -83,29 +83,29 @@ fn asked(check: &document::Check) -> Vec<&'static str> {
     let all = [
         ("tcp", check.tcp.is_some()),
         ("http", check.http.is_some()),
-        ("grpc", asks_grpc(check)),
+        ("grpc", grpc_service(check).is_some()),
         ("agent", check.agent.is_some()),
         ("exec", check.exec.is_some()),
         ("icmp", check.icmp.is_some()),
         // Beside these two it says how they are asked.
-        ("tls", check.tls == Some(Switch::On) && check.http.is_none() && !asks_grpc(check)),
+        ("tls", check.tls == Some(Switch::On) && check.http.is_none() && grpc_service(check).is_none()),
     ];
     all.into_iter().filter(|(_, given)| *given).map(|(kind, _)| kind).collect()
 }
 
-fn asks_grpc(check: &document::Check) -> bool {
-    check.grpc.as_ref().is_some_and(|service| *service != GrpcService::Whole(false))
+/// The service that is asked about, if one is; empty for the endpoint as a whole.
+fn grpc_service(check: &document::Check) -> Option<&str> {
+    match check.grpc.as_ref()? {
+        GrpcService::Whole(is_asked) => is_asked.then_some(""),
+        GrpcService::Named(name) => Some(name),
+    }
 }
 
 fn check_kind(checker: &mut Checker<'_>, check: &document::Check, place: &Place<'_>) -> CheckKind {
     if let Some(path) = &check.http {
         return http_check(checker, check, path, place);
     }
-    if let Some(service) = check.grpc.as_ref().filter(|_| asks_grpc(check)) {
-        let service = match service {
-            GrpcService::Whole(_) => "",
-            GrpcService::Named(name) => name,
-        };
+    if let Some(service) = grpc_service(check) {
         return CheckKind::Grpc { service: service.into(), host: check.host.as_deref().map(Into::into) };
     }
     if check.agent.is_some() {
