@@ -125,6 +125,11 @@ impl Pace {
         (rate <= MOST_SHARE * own).then_some(rate)
     }
 
+    /// Whether Aya is held to what it adds at this pace.
+    pub(crate) fn is_judged(self) -> bool {
+        matches!(self, Self::OfItsOwn(0.5) | Self::OfBestPeer(0.5))
+    }
+
     /// In words, for a table.
     pub(crate) fn words(self) -> String {
         match self {

@@ -23,7 +23,8 @@ const SETTLING: Duration = Duration::from_millis(300);
 /// How long opening all idle connections may take.
 const OPENING: Duration = Duration::from_secs(60);
 
-/// Where latency is measured, the rounds of each proxy at each rate for one round elsewhere.
+/// Where latency is measured, the rounds of each proxy at each rate for one round elsewhere. At the rates that count there are more, of those proxies
+/// that are near each other, as many times as a case gets more rounds.
 pub(crate) const LATENCY_ROUNDS: usize = 2;
 /// How many times shorter they are.
 const LATENCY_SHORTER: u32 = 2;
@@ -166,8 +167,12 @@ impl Bench {
         for pace in Pace::ALL {
             let proxies = subjects.iter_mut().filter(|subject| subject.row.proxy != Proxy::Direct);
             let mut able: Vec<_> = proxies.filter_map(|subject| subject.at(*pace, best_peer)).collect();
-            for _ in 0..self.effort.repeats * LATENCY_ROUNDS {
-                for subject in &mut able {
+            let rounds = |subject: &Subject<'_>| {
+                let counts = pace.is_judged() && subject.keeps_up(Pace::OfBestPeer(0.5), best_peer);
+                self.effort.repeats * LATENCY_ROUNDS * if counts { case.more_rounds } else { 1 }
+            };
+            for round in 0..self.effort.repeats * LATENCY_ROUNDS * case.more_rounds {
+                for subject in able.iter_mut().filter(|subject| round < rounds(subject)) {
                     subject.latency(&mut direct, &self.effort)?;
                 }
             }
@@ -257,6 +262,10 @@ impl Subject<'_> {
         self.row.cpu_us.extend(used.map(|used| used.as_secs_f64() * 1e6 / tally.answered as f64));
         self.row.rates_per_second.push(tally.rate_per_second());
         Ok(())
+    }
+
+    fn keeps_up(&self, pace: Pace, best_peer: f64) -> bool {
+        pace.rate_per_second(self.row.rate_per_second(), best_peer).is_some()
     }
 
     /// Begins to measure latency at this pace; `None` where it could not keep up.

@@ -67,7 +67,7 @@ pub(super) struct Core {
     sockets: Slab<Socket>,
     pub(super) pool: BufferPool,
     /// Whom to wake when the turn is over.
-    woken: Vec<Waker>,
+    woken: Woken,
     /// Reads and sends that went past the ring since its last turn.
     direct: u32,
     /// The thread had nothing left to do since the last turn.
@@ -86,6 +86,14 @@ pub(super) struct Core {
     is_bell_on: bool,
     /// Wakes the task that takes turns.
     pub(super) turns: Option<Waker>,
+}
+
+/// Whom to wake.
+#[derive(Default)]
+struct Woken {
+    /// Who has something from where it connected to: these go first, since they end what was begun before.
+    dialed: Vec<Waker>,
+    others: Vec<Waker>,
 }
 
 /// A piece of what has come.
@@ -135,6 +143,8 @@ pub(super) struct Socket {
     /// The kernel was asked to tell when there is room to send.
     awaiting_room: bool,
     pub(super) writer: Option<Waker>,
+    /// It connects to somewhere, and was not accepted.
+    is_dialed: bool,
     /// Where it is being connected to.
     target: Option<Box<SockAddr>>,
     /// How that ended: with an error's number, or 0.
@@ -162,7 +172,7 @@ impl Core {
             provided,
             sockets: Slab::new(),
             pool,
-            woken: Vec::new(),
+            woken: Woken::default(),
             direct: 0,
             has_rested: false,
             has_time: false,
@@ -189,6 +199,7 @@ impl Core {
             send_error: None,
             awaiting_room: false,
             writer: None,
+            is_dialed: false,
             target: None,
             connected: None,
             is_aborted: false,
@@ -207,7 +218,7 @@ impl Core {
         let fd = Fd(socket.fd.as_raw_fd());
         let operation = opcode::Connect::new(fd, address.as_ptr().cast(), address.len()).build();
         assert!(socket.target.is_none(), "a socket connects once");
-        socket.target = Some(address);
+        (socket.is_dialed, socket.target) = (true, Some(address));
         self.push(&operation.user_data(name(key, Kind::Connect)));
     }
 
@@ -373,19 +384,19 @@ impl Core {
                 if let Some(socket) = self.sockets.get_mut(key) {
                     socket.awaiting_data = false;
                     socket.note_readable(true);
-                    self.woken.extend(socket.reader.take());
+                    socket.wake_reader(&mut self.woken);
                 }
             }
             Kind::Room => {
                 if let Some(socket) = self.sockets.get_mut(key) {
                     socket.awaiting_room = false;
-                    self.woken.extend(socket.writer.take());
+                    self.woken.others.extend(socket.writer.take());
                 }
             }
             Kind::Connect => {
                 if let Some(socket) = self.sockets.get_mut(key) {
                     (socket.target, socket.connected) = (None, Some(-result.min(0)));
-                    self.woken.extend(socket.writer.take());
+                    self.woken.others.extend(socket.writer.take());
                 }
             }
             // What it was about may be gone, and its place taken by another.
@@ -408,7 +419,7 @@ impl Core {
             (Ok(length @ 1..), Some(storage)) => {
                 let is_full = length == storage.len();
                 socket.queue.push_back(Piece { storage, start: 0, end: length });
-                self.woken.extend(socket.reader.take());
+                socket.wake_reader(&mut self.woken);
                 if is_full {
                     socket.mode = Mode::Bulk { is_readable: true, small: 0 };
                 }
@@ -435,7 +446,7 @@ impl Core {
             return;
         }
         socket.end = Some(errno);
-        self.woken.extend(socket.reader.take());
+        socket.wake_reader(&mut self.woken);
     }
 
     fn sent(&mut self, key: usize, result: i32) {
@@ -448,7 +459,7 @@ impl Core {
             // All of it was asked for, so that only an error on the way explains this.
             socket.send_error = Some(libc::EPIPE);
         }
-        self.woken.extend(socket.writer.take());
+        self.woken.others.extend(socket.writer.take());
     }
 
     /// Stops everything that is under way; whether the kernel holds nothing any more.
@@ -481,7 +492,19 @@ impl Drop for Core {
     }
 }
 
+impl Woken {
+    const fn is_empty(&self) -> bool {
+        self.dialed.is_empty() && self.others.is_empty()
+    }
+}
+
 impl Socket {
+    /// Has whoever waits for what comes woken at the end of the turn.
+    fn wake_reader(&mut self, woken: &mut Woken) {
+        let place = if self.is_dialed { &mut woken.dialed } else { &mut woken.others };
+        place.extend(self.reader.take());
+    }
+
     /// Whether the kernel holds memory of it.
     const fn is_lent(&self) -> bool {
         self.receiving || self.sending.is_some() || self.target.is_some()
@@ -616,7 +639,7 @@ pub(super) fn turn(core: &RefCell<Core>) -> bool {
         std::mem::take(&mut core.woken)
     };
     // Outside, because whoever is woken may be dropped on the spot, with sockets.
-    woken.drain(..).for_each(Waker::wake);
+    woken.dialed.drain(..).chain(woken.others.drain(..)).for_each(Waker::wake);
     if let Ok(mut core) = core.try_borrow_mut() {
         core.woken = woken;
     }
