@@ -2,12 +2,23 @@
 
 use std::sync::Arc;
 
-use base_testkit::{Authority, Aya, Backend, Gate, Python, TempFolder, answer, free_port, wait_until};
+use base_testkit::{Authority, Aya, Backend, Gate, Node, Python, TempFolder, answer, free_port, wait_until};
 
 use crate::config_of;
 
 /// A service of gRPC, and a client of it.
 pub(crate) const GRPC: &str = include_str!("grpc/service.py");
+
+/// Clients in JavaScript, of gRPC and of gRPC-Web.
+const CLIENTS: &str = include_str!("grpc/clients.js");
+
+/// Plays a part of the clients in JavaScript.
+fn play_in_node(port: u16, part: &[&str]) {
+    let port = port.to_string();
+    let arguments: Vec<&str> = [&*port].iter().chain(part).copied().collect();
+    let ended = Node::run(CLIENTS, &arguments);
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+}
 
 /// Plays a part of the client's on a port.
 fn play(port: u16, part: &str) {
@@ -19,9 +30,33 @@ fn play(port: u16, part: &str) {
 #[test]
 fn grpc_calls_of_every_kind() {
     let server = Python::script_with(GRPC, &[], &["serve"]);
+    let services = "match: {path: '~ /(play[.]Play|grpc[.].*)/.*'}";
+    let aya = Aya::start(&config_of("", services, "http2: on", &server.address().to_string()));
+    play(aya.listener("web").port(), "ask");
+}
+
+/// Another client of gRPC.
+#[test]
+fn grpc_calls_from_node() {
+    let server = Python::script_with(GRPC, &[], &["serve"]);
     let service = "match: {path: /play.Play/**}";
     let aya = Aya::start(&config_of("", service, "http2: on", &server.address().to_string()));
-    play(aya.listener("web").port(), "ask");
+    play_in_node(aya.listener("web").port(), &["native"]);
+}
+
+/// gRPC-Web becomes gRPC, binary and in text; what browsers ask before for a page of another site is answered; and failures can be read.
+#[test]
+fn browsers_call_by_grpc_web() {
+    let server = Python::script_with(GRPC, &[], &["serve"]);
+    let service = "match: {path: /play.Play/**}, filters: [{cors: {origins: ['https://shop.example.com']}}, {grpc-web: {}}]";
+    let aya = Aya::start(&config_of("", service, "http2: on", &server.address().to_string()));
+    let port = aya.listener("web").port();
+    for part in [&["web", "binary"][..], &["web", "text"], &["pages"]] {
+        play_in_node(port, part);
+    }
+    assert_eq!(aya.total("aya_failures_total", &[("reason", "cross-origin")]), 1.0);
+    let dead = Aya::start(&config_of("", service, "http2: on", &format!("127.0.0.1:{}", free_port())));
+    play_in_node(dead.listener("web").port(), &["fail"]);
 }
 
 /// Whom a call cannot be brought to, the client is told in words of gRPC; and nobody works on for a client that does not wait any more.

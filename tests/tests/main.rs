@@ -16,6 +16,7 @@ mod health;
 mod hostile;
 mod http1;
 mod http2;
+mod introduction;
 mod lifecycle;
 mod observing;
 mod preference;

@@ -88,6 +88,8 @@ pub(crate) struct Calm {
     pub(crate) served: usize,
     /// The longest that one took.
     pub(crate) worst: Duration,
+    /// How long each took.
+    times: Vec<Duration>,
     /// What went wrong.
     pub(crate) faults: Vec<String>,
 }
@@ -115,6 +117,7 @@ impl Bystander {
                     Ok(answer) => calm.faults.push(format!("{} {}", answer.status, answer.reason())),
                     Err(error) => calm.faults.push(error.to_string()),
                 }
+                calm.times.push(watch.elapsed());
                 calm.worst = calm.worst.max(watch.elapsed());
                 wire = (!calm.served.is_multiple_of(REQUESTS_PER_CONNECTION)).then_some(open);
                 std::thread::sleep(PAUSE);
@@ -128,6 +131,15 @@ impl Bystander {
     pub(crate) fn finish(self) -> Calm {
         self.over.store(true, Ordering::Relaxed);
         self.thread.join().expect("it does not panic")
+    }
+}
+
+impl Calm {
+    /// What at most one of a hundred of its requests took longer than.
+    pub(crate) fn p99(&self) -> Duration {
+        let mut times = self.times.clone();
+        times.sort_unstable();
+        times.get(times.len().saturating_sub(1) * 99 / 100).copied().unwrap_or_default()
     }
 }
 

@@ -13,6 +13,7 @@ import h2.config
 import h2.connection
 import h2.events
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -65,6 +66,7 @@ def serve(port, *files):
     health_of.set("play.Play", SERVING)
     health_of.set("shop.Orders", SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(health_of, server)
+    reflection.enable_server_reflection(["grpc.health.v1.Health", reflection.SERVICE_NAME], server)
     server.add_generic_rpc_handlers((Service(health_of),))
     address = f"127.0.0.1:{port}"
     if files:
@@ -121,6 +123,13 @@ def ask(port):
     fails(grpc.StatusCode.FAILED_PRECONDITION, lambda: call("unary_unary", "Refuse")(b""), "not now: ä")
     fails(grpc.StatusCode.UNIMPLEMENTED, lambda: call("unary_unary", "Unknown")(b""))
     fails(grpc.StatusCode.DEADLINE_EXCEEDED, lambda: call("unary_unary", "Sleep")(b"", timeout=0.3))
+
+    # Services that tools ask for.
+    asked = health_pb2.HealthCheckRequest(service="play.Play")
+    assert health_pb2_grpc.HealthStub(channel).Check(asked).status == SERVING
+    asked = reflection_pb2.ServerReflectionRequest(list_services="")
+    (told,) = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter([asked]))
+    assert "grpc.health.v1.Health" in [service.name for service in told.list_services_response.service], told
 
     # Many at once over one connection.
     calls = [double.future(bytes([number]) * 100) for number in range(200)]

@@ -12,7 +12,7 @@ use crate::conformance_http2::frames::flag::{ALL, END_HEADERS};
 use crate::conformance_http2::frames::kind::{
     CONTINUATION, DATA, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS, UNKNOWN, WINDOW_UPDATE,
 };
-use crate::vitals::MIB;
+use crate::vitals::{Bystander, MIB};
 
 /// Connections that attack at once.
 const ATTACKERS: usize = 4;
@@ -214,6 +214,45 @@ fn floods_of_frames() {
         &format!(
             "64 KiB and a task for each of 100 requests, a window of 1 MiB and what small frames take beside it, on each of {ATTACKERS} connections"
         ),
+    );
+}
+
+/// Beside clients that come again whenever they are sent away, others wait a bit longer at most, and Aya does not spend its time on them.
+#[test]
+fn floods_leave_others_their_time() {
+    let backend = Backend::answering(|_| answer(200, &[], vec![b'a'; 1 << 20]));
+    let siege = Siege::lay("", "", "", &[&backend]);
+    let span = if crate::is_long() { Duration::from_secs(5) } else { Duration::from_millis(300) };
+    let beside = |disturb: &mut dyn FnMut()| {
+        let (bystander, watch, cpu) =
+            (Bystander::start(&siege.aya), Stopwatch::start(), siege.aya.cpu_time());
+        while watch.elapsed() < span {
+            disturb();
+        }
+        let used = (siege.aya.cpu_time() - cpu).as_secs_f64() / watch.elapsed().as_secs_f64();
+        let calm = bystander.finish();
+        assert!(calm.faults.is_empty(), "the bystander suffered: {:?}", calm.faults);
+        (calm.p99(), used)
+    };
+    let (calm, idle) = beside(&mut || std::thread::sleep(span));
+    println!("calm: p99 {calm:?}, {idle:.2} cores");
+    let (mut worst, mut most) = ((calm, "calm"), (idle, "calm"));
+    for attack in ATTACKS {
+        let (p99, used) = beside(&mut || storm(&siege, attack, true));
+        println!("{}: p99 {p99:?}, {used:.2} cores", attack.name);
+        worst = worst.max((p99, attack.name));
+        most = if used > most.0 { (used, attack.name) } else { most };
+    }
+    let seen = format!(
+        "p99 of {calm:?} in calm, {:?} at worst ({}); {:.2} cores at most ({}), 1 attacker who comes again; ",
+        worst.0, worst.1, most.0, most.1
+    );
+    // Speed is shown, and not judged: the attacker and who suffers share two cores with Aya.
+    siege.lift(
+        "beside a client that floods by HTTP/2 again and again, others are served",
+        file!(),
+        ATTACKERS as u64 * 8 * MIB,
+        &seen,
     );
 }
 

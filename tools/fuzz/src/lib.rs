@@ -68,6 +68,16 @@ pub const TARGETS: &[Target] = &[
         run: targets::load_report::run,
     },
     Target {
+        name: "grpc_web",
+        claim: "What gRPC-Web is turned into does not depend on how it is split, and what is turned into it is turned back the same",
+        run: targets::grpc_web::run,
+    },
+    Target {
+        name: "introduction",
+        claim: "An introduction by the PROXY protocol is read or refused the same however it comes, and nobody is waited for without end",
+        run: targets::introduction::run,
+    },
+    Target {
         name: "scenario",
         claim: "A scenario of the simulator is read or refused with a reason",
         run: targets::scenario::run,

@@ -4,6 +4,8 @@ pub mod agent;
 pub mod chunked;
 pub mod config;
 pub mod cookie;
+pub mod grpc_web;
+pub mod introduction;
 pub mod load_report;
 pub mod pair;
 pub mod request;

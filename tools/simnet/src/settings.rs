@@ -102,6 +102,7 @@ fn listener(scenario: &Scenario, dice: &mut Dice) -> Listener {
         protocol: Protocol::Http,
         tls: None,
         http2: None,
+        proxy_protocol: Vec::new(),
         trusted_proxies: Vec::new(),
         forwarded: Forwarded { mode: ForwardedMode::Append, style: ForwardedStyle::Both },
         request_id: RequestId { header: Some("x-request-id".into()), trust: false },

@@ -136,6 +136,8 @@ fn full_yaml_shows_every_key() {
         ".add-header",
         ".remove-header",
         ".require-certificate",
+        ".cors",
+        ".grpc-web",
     ];
     let root = schema(&catalog::catalog());
     let mut out = Vec::new();

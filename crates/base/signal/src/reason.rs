@@ -82,6 +82,8 @@ reasons! {
     Misdirected = "misdirected", 421, Client;
     /// The client has shown no certificate, or not one that is let in here.
     CertificateRequired = "certificate-required", 403, Client;
+    /// The page that makes the request is of a site that may not, or may not in this way.
+    CrossOrigin = "cross-origin", 403, Client;
     /// The HTTP version is not spoken here.
     VersionNotSupported = "version-not-supported", 505, Client;
     /// The method is not one that a gateway may forward.

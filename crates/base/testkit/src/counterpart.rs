@@ -3,6 +3,7 @@
 mod authority;
 mod haproxy;
 mod nginx;
+mod node;
 mod origin;
 mod python;
 mod tools;
@@ -10,6 +11,7 @@ mod tools;
 pub use authority::{Authority, Issued, Wanted};
 pub use haproxy::HaProxy;
 pub use nginx::Nginx;
+pub use node::Node;
 pub use origin::{ORIGINS, Origin, OriginKind, Seen, SeenBody};
 pub use python::Python;
 pub use tools::{Load, LoadReport, curl, is_program, load};

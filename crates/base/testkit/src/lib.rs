@@ -31,8 +31,8 @@ pub use aya::{Aya, aya_binary};
 pub use backend::{Backend, Session};
 pub use client::Client;
 pub use counterpart::{
-    Authority, HaProxy, Issued, Load, LoadReport, Nginx, ORIGINS, Origin, OriginKind, Python, Seen, SeenBody,
-    Wanted, curl, is_program, load,
+    Authority, HaProxy, Issued, Load, LoadReport, Nginx, Node, ORIGINS, Origin, OriginKind, Python, Seen,
+    SeenBody, Wanted, curl, is_program, load,
 };
 pub use evidence::Evidence;
 pub use fault::WireError;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base_kit::KindInfo;
 use base_signal::Reason;
-use traffic_http::{ClientCertificate, FieldName, RequestHead, ResponseHead};
+use traffic_http::{ClientCertificate, FieldName, Fields, RequestHead, ResponseHead};
 
 use crate::SettingsError;
 
@@ -27,6 +27,8 @@ pub struct RequestContext<'a> {
     pub query: Option<&'a [u8]>,
     /// The route's name.
     pub route: &'a str,
+    /// The site whose page has made the request, as a browser says it (`Origin`).
+    pub origin: Option<&'a [u8]>,
     /// The request id.
     pub request_id: &'a str,
 }
@@ -36,6 +38,8 @@ pub struct RequestContext<'a> {
 pub enum Flow {
     /// The next filter, then the route's action.
     Continue,
+    /// The same; and the bodies of this exchange are changed on their way. At most one filter of a route does so to a request.
+    Recode(Recoding),
     /// This answer; later filters and the action are not asked. Filters already passed still see the answer's head.
     Answer(Answer),
     /// The request fails for this reason, with what exactly is the matter. The client is told.
@@ -50,6 +54,41 @@ pub struct Answer {
     /// May be empty.
     pub body: Arc<[u8]>,
 }
+
+/// What becomes of the bodies of one exchange.
+#[derive(Debug)]
+pub struct Recoding {
+    /// Changes the request's body, if that is to be changed. Its head has been changed already.
+    pub request: Option<Box<dyn Recoder>>,
+    /// Knows what to do with the answer.
+    pub answer: Box<dyn AnswerRecoding>,
+}
+
+/// Decides what becomes of the body of an endpoint's answer.
+pub trait AnswerRecoding: Send + fmt::Debug {
+    /// Changes the head of the final answer, after all filters. What it gives changes the body, which then has no length that is known before.
+    fn head(self: Box<Self>, response: &mut ResponseHead) -> Option<Box<dyn Recoder>>;
+}
+
+/// Changes one body on its way, piece by piece. It keeps no more than a few bytes of it: whoever sends has to wait for whoever reads.
+pub trait Recoder: Send + fmt::Debug {
+    /// Appends to `out` what becomes of a piece.
+    ///
+    /// # Errors
+    /// If the body is not what it should be.
+    fn recode(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), RecodeError>;
+
+    /// The body has ended: appends the rest. What stood behind it goes no further, but as what is made of it here.
+    ///
+    /// # Errors
+    /// If it must not end here.
+    fn finish(&mut self, trailers: &Fields, out: &mut Vec<u8>) -> Result<(), RecodeError>;
+}
+
+/// A body that is not what it should be, in words for whoever sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct RecodeError(pub &'static str);
 
 /// Changes requests and answers of a route. One instance serves all workers.
 pub trait Filter: Send + Sync + fmt::Debug {
@@ -72,6 +111,11 @@ pub trait Filter: Send + Sync + fmt::Debug {
 
     /// Called with the final answer, in the reverse order of the document.
     fn response_head(&self, context: &RequestContext<'_>, response: &mut ResponseHead) {
+        let _ = (context, response);
+    }
+
+    /// Called with the answer to a request that could not be served, in the same order. For what a client needs to be able to read it.
+    fn failure_head(&self, context: &RequestContext<'_>, response: &mut ResponseHead) {
         let _ = (context, response);
     }
 }

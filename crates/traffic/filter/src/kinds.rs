@@ -1,6 +1,8 @@
 //! The lists of filter and handler kinds. To add one: a file here, a line in the list, a test.
 
 mod add_header;
+mod cors;
+mod grpc_web;
 mod redirect;
 mod remove_header;
 mod require_certificate;
@@ -19,6 +21,8 @@ pub static FILTERS: &[&dyn FilterKind] = &[
     &remove_header::RemoveHeader,
     &rewrite::Rewrite,
     &require_certificate::RequireCertificate,
+    &cors::Cors,
+    &grpc_web::GrpcWeb,
 ];
 
 /// Every handler kind.

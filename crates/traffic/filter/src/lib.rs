@@ -2,7 +2,7 @@
 //!
 //! Always true here: settings are checked when a kind is built, never while a request is served; a filter cannot touch the
 //! fields that frame a message or belong to one connection; nothing waits, and a filter allocates nothing for a request
-//! once its thread's buffer has grown (regular expressions apart). Not here: choosing the route, sending, framing of answers
+//! once its thread's buffer has grown (regular expressions, and filters that change bodies ([`Recoding`]), apart). Not here: choosing the route, sending, framing of answers
 //! (whoever sends an [`Answer`] sets `content-length` from its body).
 
 mod contract;
@@ -14,6 +14,9 @@ mod settings;
 mod template;
 mod uri;
 
-pub use contract::{Answer, Filter, FilterKind, Flow, Handler, HandlerKind, RequestContext};
+pub use contract::{
+    Answer, AnswerRecoding, Filter, FilterKind, Flow, Handler, HandlerKind, RecodeError, Recoder, Recoding,
+    RequestContext,
+};
 pub use reference::reference_markdown;
 pub use settings::SettingsError;

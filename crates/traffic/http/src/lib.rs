@@ -3,7 +3,7 @@
 //! - [`RequestHead`], [`ResponseHead`]: parsed out of a read buffer by one copy, edited as a list of lines ([`Fields`]),
 //!   encoded so that untouched lines leave as they came.
 //! - [`BodyReader`], [`BodyWriter`]: content-length, chunked (with trailers) and until-close bodies.
-//! - [`hygiene`], [`forwarding`], [`via`], [`trace_context`], [`request_id`], [`websocket`]: what a gateway does to fields.
+//! - [`hygiene`], [`forwarding`], [`via`], [`trace_context`], [`request_id`], [`websocket`]: what a gateway does to fields; [`grpc`]: calls of gRPC.
 //!
 //! Always true here: framing is strict (RFC 9112); what two servers could read differently is refused with the
 //! [`HttpError`] that names it. The events do not depend on how the input was split. Heads are reused: in steady
@@ -22,5 +22,5 @@ pub use body::{BodyEvent, BodyReader, BodyWriter, ChunkFrame};
 pub use error::HttpError;
 pub use fields::{FieldName, Fields, KnownField};
 pub use gateway::forwarding::client_certificate::{self, ClientCertificate};
-pub use gateway::{forwarding, hygiene, request_id, trace_context, via, websocket};
+pub use gateway::{forwarding, grpc, hygiene, request_id, trace_context, via, websocket};
 pub use head::{Framing, HeadLimits, Method, RequestHead, ResponseHead, Version};

@@ -7,14 +7,18 @@
 //! Not here: protocols, time-outs, configuration.
 
 mod buffer;
+mod introduction;
 mod listener;
 mod network;
+mod prefixed;
 #[expect(unsafe_code, reason = "the kernel is handed memory")]
 mod ring;
 mod stream;
 
 pub use buffer::{Buffer, BufferPool, BufferSize};
+pub use introduction::{Introduction, IntroductionError, LONGEST_INTRODUCTION};
 pub use listener::{BindError, Listeners, accept_backlog, bind, bind_beside};
 pub use network::{Connecting, Driver, Incoming, Network, TcpNetwork};
+pub use prefixed::Prefixed;
 pub use ring::{BusyPolls, RingNetwork};
 pub use stream::{Peek, Stream, TcpSocket, is_pending_now};

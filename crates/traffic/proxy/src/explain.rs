@@ -147,6 +147,7 @@ fn follow(plan: &Plan, question: &Question<'_>, explanation: &mut Explanation) -
         return Ok(Outcome::Answered { by: MAX_FORWARDS.into(), status: answer.head.status() });
     }
     let (host, query) = (request.host().to_vec(), request.query().map(<[u8]>::to_vec));
+    let origin = request.fields().find("origin").map(<[u8]>::to_vec);
     let path = find_routes(plan, question, &host, &mut request, explanation)?;
     let winner = explanation.routes.iter().find(|considered| considered.verdict == Verdict::Matched);
     let route = winner.and_then(|considered| plan.routes.get(considered.route));
@@ -159,11 +160,12 @@ fn follow(plan: &Plan, question: &Question<'_>, explanation: &mut Explanation) -
         path: &path,
         query: query.as_deref(),
         route: &route.route.name,
+        origin: origin.as_deref(),
         request_id: identity.request_id.as_str(),
     };
     for (filter, used) in route.filters.iter().zip(&route.route.filters) {
         match filter.request_head(&context, &mut request) {
-            Flow::Continue => {}
+            Flow::Continue | Flow::Recode(_) => {}
             Flow::Answer(answer) => {
                 return Ok(Outcome::Answered {
                     by: Arc::clone(&used.kind.name),

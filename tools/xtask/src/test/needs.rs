@@ -14,18 +14,15 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("wrk", "wrk"),
     ("h2load", "nghttp2-client"),
     ("python3", "python3"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
     ("slowhttptest", "slowhttptest"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
 ];
 /// Servers that the smuggling grid and the differential meet. Without one of them they say so on their page; CI has them all.
-const PEERS: &[(&str, &str)] = &[
-    ("apache2", "apache2"),
-    ("caddy", "caddy"),
-    ("haproxy", "haproxy"),
-    ("lighttpd", "lighttpd"),
-    ("node", "nodejs"),
-];
+const PEERS: &[(&str, &str)] =
+    &[("apache2", "apache2"), ("caddy", "caddy"), ("haproxy", "haproxy"), ("lighttpd", "lighttpd")];
 /// What the plays install Python packages with, below the target folder, and its Debian package.
 const PIP: (&str, &str) = ("pip", "python3-pip");
 
@@ -34,7 +31,7 @@ pub(crate) fn check(python_packages: &Path, with_peers: bool) -> Result<()> {
     let peers = if with_peers { PEERS } else { &[] };
     let programs = PROGRAMS.iter().chain(peers);
     let mut missing: Vec<_> = programs.filter(|(program, _)| !command::is_installed(program)).collect();
-    let packages = ["websockets", "wsproto", "h11", "h2", "grpc", "grpc_health"];
+    let packages = ["websockets", "wsproto", "h11", "h2", "grpc", "grpc_health", "grpc_reflection"];
     let has_packages = packages.iter().all(|package| python_packages.join(package).is_dir());
     if !has_packages && !command::quietly(&mut command::command("python3", &["-m", PIP.0, "--version"])?) {
         missing.push(&PIP);

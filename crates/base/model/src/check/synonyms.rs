@@ -76,6 +76,7 @@ const KEYS: &[Synonym] = &[
         Help("it is on the admin port: `admin: {bind: 127.0.0.1:9900}`"),
     ),
     of("listeners", &["tls", "ssl", "certificate", "certificates", "certs"], TLS_OF_LISTENER),
+    of("trusted-proxies", &["acceptproxy", "proxyheader", "proxyprotocolv2"], Word("proxy-protocol")),
     of("trusted-proxies", &["listen", "address", "addresses", "port", "ports"], Word("bind")),
     of(
         "trusted-proxies",

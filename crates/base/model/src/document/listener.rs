@@ -25,6 +25,11 @@ pub struct Listener {
     #[serde(default = "Http2::switched_on", deserialize_with = "switched")]
     #[schemars(with = "Switched<Http2>")]
     pub http2: OrOff<Http2>,
+    /// Networks whose connections begin with the PROXY protocol (version 1 or 2), which says who the client is: load balancers in front of Aya. Who
+    /// connects from elsewhere is a client itself.
+    #[serde(default, deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrMany<Network>")]
+    pub proxy_protocol: Vec<String>,
     /// Networks whose `Forwarded` and `X-Forwarded-*` fields are believed: proxies in front of Aya.
     #[serde(default, deserialize_with = "one_or_many")]
     #[schemars(with = "OneOrMany<Network>")]

@@ -21,6 +21,8 @@ pub struct Listener {
     pub tls: Option<Arc<ListenerTls>>,
     /// What clients that speak HTTP/2 are granted; `None`: it is not spoken.
     pub http2: Option<Http2>,
+    /// Who says by the PROXY protocol whom a connection is from.
+    pub proxy_protocol: Vec<IpNet>,
     /// Whose `Forwarded` and `X-Forwarded-*` fields are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// What is told to endpoints about the client.

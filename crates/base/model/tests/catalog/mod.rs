@@ -32,6 +32,25 @@ struct Remove {
     response: Vec<String>,
 }
 
+#[expect(dead_code, reason = "only its schema is used")]
+#[derive(JsonSchema)]
+#[schemars(inline, deny_unknown_fields)]
+#[serde(rename_all = "kebab-case")]
+struct Cors {
+    origins: Vec<String>,
+    methods: Option<Vec<String>>,
+    headers: Option<Vec<String>>,
+    #[serde(default)]
+    expose: Vec<String>,
+    #[serde(default)]
+    credentials: bool,
+    max_age: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(inline, deny_unknown_fields)]
+struct GrpcWeb {}
+
 /// Certificates of clients.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -167,6 +186,8 @@ pub(crate) fn catalog() -> KindCatalog {
                 "Refuses clients without a certificate.",
                 schema_for!(RequireCertificate).to_value(),
             ),
+            entry("cors", "Lets pages of other sites in.", schema_for!(Cors).to_value()),
+            entry("grpc-web", "Lets browsers call.", schema_for!(GrpcWeb).to_value()),
             entry("rewrite", "Changes path and host.", schema_for!(Rewrite).to_value()).with_check(braces),
         ],
         handlers: vec![

@@ -89,6 +89,8 @@ families! {
         "Client connections on which HTTP/2 was begun.";
     HTTP2_ABUSE = Counter "aya_http2_abuse_total" ["listener", "kind"], NAMED,
         "Clients that were sent away for what they do over HTTP/2, by kind.";
+    PROXY_PROTOCOL_FAILURES = Counter "aya_proxy_protocol_failures_total" ["listener"], NAMED,
+        "Connections of proxies that were to say by the PROXY protocol who their client is, and did not.";
     TLS_HANDSHAKES = Counter "aya_tls_handshakes_total" ["listener", "result"], NAMED,
         "TLS handshakes, by what came of them: full, resumed, or why they failed.";
     TLS_CERTIFICATE_ENDS = Gauge "aya_tls_certificate_not_after_timestamp_seconds" ["place", "certificate"], NAMED,

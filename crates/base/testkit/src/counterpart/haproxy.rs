@@ -22,12 +22,24 @@ impl HaProxy {
     /// # Panics
     /// When it is not installed or does not start.
     pub fn start(server: SocketAddr) -> Self {
+        Self::run("http", &server.to_string())
+    }
+
+    /// The same in TCP mode, with these further words for the server.
+    ///
+    /// # Panics
+    /// When it is not installed or does not start.
+    pub fn relay(server: SocketAddr, words: &str) -> Self {
+        Self::run("tcp", &format!("{server} {words}"))
+    }
+
+    fn run(mode: &str, server: &str) -> Self {
         let (folder, port) = (TempFolder::new(), free_port());
         let file = folder.write(
             "haproxy.cfg",
             format!(
                 "global\n  maxconn 1000\n\
-                 defaults\n  mode http\n  timeout connect 10s\n  timeout client 30s\n  timeout server 30s\n\
+                 defaults\n  mode {mode}\n  timeout connect 10s\n  timeout client 30s\n  timeout server 30s\n\
                  frontend web\n  bind 127.0.0.1:{port}\n  default_backend main\n\
                  backend main\n  server main {server}\n"
             ),

@@ -84,7 +84,7 @@ impl Python {
         })
     }
 
-    /// Runs a script with the packages `websockets`, `wsproto`, `h11`, `h2`, `grpcio` and its health service at hand, to its end.
+    /// Runs a script with the packages `websockets`, `wsproto`, `h11`, `h2`, `grpcio` and its services at hand, to its end.
     ///
     /// # Panics
     /// When it does not end.
@@ -144,7 +144,8 @@ fn packages_folder() -> PathBuf {
 }
 
 /// What plays speak WebSocket and HTTP with.
-const PACKAGES: [&str; 6] = ["websockets", "wsproto", "h11", "h2", "grpcio", "grpcio-health-checking"];
+const PACKAGES: [&str; 7] =
+    ["websockets", "wsproto", "h11", "h2", "grpcio", "grpcio-health-checking", "grpcio-reflection"];
 
 /// The same, with [`PACKAGES`] installed when one was missing.
 fn packages() -> PathBuf {
@@ -154,7 +155,7 @@ fn packages() -> PathBuf {
     let lock = OpenOptions::new().create(true).append(true).open(lock).expect("a lock file can be made");
     lock.lock().expect("a file can be locked");
     // A package may bring modules of another name.
-    let modules = ["websockets", "wsproto", "h11", "h2", "grpc", "grpc_health"];
+    let modules = ["websockets", "wsproto", "h11", "h2", "grpc", "grpc_health", "grpc_reflection"];
     if modules.iter().any(|module| !folder.join(module).is_dir()) {
         let mut install = Command::new("python3");
         install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);

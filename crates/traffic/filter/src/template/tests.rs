@@ -13,6 +13,7 @@ fn context() -> RequestContext<'static> {
         path: b"/a/b",
         query: Some(b"v=1"),
         route: "shop route",
+        origin: None,
         request_id: "id-1",
     }
 }

@@ -103,7 +103,8 @@ impl Life<'_> {
     /// Sends the request to one endpoint until the head of its final answer, or of a switch of protocols, has come.
     async fn attempt(&mut self, turn: &Turn, local: &LocalPool) -> Result<Box<Connection>, Broken> {
         self.exchange.record.attempts += 1;
-        if self.is_call && (self.exchange.record.attempts > 1 || self.exchange.record.queued.is_some()) {
+        if self.call.is_some() && (self.exchange.record.attempts > 1 || self.exchange.record.queued.is_some())
+        {
             let left = self.deadline.since(self.worker.now());
             grpc::tell_time_left(self.exchange.request.fields_mut(), left);
         }
@@ -174,8 +175,7 @@ impl Life<'_> {
         let exchange = &mut *self.exchange;
         if exchange.up.has_begun() {
             let rewound = exchange.up.rewind(&mut exchange.to_endpoint, &exchange.replay);
-            rewound
-                .map_err(|error| Broken { fault: Fault::Client, failure: Failure::bad_request(&error) })?;
+            rewound.map_err(|error| Broken { fault: Fault::Client, failure: error.of_request() })?;
         }
         Ok(())
     }
@@ -364,12 +364,14 @@ impl Life<'_> {
     ) -> Result<(), Failure> {
         let half_sent = !self.exchange.up.is_finished() && (self.awaits_continue || !persists);
         let is_shared = self.client.stream.is_shared();
-        self.until_close = !is_shared && answer::client_framing(framing, self.version) == Framing::UntilClose;
-        self.closes |= half_sent || self.until_close || self.worker.is_draining();
         self.identify_response();
+        let mut framing = framing;
         if !route.filters.is_empty() {
             self.filter_response(route);
+            framing = self.recode_answer(framing);
         }
+        self.until_close = !is_shared && answer::client_framing(framing, self.version) == Framing::UntilClose;
+        self.closes |= half_sent || self.until_close || self.worker.is_draining();
         self.bind_session(turn, local);
         let reply = &mut *self.exchange.reply;
         if answer::client_framing(framing, self.version) == Framing::Chunked {

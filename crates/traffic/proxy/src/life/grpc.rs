@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use base_signal::Reason;
 use traffic_filter::Answer;
+use traffic_http::grpc::{Dialect, MediaType};
 use traffic_http::{Fields, Method, RequestHead, ResponseHead, Version};
 
 use crate::failure::{Failure, REASON_FIELD};
 
-/// What all media types of gRPC begin with.
-const MEDIA_TYPE: &[u8] = b"application/grpc";
 /// How long the client waits.
 const TIMEOUT_FIELD: &str = "grpc-timeout";
 /// The most digits of a timeout.
@@ -33,15 +32,13 @@ enum Code {
     Unavailable = 14,
 }
 
-/// Whether this is a call, and not only something in the format of one: it comes over HTTP/2 alone.
-pub(crate) fn is_call(request: &RequestHead) -> bool {
-    let is_of_grpc = |value: &[u8]| {
-        value.get(..MEDIA_TYPE.len()).is_some_and(|start| start.eq_ignore_ascii_case(MEDIA_TYPE))
-            && matches!(value.get(MEDIA_TYPE.len()), None | Some(b'+' | b';'))
-    };
-    request.version() == Version::Http2
-        && request.method() == Method::Post
-        && request.fields().find("content-type").is_some_and(is_of_grpc)
+/// The dialect of a call, if this is one and not only something in the format of one: gRPC itself comes over HTTP/2 alone.
+pub(crate) fn call(request: &RequestHead) -> Option<Dialect> {
+    if request.method() != Method::Post {
+        return None;
+    }
+    let MediaType { dialect, .. } = request.fields().find("content-type").and_then(MediaType::parse)?;
+    (dialect != Dialect::Native || request.version() == Version::Http2).then_some(dialect)
 }
 
 /// How long the client of a call waits for its end; `None` if it does not say, or not in a way that can be read.
@@ -72,10 +69,10 @@ pub(crate) fn tell_time_left(fields: &mut Fields, left: Duration) {
 }
 
 /// The answer to a call that could not be served: a head that is the whole answer ("Trailers-Only").
-pub(crate) fn of_failure(failure: &Failure) -> Answer {
+pub(crate) fn of_failure(failure: &Failure, dialect: Dialect) -> Answer {
     let mut head = ResponseHead::new(200);
     let fields = head.fields_mut();
-    fields.set("content-type", MEDIA_TYPE);
+    fields.set("content-type", &MediaType { dialect, suffix: b"" }.written_as(dialect));
     fields.set("grpc-status", (code_of(failure.reason) as u8).to_string().as_bytes());
     fields.set("grpc-message", percent_encoded(&failure.text()).as_bytes());
     fields.set(REASON_FIELD, failure.reason.word().as_bytes());
@@ -93,7 +90,7 @@ const fn code_of(reason: Reason) -> Code {
         | Reason::UpstreamSendTimeout
         | Reason::RequestHeadTimeout
         | Reason::RequestBodyTimeout => Code::DeadlineExceeded,
-        Reason::CertificateRequired => Code::PermissionDenied,
+        Reason::CertificateRequired | Reason::CrossOrigin => Code::PermissionDenied,
         Reason::HeadTooLarge | Reason::TargetTooLong => Code::ResourceExhausted,
         Reason::NoRoute
         | Reason::VersionNotSupported
@@ -136,7 +133,7 @@ fn percent_encoded(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn call(content_type: &str) -> RequestHead {
+    fn request(content_type: &str) -> RequestHead {
         let text = format!("POST /shop.Cart/Add HTTP/1.1\r\nhost: a\r\ncontent-type: {content_type}\r\n\r\n");
         let mut request = RequestHead::new();
         request.parse(text.as_bytes(), &traffic_http::HeadLimits::default()).unwrap();
@@ -146,21 +143,26 @@ mod tests {
 
     #[test]
     fn calls_are_told_by_their_media_type() {
-        for content_type in ["application/grpc", "application/grpc+proto", "Application/gRPC;x=y"] {
-            assert!(is_call(&call(content_type)), "{content_type}");
-        }
-        for content_type in ["application/grpc-web", "application/grpcx", "application/json", "a"] {
-            assert!(!is_call(&call(content_type)), "{content_type}");
-        }
-        let mut older = call("application/grpc");
-        older.set_version(Version::Http11);
-        assert!(!is_call(&older));
+        let native = ["application/grpc", "application/grpc+proto", "Application/gRPC;x=y"];
+        assert!(native.iter().all(|content_type| call(&request(content_type)) == Some(Dialect::Native)));
+        assert_eq!(call(&request("application/grpc-web-text")), Some(Dialect::WebText));
+        assert!(
+            ["application/grpcx", "application/json", "a"]
+                .iter()
+                .all(|other| call(&request(other)).is_none())
+        );
+        let older = |content_type: &str| {
+            let mut older = request(content_type);
+            older.set_version(Version::Http11);
+            call(&older)
+        };
+        assert_eq!([older("application/grpc"), older("application/grpc-web")], [None, Some(Dialect::Web)]);
     }
 
     #[test]
     fn timeouts_are_read_and_nonsense_is_not() {
         let of = |value: &str| {
-            let mut request = call("application/grpc");
+            let mut request = request("application/grpc");
             request.fields_mut().set(TIMEOUT_FIELD, value.as_bytes());
             timeout(request.fields())
         };
@@ -174,13 +176,13 @@ mod tests {
         for nonsense in ["", "S", "5", "5s", "-5S", "+5S", "5 S", "999999999S", "1.5S", "ä"] {
             assert_eq!(of(nonsense), None, "{nonsense}");
         }
-        assert_eq!(timeout(call("application/grpc").fields()), None);
+        assert_eq!(timeout(request("application/grpc").fields()), None);
     }
 
     #[test]
     fn what_is_left_is_told_where_something_was_said() {
         let after = |said: Option<&str>, left_ms: u64| {
-            let mut request = call("application/grpc");
+            let mut request = request("application/grpc");
             said.iter().for_each(|said| request.fields_mut().set(TIMEOUT_FIELD, said.as_bytes()));
             tell_time_left(request.fields_mut(), Duration::from_millis(left_ms));
             request.fields().find(TIMEOUT_FIELD).map(|value| String::from_utf8(value.to_vec()).unwrap())
@@ -194,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_failed_call_is_told_in_its_own_words() {
-        let answer = of_failure(&Failure::with(Reason::ConnectFailed, "10.1.2.3 refused"));
+        let answer = of_failure(&Failure::with(Reason::ConnectFailed, "10.1.2.3 refused"), Dialect::Native);
         let field =
             |name: &str| String::from_utf8(answer.head.fields().find(name).unwrap().to_vec()).unwrap();
         assert_eq!((answer.head.status(), answer.body.len()), (200, 0));

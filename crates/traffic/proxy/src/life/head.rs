@@ -85,7 +85,7 @@ impl Life<'_> {
             exchange.asked.note_client(request.fields());
         }
         (self.method, self.version) = (request.method(), request.version());
-        self.is_call = grpc::is_call(request);
+        self.call = grpc::call(request);
         self.is_last = !request.persists();
         self.closes |= self.is_last || self.worker.is_draining();
         let unframed = match self.client.stream.exchange() {
@@ -131,7 +131,7 @@ impl Life<'_> {
 
     /// From here on the time for the whole request runs: that of the route, and that of a client that says how long it waits.
     pub(super) fn start_clock(&mut self, route: &Route) {
-        let wanted = if self.is_call { grpc::timeout(self.exchange.request.fields()) } else { None };
+        let wanted = if self.call.is_some() { grpc::timeout(self.exchange.request.fields()) } else { None };
         if let Some(span) = route.request_timeout.into_iter().chain(wanted).min() {
             self.deadline = self.exchange.record.started + span;
         }

@@ -3,8 +3,8 @@
 use base_kit::Moment;
 use base_model::model::Action;
 use base_signal::{Blame, Reason};
-use traffic_filter::{Answer, Flow, Handler, RequestContext};
-use traffic_http::{KnownField, Method, RequestHead, ResponseHead};
+use traffic_filter::{Answer, Flow, Handler, Recoding, RequestContext};
+use traffic_http::{Framing, KnownField, Method, RequestHead, ResponseHead};
 
 use crate::answer;
 use crate::client::{Client, Ending};
@@ -27,6 +27,7 @@ macro_rules! context {
             path: $life.exchange.asked.matched_path(),
             query: $life.exchange.asked.query(),
             route: &$route.route.name,
+            origin: $life.exchange.asked.origin(),
             request_id: $life.exchange.record.id(),
         }
     };
@@ -39,10 +40,13 @@ impl Life<'_> {
             return Ok(None);
         }
         self.exchange.up.drop_trailers(&route.decided_in_requests);
+        self.exchange.asked.note_origin(self.exchange.request.fields());
         let context = context!(self, route);
+        let mut recoding = None;
         for (filter, used) in route.filters.iter().zip(&route.route.filters) {
             match filter.request_head(&context, &mut self.exchange.request) {
                 Flow::Continue => {}
+                Flow::Recode(wanted) => recoding = Some(wanted),
                 Flow::Answer(answer) => {
                     self.exchange.decision.answered_by(&used.kind.name);
                     return Ok(Some(answer));
@@ -53,7 +57,34 @@ impl Life<'_> {
                 }
             }
         }
+        if let Some(recoding) = recoding {
+            self.recode(recoding);
+        }
         Ok(None)
+    }
+
+    /// Has the bodies of this exchange changed on their way.
+    fn recode(&mut self, Recoding { request, answer }: Recoding) {
+        let exchange = &mut *self.exchange;
+        exchange.recoding = Some(answer);
+        if let Some(recoder) = request.filter(|_| exchange.up.has_body()) {
+            exchange.up.change(recoder, Framing::Chunked);
+            let fields = exchange.request.fields_mut();
+            fields.remove_known(KnownField::ContentLength);
+            fields.set_known(KnownField::TransferEncoding, b"chunked");
+        }
+    }
+
+    /// Has the body of an endpoint's answer changed, if a filter wants to; how long it is then.
+    pub(super) fn recode_answer(&mut self, framing: Framing) -> Framing {
+        let exchange = &mut *self.exchange;
+        let head = &mut exchange.reply.head;
+        let Some(recoder) = exchange.recoding.take().and_then(|recoding| recoding.head(head)) else {
+            return framing;
+        };
+        head.fields_mut().remove_known(KnownField::ContentLength);
+        exchange.reply.body.change(recoder, answer::client_framing(Framing::UntilClose, self.version));
+        Framing::UntilClose
     }
 
     /// Lets the route's filters see the head of an endpoint's answer.
@@ -115,7 +146,7 @@ impl Life<'_> {
             client.end_with_length(true);
         }
         // What a call is told without a message is in the head alone, and has no length.
-        let is_whole = self.is_call && answer.body.is_empty();
+        let is_whole = self.call.is_some() && answer.body.is_empty();
         let has_body = !is_whole && answer::frame(&mut answer, self.method);
         put_response(self.client, &answer.head)?;
         self.begun = true;
@@ -129,7 +160,17 @@ impl Life<'_> {
     /// Ends a request that could not be served: with an answer, if there can still be one.
     pub(super) async fn fail(&mut self, failure: Failure) -> Ending {
         let reason = failure.reason;
-        let answer = if self.is_call { grpc::of_failure(&failure) } else { answer::of_failure(&failure) };
+        let mut answer = match self.call {
+            Some(dialect) => grpc::of_failure(&failure, dialect),
+            None => answer::of_failure(&failure),
+        };
+        let view = std::rc::Rc::clone(&self.view);
+        if let Some(route) = self.exchange.record.route.and_then(|index| view.route(index)) {
+            let context = context!(self, route);
+            for filter in route.filters.iter().rev() {
+                filter.failure_head(&context, &mut answer.head);
+            }
+        }
         self.exchange.record.reason = Some(reason);
         self.exchange.record.detail = failure.detail;
         let gone = matches!(reason, Reason::ClientClosed | Reason::ClientSendTimeout);

@@ -16,6 +16,7 @@ use std::rc::Rc;
 
 use base_kit::Moment;
 use base_signal::Reason;
+use traffic_http::grpc::Dialect;
 use traffic_http::{Method, Version};
 
 use crate::client::{Client, Ending};
@@ -47,8 +48,8 @@ pub(crate) struct Life<'a> {
     /// Whether the client asked to switch protocols.
     upgrades: bool,
     websocket: Websocket,
-    /// Whether it is a call of gRPC.
-    is_call: bool,
+    /// If it is a call of gRPC, in which dialect.
+    call: Option<Dialect>,
     /// Whether the request names no host.
     unnamed: bool,
     /// For the whole request.
@@ -94,7 +95,7 @@ impl<'a> Life<'a> {
             awaits_continue: false,
             upgrades: false,
             websocket: Websocket::default(),
-            is_call: false,
+            call: None,
             unnamed: false,
             deadline: Moment::NEVER,
             closes,

@@ -48,6 +48,8 @@ pub(crate) struct ListenerMeters {
     /// TLS handshakes that were whole, and those that took a session up again.
     pub(crate) full: Counter,
     pub(crate) resumed: Counter,
+    /// Connections that were to be introduced and were not.
+    pub(crate) unintroduced: Counter,
     failed: Vec<(HandshakeFault, Counter)>,
     abused: Vec<(Abuse, Counter)>,
 }
@@ -137,6 +139,7 @@ impl ListenerView {
                 sent: shard.counter(&families::BYTES_SENT, &[name]),
                 full: handshakes("full"),
                 resumed: handshakes("resumed"),
+                unintroduced: shard.counter(&families::PROXY_PROTOCOL_FAILURES, &[name]),
                 abused: abuses
                     .map(|abuse| (abuse, shard.counter(&families::HTTP2_ABUSE, &[name, abuse.word()])))
                     .collect(),

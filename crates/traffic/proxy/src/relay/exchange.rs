@@ -7,6 +7,7 @@ use std::time::Duration;
 use base_kit::Moment;
 use base_signal::Reason;
 use traffic_balance::{EndpointId, Session};
+use traffic_filter::AnswerRecoding;
 use traffic_http::request_id::RequestId;
 use traffic_http::trace_context::TraceContext;
 use traffic_http::{Fields, Framing, KnownField, RequestHead, ResponseHead};
@@ -42,6 +43,8 @@ pub(crate) struct Exchange {
     pub(crate) tried: Vec<EndpointId>,
     /// What it says of its session.
     pub(crate) session: Session,
+    /// Who changes the body of its answer, if a filter does.
+    pub(crate) recoding: Option<Box<dyn AnswerRecoding>>,
     pub(crate) asked: Asked,
     pub(crate) record: Record,
     /// What is remembered of it when it is over.
@@ -69,6 +72,7 @@ pub(crate) struct Asked {
     user_agent: Option<Place>,
     referer: Option<Place>,
     trace_id: Option<Place>,
+    origin: Option<Place>,
     /// The normal form of the path, where it differs from the one received.
     normal: Option<Place>,
 }
@@ -96,6 +100,11 @@ impl Asked {
     /// Keeps the trace that the request belongs to.
     pub(crate) fn note_trace(&mut self, trace: &TraceContext) {
         self.trace_id = Some(self.keep(trace.trace_id().as_bytes()));
+    }
+
+    /// Keeps what filters want to know of the client beyond that.
+    pub(crate) fn note_origin(&mut self, fields: &Fields) {
+        self.origin = fields.find("origin").map(|value| self.keep(value));
     }
 
     /// Keeps the normal form of the path.
@@ -141,6 +150,11 @@ impl Asked {
     /// The trace that the request belongs to.
     pub(crate) fn trace_id(&self) -> Option<&[u8]> {
         self.trace_id.map(|place| self.at(place))
+    }
+
+    /// The site whose page asks, as its browser says; only where filters want to know.
+    pub(crate) fn origin(&self) -> Option<&[u8]> {
+        self.origin.map(|place| self.at(place))
     }
 
     fn keep(&mut self, value: &[u8]) -> Place {
@@ -223,6 +237,7 @@ impl Exchange {
             replay: Replay::default(),
             tried: Vec::new(),
             session: Session::default(),
+            recoding: None,
             asked: Asked::default(),
             record: Record::default(),
             decision: Box::default(),
@@ -239,6 +254,7 @@ impl Reuse for Exchange {
         self.replay.start(0, false);
         self.tried.clear();
         self.session = Session::default();
+        self.recoding = None;
         self.asked.clear();
         self.record = Record::default();
         self.to_endpoint.capacity() + self.replay.capacity() + self.asked.bytes.capacity() <= KEPT_BYTES

@@ -7,9 +7,12 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use traffic_http::{BodyEvent, BodyReader, BodyWriter, FieldName, Framing, HttpError};
+use base_signal::Reason;
+use traffic_filter::{RecodeError, Recoder};
+use traffic_http::{BodyEvent, BodyReader, BodyWriter, FieldName, Fields, Framing, HttpError};
 use traffic_net::{Buffer, BufferSize};
 
+use crate::failure::Failure;
 use crate::wire::Carrier;
 
 /// Re-framed bytes gathered before they are sent; as much as one read of a medium buffer brings.
@@ -38,8 +41,21 @@ pub(crate) enum PumpError {
     Source(io::Error),
     /// The source's framing is wrong.
     Malformed(HttpError),
+    /// What a filter was to change is not what it should be.
+    Unchangeable(RecodeError),
     /// The sink broke.
     Sink(io::Error),
+}
+
+impl PumpError {
+    /// What became of a request whose body broke off before all of it was sent, where the endpoint is not to blame.
+    pub(crate) fn of_request(&self) -> Failure {
+        match self {
+            Self::Source(error) | Self::Sink(error) => Failure::with(Reason::ClientClosed, error),
+            Self::Malformed(error) => Failure::bad_request(error),
+            Self::Unchangeable(error) => Failure::with(Reason::BadRequest, error),
+        }
+    }
 }
 
 /// What was given to the sink, kept so that it can be given to another.
@@ -87,6 +103,14 @@ impl Replay {
     }
 }
 
+/// What a filter does to a body.
+#[derive(Debug)]
+struct Change {
+    recoder: Box<dyn Recoder>,
+    /// What it has made of the last piece.
+    piece: Vec<u8>,
+}
+
 /// The state of one direction.
 #[derive(Debug)]
 pub(crate) struct Pump {
@@ -110,6 +134,10 @@ pub(crate) struct Pump {
     waits_for: Side,
     /// Names of trailers that are not passed on.
     dropped_trailers: Option<Arc<[FieldName]>>,
+    /// What a filter does to the body, until that has ended.
+    change: Option<Box<Change>>,
+    /// A filter has changed the body, and nothing goes behind it.
+    is_changed: bool,
     /// Body bytes taken from the source.
     pub(crate) body_bytes: u64,
     /// Grows whenever bytes were taken in or sent.
@@ -153,6 +181,8 @@ impl Pump {
             sent: false,
             waits_for: Side::Source,
             dropped_trailers: None,
+            change: None,
+            is_changed: false,
             body_bytes: 0,
             progress: 0,
         }
@@ -174,11 +204,20 @@ impl Pump {
         (self.ended, self.finished, self.sent) = (false, false, false);
         self.waits_for = Side::Source;
         self.dropped_trailers = None;
+        (self.change, self.is_changed) = (None, false);
     }
 
     /// Has trailers of these names not passed on.
     pub(crate) fn drop_trailers(&mut self, names: &Arc<[FieldName]>) {
         self.dropped_trailers = (!names.is_empty()).then(|| Arc::clone(names));
+    }
+
+    /// Has a filter change the body, which the sink then gets in this framing: without a length.
+    pub(crate) fn change(&mut self, recoder: Box<dyn Recoder>, to: Framing) {
+        debug_assert!(!self.has_begun() && !matches!(to, Framing::Length(_)));
+        self.change = Some(Box::new(Change { recoder, piece: Vec::new() }));
+        self.is_changed = true;
+        (self.to, self.writer) = (to, BodyWriter::new(to));
     }
 
     /// Frames the body for a sink to which its end is told beside it, or for one to which it is not.
@@ -193,7 +232,7 @@ impl Pump {
 
     /// Whether pieces get another frame than they came in.
     fn reframes(&self) -> bool {
-        self.from_chunks || self.to == Framing::Chunked
+        self.from_chunks || self.to == Framing::Chunked || self.is_changed
     }
 
     /// How the sink gets the body.
@@ -280,28 +319,28 @@ impl Pump {
                 }
                 BodyEvent::End => {
                     ends.input.consume(used);
-                    self.end(ends.out).map_err(PumpError::Malformed)?;
+                    self.end(ends.out, ends.replay.as_deref_mut())?;
                 }
                 BodyEvent::Data(data) => {
                     let length = data.len();
                     self.body_bytes += length as u64;
                     self.progress += 1;
-                    let frame = self.writer.frame(length).map_err(PumpError::Malformed)?;
-                    if self.reframes() || (length <= COPY_BYTES && ends.out.len() > self.out_sent) {
-                        if let Some(replay) = &mut ends.replay {
-                            replay.keep(data);
-                        }
-                        ends.out.extend_from_slice(frame.prefix());
-                        ends.out.extend_from_slice(data);
-                        ends.out.extend_from_slice(frame.suffix());
+                    if let Some(Change { recoder, piece }) = self.change.as_deref_mut() {
+                        piece.clear();
+                        recoder.recode(data, piece).map_err(PumpError::Unchangeable)?;
+                        put(piece, &mut self.writer, ends.out, ends.replay.as_deref_mut())?;
+                        ends.input.consume(used);
+                    } else if self.reframes() || (length <= COPY_BYTES && ends.out.len() > self.out_sent) {
+                        put(data, &mut self.writer, ends.out, ends.replay.as_deref_mut())?;
                         ends.input.consume(used);
                     } else {
+                        self.writer.frame(length).map_err(PumpError::Malformed)?;
                         ends.input.consume(used - length);
                         self.direct = length;
                     }
                     // A body of known length has ended with its last byte; sending needn't wait for another look.
                     if self.reader.is_done() {
-                        self.end(ends.out).map_err(PumpError::Malformed)?;
+                        self.end(ends.out, ends.replay.as_deref_mut())?;
                     }
                 }
             }
@@ -310,15 +349,21 @@ impl Pump {
     }
 
     /// The source's body is complete: adds what ends it for the sink.
-    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), HttpError> {
+    fn end(&mut self, out: &mut Vec<u8>, replay: Option<&mut Replay>) -> Result<(), PumpError> {
         self.ended = true;
         for name in self.dropped_trailers.as_deref().unwrap_or_default() {
             self.reader.remove_trailers(name);
         }
+        // What was changed before is not changed again when it is sent again.
+        if let Some(Change { mut recoder, mut piece }) = self.change.take().map(|change| *change) {
+            piece.clear();
+            recoder.finish(self.reader.trailers(), &mut piece).map_err(PumpError::Unchangeable)?;
+            put(&piece, &mut self.writer, out, replay)?;
+        }
         let trailers = self.reader.trailers();
-        let trailers = (!trailers.is_empty()).then_some(trailers);
+        let trailers = (!trailers.is_empty() && !self.is_changed).then_some(trailers);
         // Only a re-framed body has something to add, and it never has direct bytes in front of it.
-        self.writer.finish(trailers, out)
+        self.writer.finish(trailers, out).map_err(PumpError::Malformed)
     }
 
     /// Bytes behind the head in `out`.
@@ -379,7 +424,9 @@ impl Pump {
     fn poll_end(&mut self, cx: &mut Context<'_>, ends: &mut Ends<'_>) -> Poll<Result<(), PumpError>> {
         if ends.sink.is_exchange() {
             self.waits_for = Side::Sink;
-            ready!(ends.sink.poll_end(cx, self.reader.trailers())).map_err(PumpError::Sink)?;
+            static NONE: Fields = Fields::new();
+            let trailers = if self.is_changed { &NONE } else { self.reader.trailers() };
+            ready!(ends.sink.poll_end(cx, trailers)).map_err(PumpError::Sink)?;
             self.sent = true;
             self.progress += 1;
         }
@@ -408,32 +455,47 @@ impl Pump {
             if let Some(lines) = ends.source.take_trailers() {
                 self.reader.take_trailers(&lines).map_err(PumpError::Malformed)?;
             }
-            self.end(ends.out).map_err(PumpError::Malformed)?;
+            self.end(ends.out, ends.replay.as_deref_mut())?;
         }
         Poll::Ready(Ok(()))
     }
 
     /// Prepares to send everything again to another sink: first what `out` holds (the head), then what was sent before, which
     /// the replay must hold completely, then what lies in the source's buffer.
-    pub(crate) fn rewind(&mut self, out: &mut Vec<u8>, replay: &Replay) -> Result<(), HttpError> {
+    pub(crate) fn rewind(&mut self, out: &mut Vec<u8>, replay: &Replay) -> Result<(), PumpError> {
         debug_assert!(replay.is_complete());
         (self.out_sent, self.finished, self.sent) = (0, false, false);
         self.writer = BodyWriter::new(self.to);
-        if !replay.data.is_empty() {
-            let frame = self.writer.frame(replay.data.len())?;
-            out.extend_from_slice(frame.prefix());
-            out.extend_from_slice(&replay.data);
-            out.extend_from_slice(frame.suffix());
-        }
+        put(&replay.data, &mut self.writer, out, None)?;
         if self.reframes() {
             // They were to go out as they are, and are framed now. That a body of no known length is read twice makes no difference.
             self.body_bytes -= self.direct as u64;
             self.direct = 0;
         }
-        self.writer.frame(self.direct)?;
+        self.writer.frame(self.direct).map_err(PumpError::Malformed)?;
         self.ended = self.reader.is_done();
-        if self.ended { self.end(out) } else { Ok(()) }
+        if self.ended { self.end(out, None) } else { Ok(()) }
     }
+}
+
+/// Frames a piece, and keeps it in case it has to be sent again.
+fn put(
+    piece: &[u8],
+    writer: &mut BodyWriter,
+    out: &mut Vec<u8>,
+    replay: Option<&mut Replay>,
+) -> Result<(), PumpError> {
+    if piece.is_empty() {
+        return Ok(());
+    }
+    let frame = writer.frame(piece.len()).map_err(PumpError::Malformed)?;
+    if let Some(replay) = replay {
+        replay.keep(piece);
+    }
+    out.extend_from_slice(frame.prefix());
+    out.extend_from_slice(piece);
+    out.extend_from_slice(frame.suffix());
+    Ok(())
 }
 
 #[cfg(test)]

@@ -239,6 +239,9 @@ impl<'a> Transfer<'a> {
             Poll::Ready(Err(PumpError::Malformed(error))) => {
                 Poll::Ready(Err(Broken::endpoint(Failure::with(Reason::BadResponse, error))))
             }
+            Poll::Ready(Err(PumpError::Unchangeable(error))) => {
+                Poll::Ready(Err(Broken::endpoint(Failure::with(Reason::BadResponse, error))))
+            }
             Poll::Pending => {
                 if self.exchange.reply.body.waits_for() == Side::Source {
                     self.poll_client_gone(cx)?;
@@ -266,12 +269,7 @@ impl<'a> Transfer<'a> {
                 self.up_broken = Some(error);
                 Ok(())
             }
-            Poll::Ready(Err(PumpError::Source(error))) => {
-                Err(Broken::client(Failure::with(Reason::ClientClosed, error)))
-            }
-            Poll::Ready(Err(PumpError::Malformed(error))) => {
-                Err(Broken::client(Failure::bad_request(&error)))
-            }
+            Poll::Ready(Err(error)) => Err(Broken::client(error.of_request())),
         }
     }
 

@@ -15,11 +15,15 @@ use base_signal::Gauge;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_local};
 use traffic_net::{Incoming, Stream};
+use traffic_tls::Session;
 
 use crate::client::Client;
 use crate::connection::serve_connection;
+use crate::plan::ListenerView;
 use crate::thread::ListenSocket;
 use crate::thread::handshake::enter;
+use crate::thread::introduction::{hear, is_introduced};
+use crate::timers::Timer;
 use crate::wire::Wire;
 use crate::worker::Worker;
 
@@ -167,23 +171,41 @@ impl Door {
         let counted = Counted::new(&self.worker, &self.open, listener.meters.open.clone());
         let listener = Rc::clone(listener);
         let timer = self.worker.timers.timer(Arc::clone(&listener.settings.name));
-        if listener.settings.tls.is_none() {
+        let is_introduced = is_introduced(&listener, peer);
+        if listener.settings.tls.is_none() && !is_introduced {
             let stream = Wire::Http1(stream);
             let client = Client::new(stream, peer, timer, &self.worker.buffers, listener, self.worker.now());
             spawn_local(async move { serve_connection(&counted.worker, client).await });
             return;
         }
         spawn_local(async move {
-            // What a handshake needs is given back before requests come.
-            let entering = Box::pin(enter(&counted.worker, &listener, &timer, stream, peer));
-            if let Some(entered) = entering.await {
-                let (stream, worker) = (Wire::Http1(entered.stream), &counted.worker);
+            // What it needs is given back before requests come.
+            let entering = Box::pin(admit(&counted.worker, &listener, &timer, (stream, peer), is_introduced));
+            if let Some((stream, peer, session)) = entering.await {
+                let (stream, worker) = (Wire::Http1(stream), &counted.worker);
                 let mut client = Client::new(stream, peer, timer, &worker.buffers, listener, worker.now());
-                client.session = Some(Rc::new(entered.session));
+                client.session = session;
                 serve_connection(worker, client).await;
             }
         });
     }
+}
+
+/// What goes before the first request: who it is from, and the TLS handshake. `None` if the connection ended with that.
+async fn admit(
+    worker: &Rc<Worker>,
+    listener: &ListenerView,
+    timer: &Timer,
+    (stream, peer): Accepted,
+    is_introduced: bool,
+) -> Option<(Box<dyn Stream>, SocketAddr, Option<Rc<Session>>)> {
+    let (stream, peer) =
+        if is_introduced { hear(worker, listener, timer, stream, peer).await? } else { (stream, peer) };
+    if listener.settings.tls.is_none() {
+        return Some((stream, peer, None));
+    }
+    let entered = enter(worker, listener, timer, stream, peer).await?;
+    Some((entered.stream, peer, Some(Rc::new(entered.session))))
 }
 
 /// Counts a connection as open until dropped, however its task ends.

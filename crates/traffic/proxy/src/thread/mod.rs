@@ -3,6 +3,7 @@
 mod accept;
 mod command;
 mod handshake;
+mod introduction;
 mod probing;
 
 use std::collections::BTreeMap;

@@ -65,6 +65,7 @@ fn one(
         },
         tls: tls(checker, listener, place),
         http2: listener.http2.on().and_then(|granted| http2(checker, granted, &place.key("http2"))),
+        proxy_protocol: networks(checker, &listener.proxy_protocol, &place.key("proxy-protocol")),
         trusted_proxies: networks(checker, &listener.trusted_proxies, &place.key("trusted-proxies")),
         forwarded: forwarded(listener.forwarded),
         request_id: request_id(checker, &listener.request_id, &place.key("request-id")),

@@ -1,0 +1,227 @@
+//! How a proxy introduces the client of a connection: the PROXY protocol, versions 1 and 2.
+//!
+//! Source: "The PROXY protocol", Willy Tarreau, HAProxy's `doc/proxy-protocol.txt`.
+
+use std::net::SocketAddr;
+
+use proxy_header::{ParseConfig, Protocol, ProxyHeader};
+use thiserror::Error;
+
+/// What version 2 begins with.
+const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+/// Signature, command, family and the length of the rest.
+const FIXED_BYTES: usize = 16;
+/// What version 1 begins with, and the longest line of it.
+const TEXT: &[u8] = b"PROXY ";
+const LONGEST_LINE: usize = 107;
+/// The longest that is taken. Addresses, names and what is told of TLS take some hundred bytes.
+pub const LONGEST_INTRODUCTION: usize = 4096;
+/// A checksum of all of it, as a further value; and what each value begins with, its kind and its length.
+const CHECKSUM: u8 = 3;
+const VALUE_HEAD: usize = 3;
+const CHECKSUM_BYTES: usize = 4;
+
+/// What stood in front of a connection's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Introduction {
+    /// Who has connected to the proxy; `None` where it speaks for itself, or does not know.
+    pub client: Option<SocketAddr>,
+    /// So many bytes it took.
+    pub length: usize,
+}
+
+/// Why there is no introduction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum IntroductionError {
+    /// The connection begins with something else.
+    #[error("it does not begin with the PROXY protocol")]
+    Missing,
+    /// It begins like one.
+    #[error("its introduction by the PROXY protocol is malformed")]
+    Malformed,
+    /// It goes on for too long.
+    #[error("its introduction by the PROXY protocol is longer than {LONGEST_INTRODUCTION} bytes")]
+    TooLong,
+    /// The checksum in it is that of something else.
+    #[error("its introduction by the PROXY protocol has another checksum than it says")]
+    WrongChecksum,
+}
+
+impl Introduction {
+    /// Reads it from the front of what has come; `None` while that is not all of it.
+    ///
+    /// # Errors
+    /// If what has come does not begin with one.
+    pub fn parse(input: &[u8]) -> Result<Option<Self>, IntroductionError> {
+        let Some(length) = length(input)? else { return Ok(None) };
+        let Some(whole) = input.get(..length) else { return Ok(None) };
+        let (header, used) =
+            ProxyHeader::parse(whole, ParseConfig::default()).map_err(|_| IntroductionError::Malformed)?;
+        if used != length {
+            return Err(IntroductionError::Malformed);
+        }
+        check_values(whole)?;
+        let named = header.proxied_address().filter(|named| named.protocol == Protocol::Stream);
+        Ok(Some(Self { client: named.map(|named| named.source), length }))
+    }
+}
+
+/// How long it is, once that can be said.
+fn length(input: &[u8]) -> Result<Option<usize>, IntroductionError> {
+    if begins(input, SIGNATURE) {
+        let Some(rest) = input.get(FIXED_BYTES - 2..FIXED_BYTES) else { return Ok(None) };
+        let rest = rest.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+        let length = FIXED_BYTES + rest;
+        return if length > LONGEST_INTRODUCTION {
+            Err(IntroductionError::TooLong)
+        } else {
+            Ok(Some(length))
+        };
+    }
+    if begins(input, TEXT) {
+        let line = input.get(..LONGEST_LINE).unwrap_or(input);
+        let end = line.windows(2).position(|pair| pair == b"\r\n");
+        return match end {
+            Some(end) => Ok(Some(end + 2)),
+            None if line.len() == LONGEST_LINE => Err(IntroductionError::Malformed),
+            None => Ok(None),
+        };
+    }
+    Err(IntroductionError::Missing)
+}
+
+/// Whether it begins like this, as far as it has come.
+fn begins(input: &[u8], beginning: &[u8]) -> bool {
+    input.iter().zip(beginning).all(|(byte, wanted)| byte == wanted)
+}
+
+/// Goes through the values behind the addresses of version 2: whether they fill their place, and the checksum if there is one.
+fn check_values(whole: &[u8]) -> Result<(), IntroductionError> {
+    if !whole.starts_with(SIGNATURE) {
+        return Ok(());
+    }
+    // Two addresses and two ports, or two paths.
+    let addresses = match whole.get(FIXED_BYTES - 3).map(|family| family >> 4) {
+        Some(1) => 12,
+        Some(2) => 36,
+        Some(3) => 216,
+        _ => return Ok(()),
+    };
+    let mut place = FIXED_BYTES + addresses;
+    while place < whole.len() {
+        let Some([kind, high, low]) = whole.get(place..place + VALUE_HEAD) else {
+            return Err(IntroductionError::Malformed);
+        };
+        let start = place + VALUE_HEAD;
+        place = start + usize::from(u16::from_be_bytes([*high, *low]));
+        let Some(value) = whole.get(start..place) else { return Err(IntroductionError::Malformed) };
+        if *kind == CHECKSUM {
+            check(whole, start, value)?;
+        }
+    }
+    Ok(())
+}
+
+/// The checksum is that of the whole with nothing in its own place.
+fn check(whole: &[u8], start: usize, value: &[u8]) -> Result<(), IntroductionError> {
+    let value: [u8; CHECKSUM_BYTES] = value.try_into().map_err(|_| IntroductionError::Malformed)?;
+    let mut blank = whole.to_vec();
+    if let Some(place) = blank.get_mut(start..start + CHECKSUM_BYTES) {
+        place.fill(0);
+    }
+    if crc32c::crc32c(&blank) == u32::from_be_bytes(value) {
+        Ok(())
+    } else {
+        Err(IntroductionError::WrongChecksum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Version 2 with these addresses and values.
+    fn version_2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(rest.len()).unwrap().to_be_bytes();
+        [SIGNATURE, &[command, family], &length, rest].concat()
+    }
+
+    const ADDRESSES: [u8; 12] = [192, 0, 2, 7, 10, 0, 0, 1, 0x30, 0x39, 0, 80];
+
+    fn client(input: &[u8]) -> Option<SocketAddr> {
+        let all = [input, b"GET /"].concat();
+        for cut in 0..input.len() {
+            assert_eq!(Introduction::parse(&all[..cut]), Ok(None), "{cut} bytes of {input:?}");
+        }
+        let introduction = Introduction::parse(&all).unwrap().unwrap();
+        assert_eq!(introduction.length, input.len());
+        introduction.client
+    }
+
+    #[test]
+    fn both_versions_name_the_client() {
+        let four = "192.0.2.7:12345".parse().ok();
+        let six = "[2001:db8::7]:12345".parse().ok();
+        assert_eq!(client(b"PROXY TCP4 192.0.2.7 10.0.0.1 12345 80\r\n"), four);
+        assert_eq!(client(b"PROXY TCP6 2001:db8::7 ::1 12345 80\r\n"), six);
+        assert_eq!(client(&version_2(0x21, 0x11, &ADDRESSES)), four);
+        let mut long = [0; 36];
+        long[..16].copy_from_slice(&"2001:db8::7".parse::<std::net::Ipv6Addr>().unwrap().octets());
+        long[32..34].copy_from_slice(&12345_u16.to_be_bytes());
+        assert_eq!(client(&version_2(0x21, 0x21, &long)), six);
+    }
+
+    #[test]
+    fn a_proxy_may_speak_for_itself_or_not_know() {
+        assert_eq!(client(b"PROXY UNKNOWN\r\n"), None);
+        assert_eq!(client(b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n"), None);
+        assert_eq!(client(&version_2(0x20, 0, &[])), None);
+        assert_eq!(client(&version_2(0x20, 0x11, &ADDRESSES)), None, "a check of its own");
+        assert_eq!(client(&version_2(0x21, 0x12, &ADDRESSES)), None, "datagrams do not come by connections");
+        assert_eq!(client(&version_2(0x21, 0x31, &[0; 216])), None, "a path");
+    }
+
+    #[test]
+    fn further_values_are_read_over_and_checksums_count() {
+        let value = |kind: u8, value: &[u8]| {
+            [&[kind][..], &u16::try_from(value.len()).unwrap().to_be_bytes(), value].concat()
+        };
+        let with = |values: &[Vec<u8>]| version_2(0x21, 0x11, &[&ADDRESSES[..], &values.concat()].concat());
+        assert!(client(&with(&[value(2, b"shop.example.com"), value(0xea, &[1, 2])])).is_some());
+        let mut whole = with(&[value(5, b"id"), value(CHECKSUM, &[0; 4])]);
+        let sum = crc32c::crc32c(&whole).to_be_bytes();
+        let place = whole.len() - 4;
+        whole[place..].copy_from_slice(&sum);
+        assert!(client(&whole).is_some());
+        whole[place] ^= 1;
+        assert_eq!(Introduction::parse(&whole), Err(IntroductionError::WrongChecksum));
+        for broken in [value(CHECKSUM, &[0; 3]), vec![5], vec![5, 0, 9, 1]] {
+            assert_eq!(Introduction::parse(&with(&[broken])), Err(IntroductionError::Malformed));
+        }
+    }
+
+    #[test]
+    fn what_is_none_is_told_apart_from_what_is_broken() {
+        for other in [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01", b"PROXZ", b"\r\n\r\nGET", b"proxy tcp4"] {
+            assert_eq!(Introduction::parse(other), Err(IntroductionError::Missing), "{other:?}");
+        }
+        for broken in [
+            &b"PROXY TCP4 192.0.2.7 10.0.0.1 12345\r\n"[..],
+            b"PROXY TCP4 192.0.2.7 10.0.0.1 12345 80 \r\n",
+            b"PROXY TCP4 2001:db8::7 ::1 12345 80\r\n",
+            b"PROXY TCP4 192.0.2.700 10.0.0.1 12345 80\r\n",
+            b"PROXY TCP4 192.0.2.7 10.0.0.1 123456 80\r\n",
+            b"PROXY TCP5 192.0.2.7 10.0.0.1 12345 80\r\n",
+            b"PROXY \r\n",
+            &[TEXT, &[b'a'; 200]].concat(),
+            &version_2(0x31, 0x11, &ADDRESSES),
+            &version_2(0x22, 0x11, &ADDRESSES),
+            &version_2(0x21, 0x41, &ADDRESSES),
+            &version_2(0x21, 0x11, &ADDRESSES[..11]),
+        ] {
+            assert_eq!(Introduction::parse(broken), Err(IntroductionError::Malformed), "{broken:?}");
+        }
+        let long = version_2(0x21, 0x11, &[0; LONGEST_INTRODUCTION]);
+        assert_eq!(Introduction::parse(&long), Err(IntroductionError::TooLong));
+    }
+}

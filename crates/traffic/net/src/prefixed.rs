@@ -1,0 +1,80 @@
+//! A stream of which something was read already.
+
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
+
+use crate::buffer::Buffer;
+use crate::stream::{Peek, Stream};
+
+/// A stream with bytes in front that were read from it before.
+pub struct Prefixed {
+    front: Vec<u8>,
+    /// So many of them were received again.
+    received: usize,
+    stream: Box<dyn Stream>,
+}
+
+impl Prefixed {
+    /// Puts bytes back in front of a stream.
+    pub fn put_back(front: &[u8], stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        if front.is_empty() {
+            return stream;
+        }
+        Box::new(Self { front: front.to_vec(), received: 0, stream })
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.front.get(self.received..).unwrap_or_default()
+    }
+}
+
+impl Stream for Prefixed {
+    fn poll_receive(&mut self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
+        if self.rest().is_empty() {
+            return self.stream.poll_receive(cx, buffer);
+        }
+        let room = buffer.spare();
+        let count = room.len().min(self.rest().len());
+        if let (Some(room), Some(bytes)) = (room.get_mut(..count), self.rest().get(..count)) {
+            room.copy_from_slice(bytes);
+        }
+        buffer.filled_by(count);
+        self.received += count;
+        if self.rest().is_empty() {
+            (self.front, self.received) = (Vec::new(), 0);
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.stream.poll_send(cx, slices)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_flush(cx)
+    }
+
+    fn push(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.stream.push(cx)
+    }
+
+    fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Peek>> {
+        if self.rest().is_empty() { self.stream.poll_peek(cx) } else { Poll::Ready(Ok(Peek::Bytes)) }
+    }
+
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_finish(cx)
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_close(cx)
+    }
+
+    fn abort(&mut self) {
+        self.stream.abort();
+    }
+
+    fn is_quiet(&mut self) -> bool {
+        self.rest().is_empty() && self.stream.is_quiet()
+    }
+}

@@ -1,0 +1,71 @@
+//! Who a connection is from, where a proxy in front says so by the PROXY protocol.
+
+use std::fmt::Display;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+
+use traffic_http::forwarding;
+use traffic_net::{
+    Buffer, BufferSize, Introduction, IntroductionError, LONGEST_INTRODUCTION, Prefixed, Stream,
+};
+
+use crate::plan::ListenerView;
+use crate::timers::{Timer, within};
+use crate::worker::Worker;
+
+/// Whether whoever connects from there introduces its client.
+pub(super) fn is_introduced(listener: &ListenerView, peer: SocketAddr) -> bool {
+    let networks = &listener.settings.proxy_protocol;
+    !networks.is_empty() && forwarding::is_trusted(peer.ip(), networks)
+}
+
+/// Waits for the introduction. Gives the connection without it, and whom it is from; `None` if there was none, which is counted.
+pub(super) async fn hear(
+    worker: &Worker,
+    listener: &ListenerView,
+    timer: &Timer,
+    mut stream: Box<dyn Stream>,
+    peer: SocketAddr,
+) -> Option<(Box<dyn Stream>, SocketAddr)> {
+    let patience = listener.settings.timeouts.request_head;
+    timer.set(worker.now() + patience);
+    // As long as an introduction may be.
+    let mut input = Buffer::new(worker.buffers.clone(), BufferSize::Small);
+    let heard = within(timer, receive(&mut *stream, &mut input)).await;
+    match heard {
+        Ok(Ok(introduction)) => {
+            input.consume(introduction.length);
+            Some((Prefixed::put_back(input.filled(), stream), introduction.client.unwrap_or(peer)))
+        }
+        // Whoever looks whether the port is open has said nothing wrong.
+        Ok(Err(None)) if input.is_empty() => None,
+        Ok(Err(None)) => refuse(listener, peer, &"the connection ended within its introduction"),
+        Ok(Err(Some(error))) => refuse(listener, peer, &error),
+        Err(_) => refuse(listener, peer, &format_args!("no introduction came within {patience:?}")),
+    }
+}
+
+/// Receives until there is an introduction; `None` for an error where the connection has ended.
+async fn receive(
+    stream: &mut dyn Stream,
+    input: &mut Buffer,
+) -> Result<Introduction, Option<IntroductionError>> {
+    loop {
+        match Introduction::parse(input.filled()).map_err(Some)? {
+            Some(introduction) => return Ok(introduction),
+            None if input.len() >= LONGEST_INTRODUCTION => return Err(Some(IntroductionError::TooLong)),
+            None => {}
+        }
+        match poll_fn(|cx| stream.poll_receive(cx, input)).await {
+            Ok(count) if count > 0 => {}
+            _ => return Err(None),
+        }
+    }
+}
+
+fn refuse<T>(listener: &ListenerView, peer: SocketAddr, why: &dyn Display) -> Option<T> {
+    listener.meters.unintroduced.increment();
+    let listener = &*listener.settings.name;
+    tracing::debug!(target: "aya::worker", listener, %peer, "a connection is closed: {why} (`proxy-protocol`)");
+    None
+}
