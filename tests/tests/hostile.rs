@@ -8,7 +8,7 @@ mod heads;
 mod http2;
 mod slowhttptest;
 
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use base_testkit::{Aya, Backend, Evidence, answer};
@@ -36,8 +36,16 @@ struct Siege {
 impl Siege {
     /// As [`crate::front_with`], and a bystander who begins to ask.
     fn lay(listener: &str, route: &str, pool: &str, backends: &[&Backend]) -> Self {
+        Self::lay_at(&crate::config(listener, route, pool, backends))
+    }
+
+    /// The same before a server of another kind.
+    fn lay_before(server: SocketAddr) -> Self {
+        Self::lay_at(&crate::config_of("", "", "", &server.to_string()))
+    }
+
+    fn lay_at(text: &str) -> Self {
         let sound = Backend::answering(|_| answer(200, &[], "fine"));
-        let text = crate::config(listener, route, pool, backends);
         let text = text
             .replace("routes:\n", "routes:\n  - {match: {path: /bystander}, pool: sound}\n  - {match: {path: /own}, respond: {body: here}}\n")
             .replace("pools:\n", &format!("pools:\n  sound: {{endpoints: [{sound}]}}\n"));

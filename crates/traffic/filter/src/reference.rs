@@ -63,15 +63,12 @@ are percent-encoded, so that nothing in them acts as a delimiter.
 
 fn describe(page: &mut String, info: KindInfo, schema: &schemars::Schema, example: &str) {
     append(page, format_args!("\n### `{}`\n\n{} ({})\n", info.name, info.summary, info.status));
-    append(
-        page,
-        format_args!(
-            "\n```yaml\n{example}\n```\n\n| setting | type | default | meaning |\n|---|---|---|---|\n"
-        ),
-    );
-    let settings = schema.get("properties").and_then(Value::as_object);
-    for (name, setting) in settings.into_iter().flatten() {
+    append(page, format_args!("\n```yaml\n{example}\n```\n"));
+    let Some(settings) = schema.get("properties").and_then(Value::as_object) else { return };
+    page.push_str("\n| setting | type | default | meaning |\n|---|---|---|---|\n");
+    for (name, setting) in settings {
         let meaning = setting.get("description").and_then(Value::as_str).unwrap_or_default();
+        let meaning = meaning.replace('\n', " ");
         let default = match setting.get("default") {
             None | Some(Value::Null) => String::new(),
             Some(default) => format!("`{default}`"),
@@ -97,8 +94,12 @@ fn type_of(schema: &Value) -> String {
         }
         return names.join(" or ");
     }
-    match schema.get("type") {
-        Some(Value::Array(names)) => names.first().map(type_name).unwrap_or_default(),
+    // What may be left out may be nothing as well.
+    let name = match schema.get("type") {
+        Some(Value::Array(names)) => names.first(),
+        name => name,
+    };
+    match name {
         Some(name) if name == "object" => {
             let of = schema.get("additionalProperties").map(type_of).unwrap_or_default();
             format!("names with {of}")
@@ -138,6 +139,11 @@ mod tests {
         for setting in ["strip-prefix", "keep-query", "content-type", "request"] {
             assert!(page.contains(&format!("| `{setting}` |")), "{setting}");
         }
-        assert!(!page.contains("|  | |"), "a setting without type:\n{page}");
+        assert!(!page.contains("|  | |") && !page.contains("|  |  |"), "a setting without type:\n{page}");
+        let rows = page.lines().filter(|line| line.starts_with("| "));
+        assert!(
+            rows.clone().count() > 20 && rows.clone().all(|row| row.ends_with(" |")),
+            "a row in pieces:\n{page}"
+        );
     }
 }

@@ -13,7 +13,7 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, Request, Response};
 use traffic_http::{Fields, RequestHead, ResponseHead};
-use traffic_net::{Buffer, Peek, Stream};
+use traffic_net::{Buffer, Peek, Stream, is_pending_now};
 
 use crate::body::{BodyIn, BodyOut, broken, gone};
 use crate::client::Asker;
@@ -266,6 +266,11 @@ impl Exchange {
         };
         self.outgoing = Outgoing::Body(BodyOut::new(stream, left, is_all));
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether the peer wants no more of it, as far as that is known.
+    pub(crate) fn is_given_up(&mut self) -> bool {
+        !is_pending_now(|cx| self.poll_gone(cx))
     }
 
     /// Waits until the peer wants no more of the exchange.

@@ -126,7 +126,15 @@ impl ServerConnection {
                     return Poll::Ready(Some(Err(Ended::SentAway(abuse))));
                 }
                 match ready!(polled) {
-                    Some(Ok(arrived)) => Poll::Ready(Some(Ok(arrival(arrived, &self.watch)))),
+                    Some(Ok(arrived)) => {
+                        let mut arrival = arrival(arrived, &self.watch);
+                        if self.watch.borrow().has_resets() && arrival.exchange.is_given_up() {
+                            // Nobody waits for it any more: no endpoint is to hear of it. Others have their turn before the next.
+                            cx.waker().wake_by_ref();
+                            return Poll::Pending;
+                        }
+                        Poll::Ready(Some(Ok(arrival)))
+                    }
                     Some(Err(error)) => {
                         self.state = State::Closed;
                         Poll::Ready(Some(Err(error.into())))

@@ -26,8 +26,9 @@ const BUDGET: u32 = 3_000;
 /// What it gets back in a second: twenty requests given up; a ping and a wider window for each of a hundred messages, as gRPC's clients send them.
 const REFILL_PER_SECOND: u32 = 200;
 const MILLIS_PER_POINT: u32 = 1000 / REFILL_PER_SECOND;
-/// What a head costs of which no request comes: unfolding it may take a millisecond.
+/// What a head costs of which no request comes, and each so many bytes of it: one byte can stand for a field, and to unfold sixteen takes a microsecond.
 const HEAD_COST: u32 = 20;
+const HEAD_BYTES_PER_POINT: u64 = 16;
 /// What it gets back for a point: windows are widened for what was sent, mostly by 16 KiB and more.
 const BYTES_PER_POINT: u64 = 1024;
 /// What it gets back with a request that was answered to its end: as much as giving one up costs, so that half of all may be given up for good.
@@ -114,8 +115,13 @@ pub(crate) struct Watch {
     settled: u32,
     /// Streams of requests that are not over.
     live: Vec<u32>,
+    /// Requests were given up since all was looked at last.
+    has_resets: bool,
     /// Streams of which no request has come, and that were not paid for.
     unheard: i64,
+    /// Heads that have begun since all was looked at last, and their bytes.
+    heads: u64,
+    head_bytes: u64,
 }
 
 impl Watch {
@@ -135,7 +141,10 @@ impl Watch {
             stream: 0,
             settled: 0,
             live: Vec::new(),
+            has_resets: false,
             unheard: 0,
+            heads: 0,
+            head_bytes: 0,
         }
     }
 
@@ -174,12 +183,17 @@ impl Watch {
                     self.stream = stream;
                     self.unheard += 1;
                 }
+                self.heads += 1;
+                self.head_bytes += u64::from(self.payload);
             }
             CONTINUATION => {
                 self.in_head = flags & END_HEADERS == 0;
                 self.spend(Abuse::Continuations, 20);
             }
-            RST_STREAM => self.spend(Abuse::Resets, 10),
+            RST_STREAM => {
+                self.has_resets = true;
+                self.spend(Abuse::Resets, 10);
+            }
             SETTINGS if flags & ACK == 0 => self.spend(Abuse::Settings, 20),
             PING if flags & ACK == 0 => self.spend(Abuse::Pings, 1),
             DATA if self.payload == 0 && flags & END_STREAM == 0 => self.spend(Abuse::EmptyFrames, 5),
@@ -196,6 +210,11 @@ impl Watch {
     fn spend(&mut self, kind: Abuse, cost: u32) {
         self.spent = self.spent.saturating_add(cost);
         self.kind = kind;
+    }
+
+    /// Whether any of the requests that have come now may have been given up.
+    pub(crate) const fn has_resets(&self) -> bool {
+        self.has_resets
     }
 
     /// So many requests were answered to their end.
@@ -220,11 +239,15 @@ impl Watch {
 
     /// All of what has come was looked at: of heads that nobody has heard of nothing will come.
     pub(crate) fn settle(&mut self) {
-        self.settled = self.stream;
+        (self.settled, self.has_resets) = (self.stream, false);
         let lost = self.unheard - i64::from(self.in_head);
+        let (heads, bytes) = (std::mem::take(&mut self.heads), std::mem::take(&mut self.head_bytes));
         if lost > 0 {
             self.unheard -= lost;
-            self.spend(Abuse::Heads, u32::try_from(lost).unwrap_or(BUDGET).saturating_mul(HEAD_COST));
+            // Which of them were lost nobody knows: each is taken for as long as the others.
+            let cost = u64::from(HEAD_COST) + bytes / heads.max(1) / HEAD_BYTES_PER_POINT;
+            let cost = cost.saturating_mul(lost.unsigned_abs());
+            self.spend(Abuse::Heads, u32::try_from(cost).unwrap_or(u32::MAX));
         }
     }
 
@@ -363,6 +386,18 @@ mod tests {
             if sent_away.is_some() {
                 return;
             }
+        }
+    }
+
+    #[test]
+    fn long_heads_of_which_nothing_comes_cost_more() {
+        let mut watch = Watch::new(0);
+        for number in 0..6 {
+            let mut head = frame(HEADERS, END_HEADERS | END_STREAM, &[0xbe; 8_000]);
+            head[5..9].copy_from_slice(&(2_u32 * number + 1).to_be_bytes());
+            watch.see(&head);
+            watch.settle();
+            assert_eq!(watch.look(at(0)), (number == 5).then_some(Abuse::Heads), "after {number}");
         }
     }
 
