@@ -31,6 +31,8 @@ struct Siege {
     sound: Backend,
     before: Vitals,
     bystander: Bystander,
+    /// What else was seen.
+    notes: String,
 }
 
 impl Siege {
@@ -54,20 +56,20 @@ impl Siege {
         let before = Vitals::of(&aya);
         aya.forget_peak();
         let bystander = Bystander::start(&aya);
-        Self { aya, sound, before, bystander }
+        Self { aya, sound, before, bystander, notes: String::new() }
     }
 
     /// Ends the attack: nobody else noticed it, no more memory was taken than `bytes` beyond what the workers keep, and everything
     /// was given back.
     fn lift(self, claim: &str, by: &'static str, bytes: u64, because: &str) {
-        let Self { aya, sound, before, bystander } = self;
+        let Self { aya, sound, before, bystander, notes } = self;
         let calm = bystander.finish();
         let peak = aya.memory().peak;
         let after = wait_for_rest(&aya, &before);
         let (taken, bound) = (peak.saturating_sub(before.resident), bytes + OWN_BYTES);
         let kept = after.resident.saturating_sub(before.resident);
         let seen = format!(
-            "{calm}; memory {:.1} MiB before, +{:.1} at the height, +{:.1} after (bound {:.0} MiB: {because}, and {} MiB that \
+            "{calm}; {notes}memory {:.1} MiB before, +{:.1} at the height, +{:.1} after (bound {:.0} MiB: {because}, and {} MiB that \
              the workers keep)",
             mib(before.resident),
             mib(taken),
