@@ -1,5 +1,6 @@
 //! A great many of everything: connections, endpoints that are checked, hosts; and what each of them costs.
 
+mod bare;
 mod checks;
 mod connections;
 mod curves;
@@ -15,18 +16,18 @@ use crate::vitals::Bystander;
 const ENDPOINTS_OF_A_POOL: usize = 20;
 
 /// So many addresses of this machine at this port, as endpoints; from the `first` on.
-fn endpoints(first: usize, count: usize, port: u16) -> String {
+fn endpoints(first: usize, count: usize, port: u16) -> Vec<String> {
     let address = |number: usize| {
         format!("127.{}.{}.{}:{port}", 1 + number / 62_500, number / 250 % 250, number % 250 + 1)
     };
-    (first..first + count).map(address).collect::<Vec<_>>().join(", ")
+    (first..first + count).map(address).collect()
 }
 
 /// So many pools of 20 endpoints each, with these further keys.
 fn pools(count: usize, port: u16, keys: &str) -> String {
     let mut text = String::from("pools:\n");
     for number in 0..count {
-        let endpoints = endpoints(number * ENDPOINTS_OF_A_POOL, ENDPOINTS_OF_A_POOL, port);
+        let endpoints = endpoints(number * ENDPOINTS_OF_A_POOL, ENDPOINTS_OF_A_POOL, port).join(", ");
         let _ = writeln!(text, "  p{number}: {{endpoints: [{endpoints}]{keys}}}");
     }
     text

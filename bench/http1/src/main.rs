@@ -214,7 +214,7 @@ fn told_apart(mut installed: Vec<Installed>) -> Vec<Installed> {
 fn method(effort: &Effort) -> String {
     format!(
         "Each proxy alone on one core, load and backend in one thread on the other; rounds in turn; medians of {} rounds of {:?}, of {} for 128 B on 64 \
-         and 512 connections; of latency, the lower quartile of {} pieces of {:?}, of {} times as many there at half of what can be done, of the proxies that can do \
+         and 512 connections, ratios those of single rounds; of latency, the lower quartile of {} pieces of {:?}, of {} times as many there at half of what can be done, of the proxies that can do \
          most.",
         effort.repeats,
         effort.round,

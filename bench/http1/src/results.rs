@@ -157,12 +157,15 @@ impl Latency {
 }
 
 impl CaseResult {
-    /// What Aya needs, compared with those whom `others` picks: the best of them counts.
+    /// What Aya needs, compared with those whom `others` picks: the best of them counts. The median of what each round gives, in which both had
+    /// the same machine: from one round to the next its pace changes by more than what is compared.
     pub(crate) fn cpu_ratio(&self, others: fn(Proxy) -> bool) -> Option<f64> {
         let best = |wanted: &dyn Fn(Proxy) -> bool| {
-            self.rows.iter().filter(|row| wanted(row.proxy)).map(Row::cpu_us).fold(f64::NAN, f64::min)
+            let rows = self.rows.iter().filter(|row| wanted(row.proxy) && !row.cpu_us.is_empty());
+            rows.min_by(|one, other| one.cpu_us().total_cmp(&other.cpu_us()))
         };
-        let ratio = best(&|proxy| proxy == Proxy::Aya) / best(&others);
+        let (aya, other) = (best(&|proxy| proxy == Proxy::Aya)?, best(&others)?);
+        let ratio = median(aya.cpu_us.iter().zip(&other.cpu_us).map(|(aya, other)| aya / other));
         ratio.is_finite().then_some(ratio)
     }
 
@@ -255,6 +258,22 @@ mod tests {
         assert_eq!(median([4.0, 2.0].into_iter()), 3.0);
         assert!(median(std::iter::empty()).is_nan());
         assert_eq!(spread(&[1.0, 2.0, 3.0, 4.0, 100.0]), 1.0);
+    }
+
+    #[test]
+    fn ratios_are_those_of_single_rounds() {
+        let row = |proxy, cpu_us: [f64; 3]| Row { cpu_us: cpu_us.to_vec(), ..Row::new(proxy, "") };
+        // The machine slows down in the middle: the ratio of the medians would be 1.6.
+        let rows = vec![
+            row(Proxy::Relay, [10.0, 10.0, 20.0]),
+            row(Proxy::Aya, [11.0, 16.0, 22.0]),
+            row(Proxy::Nginx, [30.0, 20.0, 20.0]),
+            row(Proxy::Haproxy, [12.0, 24.0, 30.0]),
+        ];
+        let case = CaseResult { name: "small", title: "small", rows };
+        assert_eq!(case.cpu_ratio(|proxy| proxy == Proxy::Relay), Some(1.1));
+        assert_eq!(case.cpu_ratio(Proxy::is_peer), Some(0.8), "of nginx, whose median is the least");
+        assert_eq!(case.cpu_ratio(|proxy| proxy == Proxy::Envoy), None);
     }
 
     #[test]

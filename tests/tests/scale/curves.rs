@@ -39,7 +39,7 @@ const BASE: Size = Size { workers: 1, connections: CONNECTIONS, routes: 1, endpo
 
 /// CPU time of a request, in microseconds.
 fn cost(nginx: &Nginx, size: Size) -> f64 {
-    let pool = endpoints(0, size.endpoints, nginx.address().port());
+    let pool = endpoints(0, size.endpoints, nginx.address().port()).join(", ");
     let text = format!(
         "{LISTENER}workers: {}\n{}pools: {{p0: {{endpoints: [{pool}], connections: {{max: {MOST}, max-idle: {MOST}}}}}}}\n\
          decisions: off\n",

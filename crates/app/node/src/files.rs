@@ -3,8 +3,10 @@
 use base_model::Model;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Files that are no connections: listeners, logs, the admin port, health checks under way.
-const OTHER_FILES: u64 = 256;
+/// Files that are no connections: logs, the admin port, health checks under way.
+const OTHER_FILES: u64 = 96;
+/// What a worker has open beside connections and its sockets to listen on.
+const FILES_OF_A_WORKER: u64 = 8;
 /// A request takes a connection from the client and one to an endpoint.
 const FILES_PER_CONNECTION: u64 = 2;
 
@@ -22,7 +24,7 @@ const MOST_OF_CHECKS: u64 = 65_536;
 pub(crate) fn kept_by_checks(model: &Model) -> usize {
     let kept = getrlimit(Resource::Nofile)
         .current
-        .map_or(MOST_OF_CHECKS, |files| left_to_checks(files, connections(model)));
+        .map_or(MOST_OF_CHECKS, |files| left_to_checks(files, others(model), connections(model)));
     usize::try_from(kept).unwrap_or_default()
 }
 
@@ -33,8 +35,8 @@ pub(crate) fn checks_at_once() -> usize {
 }
 
 /// What the listeners' connections leave of so many files, and a share in any case.
-fn left_to_checks(files: u64, connections: u64) -> u64 {
-    let left = files.saturating_sub(OTHER_FILES).saturating_sub(FILES_PER_CONNECTION * connections);
+fn left_to_checks(files: u64, others: u64, connections: u64) -> u64 {
+    let left = files.saturating_sub(others).saturating_sub(FILES_PER_CONNECTION * connections);
     left.max(files / SHARE_OF_CHECKS).min(MOST_OF_CHECKS)
 }
 
@@ -55,7 +57,7 @@ pub fn raise_file_limit() {
 pub(crate) fn share_out(model: &mut Model) {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let for_checks = checked(model).min(files / SHARE_OF_CHECKS);
-    let rest = possible(files - for_checks).saturating_sub(connections(model));
+    let rest = possible(files - for_checks, others(model)).saturating_sub(connections(model));
     let open = || model.listeners.iter().filter(|listener| listener.max_connections.is_none());
     let each = each_of(rest, open().count() as u64);
     model.listeners.iter_mut().for_each(|listener| {
@@ -80,7 +82,7 @@ pub(crate) fn warn_if_too_few(model: &Model) {
     // No limit, no warning.
     let Some(files) = getrlimit(Resource::Nofile).current else { return };
     let kept = checked(model).min(kept_by_checks(model) as u64);
-    if let Some(possible) = shortage(connections, files - kept) {
+    if let Some(possible) = shortage(connections, possible(files - kept, others(model))) {
         tracing::warn!(
             target: "aya::node",
             "listeners take up to {connections} connections (`max-connections`), but the limit of {files} open files is \
@@ -94,15 +96,21 @@ pub(crate) fn connections(model: &Model) -> u64 {
     model.listeners.iter().filter_map(|listener| listener.max_connections).map(u64::from).sum()
 }
 
-/// How many connections so many files are enough for, if that is fewer than wanted.
-const fn shortage(connections: u64, files: u64) -> Option<u64> {
-    let possible = possible(files);
+/// Files that are neither clients' connections nor those of endpoints.
+fn others(model: &Model) -> u64 {
+    let cores = std::thread::available_parallelism().ok();
+    let workers = model.operation.workers.or(cores).map_or(1, |workers| workers.get() as u64);
+    OTHER_FILES + workers * (FILES_OF_A_WORKER + model.listeners.len() as u64)
+}
+
+/// How many connections are possible, if that is fewer than wanted.
+const fn shortage(connections: u64, possible: u64) -> Option<u64> {
     if connections > possible { Some(possible) } else { None }
 }
 
-/// Connections that so many files are enough for.
-const fn possible(files: u64) -> u64 {
-    files.saturating_sub(OTHER_FILES) / FILES_PER_CONNECTION
+/// Connections that so many files are enough for, when so many are taken by others.
+const fn possible(files: u64, others: u64) -> u64 {
+    files.saturating_sub(others) / FILES_PER_CONNECTION
 }
 
 #[cfg(test)]
@@ -111,25 +119,25 @@ mod tests {
 
     #[test]
     fn two_files_a_connection_and_some_for_the_rest() {
-        assert_eq!(shortage(384, 1_024), None);
-        assert_eq!(shortage(385, 1_024), Some(384));
-        assert_eq!(shortage(1, 100), Some(0));
+        assert_eq!(shortage(462, possible(1_024, 100)), None);
+        assert_eq!(shortage(463, possible(1_024, 100)), Some(462));
+        assert_eq!(shortage(1, possible(100, 110)), Some(0));
     }
 
     #[test]
     fn listeners_share_what_there_is() {
-        assert_eq!(each_of(possible(20_000), 1), 9_872);
-        assert_eq!(each_of(possible(20_000), 3), 3_290);
-        assert_eq!(each_of(possible(1_048_576), 1), 100_000);
-        assert_eq!(each_of(possible(100), 2), 1, "some, whatever comes of it");
+        assert_eq!(each_of(possible(20_000, 100), 1), 9_950);
+        assert_eq!(each_of(possible(20_000, 100), 3), 3_316);
+        assert_eq!(each_of(possible(1_048_576, 100), 1), 100_000);
+        assert_eq!(each_of(possible(100, 110), 2), 1, "some, whatever comes of it");
     }
 
     #[test]
     fn checks_keep_what_connections_leave_and_an_eighth_at_least() {
-        assert_eq!(left_to_checks(20_000, 1_000), 20_000 - 256 - 2_000);
-        assert_eq!(left_to_checks(20_000, 100_000), 2_500);
-        assert_eq!(left_to_checks(1_000_000, 100_000), MOST_OF_CHECKS);
-        assert_eq!(left_to_checks(100, 0), 12);
+        assert_eq!(left_to_checks(20_000, 100, 1_000), 20_000 - 100 - 2_000);
+        assert_eq!(left_to_checks(20_000, 100, 100_000), 2_500);
+        assert_eq!(left_to_checks(1_000_000, 100, 100_000), MOST_OF_CHECKS);
+        assert_eq!(left_to_checks(100, 110, 0), 12);
     }
 
     #[test]

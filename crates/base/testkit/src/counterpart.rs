@@ -5,6 +5,7 @@ mod haproxy;
 mod nginx;
 mod node;
 mod origin;
+mod packages;
 mod python;
 mod tools;
 

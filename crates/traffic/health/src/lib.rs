@@ -11,7 +11,7 @@
 //! - The first result of an endpoint that was never checked decides at once; later ones as `rise` and `fall` say.
 //! - What an agent says holds at once; one that is silent changes nothing.
 //! - Probes run at once only up to [`MonitorOptions::probes_at_once`], each within its timeout, and never on a worker; they keep connections only up to
-//!   [`MonitorOptions::kept_connections`].
+//!   [`MonitorOptions::kept_connections`], and only on those may more be asked at once (`rounds`).
 //! - A reload leaves checks that did not change running, with what they counted.
 //! - After [`HealthMonitor::stop`] no task is left.
 //!
@@ -27,7 +27,7 @@ mod probe;
 mod reference;
 mod report;
 pub mod resolve;
-mod turns;
+mod rounds;
 mod watch;
 
 pub use check_state::CheckState;

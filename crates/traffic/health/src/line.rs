@@ -14,7 +14,7 @@ use std::time::Duration;
 use base_kit::Rng;
 use traffic_tls::EndpointTls;
 
-pub(crate) use connection::Connection;
+pub(crate) use connection::{Connection, PlainSocket};
 
 /// For how long questions are asked on one connection: the next one is asked on a new one. So long an endpoint that accepts no more may go
 /// unnoticed by its check; its traffic notices at once.
@@ -33,19 +33,30 @@ pub struct Line {
     /// Those that count as asked on the next connection before the first one is.
     head_start: u32,
     kept: Option<Kept>,
+    /// A question that was asked in a round.
+    begun: Option<Begun>,
     /// What the endpoint is known by over TLS.
     pub(crate) tls: Option<EndpointTls>,
 }
 
 /// A connection with its place among those that are kept.
 #[derive(Debug)]
-pub(crate) struct Kept {
-    pub(crate) connection: Connection,
+pub(crate) struct Kept<C = Connection> {
+    pub(crate) connection: C,
     address: SocketAddr,
     /// Questions that may still be asked on it.
     questions_left: u32,
     /// `None`: it cannot be kept.
     place: Option<Place>,
+}
+
+/// A question that was asked, and what has come of its answer.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    pub(crate) kept: Kept,
+    pub(crate) received: Vec<u8>,
+    /// For how long it has been waited for.
+    waited: Duration,
 }
 
 /// How many connections are kept, over all checks, and how many may be.
@@ -71,6 +82,31 @@ impl Line {
     /// The connection that was kept, unless it leads elsewhere, or the endpoint has closed it or said something unasked.
     pub(crate) fn take(&mut self, address: SocketAddr) -> Option<Kept> {
         self.kept.take().filter(|kept| kept.address == address).and_then(Kept::if_quiet)
+    }
+
+    /// The connection that is kept, for questions that are asked in rounds, unless it is encrypted.
+    pub(crate) fn take_plain(&mut self) -> Option<Kept<PlainSocket>> {
+        self.kept.take_if(|kept| kept.connection.is_plain())?.try_map(Connection::into_plain)
+    }
+
+    /// Takes back a connection that questions were asked on in rounds.
+    pub(crate) fn take_back(&mut self, kept: Kept<PlainSocket>) {
+        self.kept = kept.try_map(Connection::plain);
+    }
+
+    /// Goes on from a question that was asked in a round.
+    pub(crate) fn go_on(&mut self, kept: Kept<PlainSocket>, received: Vec<u8>, waited: Duration) {
+        self.begun = kept.try_map(Connection::plain).map(|kept| Begun { kept, received, waited });
+    }
+
+    /// The question that was asked in a round.
+    pub(crate) fn take_begun(&mut self) -> Option<Begun> {
+        self.begun.take()
+    }
+
+    /// For how long an answer has been waited for already.
+    pub(crate) fn waited(&self) -> Duration {
+        self.begun.as_ref().map_or(Duration::ZERO, |begun| begun.waited)
     }
 
     /// A new connection, with a place if there is one.
@@ -115,10 +151,19 @@ impl Drop for Place {
     }
 }
 
-impl Kept {
+impl<C> Kept<C> {
     /// Whether another question may follow the one that is asked now.
     pub(crate) fn may_be_kept(&self) -> bool {
-        self.place.as_ref().is_some_and(|place| !place.0.are_too_many()) && self.questions_left > 0
+        self.may_be_asked(1)
+    }
+
+    /// Whether another question may follow the one that is asked next.
+    pub(crate) fn may_be_kept_after_another(&self) -> bool {
+        self.may_be_asked(2)
+    }
+
+    fn may_be_asked(&self, questions: u32) -> bool {
+        self.place.as_ref().is_some_and(|place| !place.0.are_too_many()) && self.questions_left >= questions
     }
 
     /// Counts a question.
@@ -126,6 +171,13 @@ impl Kept {
         self.questions_left = self.questions_left.saturating_sub(1);
     }
 
+    fn try_map<D>(self, to: impl FnOnce(C) -> Option<D>) -> Option<Kept<D>> {
+        let Self { connection, address, questions_left, place } = self;
+        to(connection).map(|connection| Kept { connection, address, questions_left, place })
+    }
+}
+
+impl Kept {
     fn if_quiet(mut self) -> Option<Self> {
         self.connection.is_quiet().then_some(self)
     }

@@ -19,7 +19,8 @@ use crate::plan::{CheckPlan, Plans};
 use crate::probe::MOST_PLACES;
 use crate::report::{CheckSink, CheckSinks, TransitionSink, publish};
 use crate::resolve::{LOOK_UP_EVERY, NameService, SystemNames};
-use crate::turns::Turns;
+use crate::rounds::Rounds;
+use crate::rounds::turns::Turns;
 use crate::watch::{CheckTask, Complaint, LookUpTask};
 
 /// Probes under way at once if nothing is said: an eighth of the files that systems let a process have at least.
@@ -83,6 +84,8 @@ struct Shared {
     look_ups: Arc<Semaphore>,
     kept_connections: Arc<Places>,
     turns: Arc<Turns>,
+    /// `None` where the system has no means for them.
+    rounds: Option<Arc<Rounds>>,
     complaint: Arc<Complaint>,
     /// Checks and names without a first result.
     pending: Arc<watch::Sender<usize>>,
@@ -120,7 +123,8 @@ struct RunningCheck {
 impl HealthMonitor {
     /// A monitor without pools, whose tasks run on `runtime`. Changes of state are logged and handed to `sink`.
     pub fn new(runtime: Handle, sink: TransitionSink, options: MonitorOptions) -> Self {
-        let rng = SeededRng::new(options.seed);
+        let mut rng = SeededRng::new(options.seed);
+        let rounds = Rounds::new(rng.next_u64()).ok().map(Arc::new);
         let watched = Watched { pools: HashMap::new(), tasks: JoinSet::new(), rng, stopped: false };
         let shared = Arc::new(Shared {
             runtime,
@@ -131,6 +135,7 @@ impl HealthMonitor {
             look_ups: Arc::new(Semaphore::new(MAX_LOOK_UPS_AT_ONCE)),
             kept_connections: Arc::new(Places::new(options.kept_connections)),
             turns: Arc::new(Turns::new()),
+            rounds,
             complaint: Arc::new(Complaint::new(Arc::clone(&options.clock))),
             pending: Arc::new(watch::Sender::new(0)),
             watched: Mutex::new(watched),
@@ -141,6 +146,9 @@ impl HealthMonitor {
         let mut watched = shared.lock();
         watched.tasks.spawn_on(looking, &shared.runtime);
         watched.tasks.spawn_on(async move { turns.run().await }, &shared.runtime);
+        if let Some(rounds) = shared.rounds.clone() {
+            watched.tasks.spawn_on(async move { rounds.run().await }, &shared.runtime);
+        }
         drop(watched);
         Self { shared }
     }
@@ -334,8 +342,10 @@ impl Shared {
             plan: Arc::clone(plan),
             on_check: Arc::clone(on_check),
             is_steady: false,
+            own_questions: 0,
             limiter: Arc::clone(&self.probes),
             turns: Arc::clone(&self.turns),
+            rounds: self.rounds.clone(),
             line: Line::new(&self.kept_connections, plan.check.interval, &mut rng),
             delay: self.options.first_spread.mul_f64(rng.unit()),
             rng,

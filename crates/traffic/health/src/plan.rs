@@ -34,7 +34,8 @@ impl CheckPlan {
 
     pub(crate) async fn ask(&self, target: &Target, line: &mut Line) -> Result<Passed, ProbeFailure> {
         let limit = self.check.timeout;
-        timeout(limit, self.probe.run_on(target, line)).await.unwrap_or(Err(ProbeFailure::TimedOut(limit)))
+        let left = limit.saturating_sub(line.waited());
+        timeout(left, self.probe.run_on(target, line)).await.unwrap_or(Err(ProbeFailure::TimedOut(limit)))
     }
 
     pub(crate) fn pause(&self, rng: &mut SeededRng) -> Duration {

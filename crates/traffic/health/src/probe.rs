@@ -11,6 +11,7 @@ use base_kit::KindInfo;
 use base_model::model::{ActiveCheck, Host};
 use rustix::io::Errno;
 use traffic_balance::{AdminState, Resources};
+use traffic_http::ResponseHead;
 
 use crate::line::Line;
 
@@ -188,6 +189,19 @@ pub trait Probe: Send + Sync {
     fn run_on<'probe>(&'probe self, target: &'probe Target, line: &'probe mut Line) -> ProbeFuture<'probe> {
         let _ = line;
         self.run(target)
+    }
+
+    /// What is asked on a connection that is kept, if it is one message, and the answer another.
+    fn question(&self, target: &Target) -> Option<String> {
+        let _ = target;
+        None
+    }
+
+    /// Whether these bytes are plainly all of a good answer to [`Probe::question`], after which another question may follow. If not, it is not known yet
+    /// what they are. `head` is room to work with.
+    fn is_well(&self, answer: &[u8], head: &mut ResponseHead) -> bool {
+        let _ = (answer, head);
+        false
     }
 
     /// How many of the places for probes under way one takes; at most [`MOST_PLACES`].

@@ -17,10 +17,15 @@ use crate::plan::{CheckPlan, varied};
 use crate::probe::{Passed, ProbeFailure, Target};
 use crate::report::{CheckResult, CheckSink};
 use crate::resolve::{self, LOOK_UP_AGAIN, NameService};
-use crate::turns::Turns;
+use crate::rounds::turns::{Turns, now};
+use crate::rounds::{Guest, Left, Rounds};
 
 /// How often it is said at most that checks could not be made: all of them fail together.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// Questions that a check asks itself once rounds could not judge an answer: the next ones may be no easier, and to change places costs as much as
+/// rounds save in some of them.
+const OWN_QUESTIONS: u32 = 16;
 
 /// Says now and then that this machine cannot make its checks.
 pub(crate) struct Complaint {
@@ -62,9 +67,13 @@ pub(crate) struct CheckTask {
     pub(crate) on_check: CheckSink,
     pub(crate) limiter: Arc<Semaphore>,
     pub(crate) turns: Arc<Turns>,
+    /// `None` where the system has no means for them.
+    pub(crate) rounds: Option<Arc<Rounds>>,
     pub(crate) line: Line,
     /// Whether the board need not be told of another success.
     pub(crate) is_steady: bool,
+    /// Questions to be asked here before rounds are joined again.
+    pub(crate) own_questions: u32,
     pub(crate) rng: SeededRng,
     /// Before the first check.
     pub(crate) delay: Duration,
@@ -76,6 +85,10 @@ impl CheckTask {
         self.turns.rest(self.delay, self.plan.turn()).await;
         let mut target = self.target().await;
         let has_name = matches!(self.board.endpoint().host(), Host::Name(_));
+        if has_name {
+            // Where it leads may change with each look-up, which only this task hears of.
+            self.rounds = None;
+        }
         loop {
             if has_name {
                 target.address = self.address().await;
@@ -88,7 +101,32 @@ impl CheckTask {
                 result => self.report(result),
             }
             let pause = self.plan.pause(&mut self.rng);
-            self.turns.rest(pause, self.plan.turn()).await;
+            match self.join_rounds(&target, pause) {
+                Some(guest) => self.come_back(guest.left().await),
+                None => self.turns.rest(pause, self.plan.turn()).await,
+            }
+        }
+    }
+
+    /// Leaves the questions to the rounds, while all is well.
+    fn join_rounds(&mut self, target: &Target, pause: Duration) -> Option<Guest> {
+        self.own_questions = self.own_questions.saturating_sub(1);
+        let rounds = self.rounds.as_ref().filter(|_| self.is_steady && self.own_questions == 0)?;
+        let kept = self.line.take_plain()?;
+        let joined = rounds.join(kept, (&self.plan, target, &self.on_check), pause);
+        joined.map_err(|kept| self.line.take_back(kept)).ok()
+    }
+
+    /// Goes on from what the rounds have left.
+    fn come_back(&mut self, left: Option<Left>) {
+        match left {
+            Some(Left { kept: Some(kept), asked: Some(asked), received }) => {
+                self.own_questions = OWN_QUESTIONS;
+                self.line.go_on(kept, received, now().saturating_duration_since(asked));
+            }
+            Some(Left { kept: Some(kept), .. }) => self.line.take_back(kept),
+            // It asks on a new connection.
+            _ => {}
         }
     }
 

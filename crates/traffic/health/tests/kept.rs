@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use stage::{Stage, check, endpoint, http, options, pool};
+use base_model::model::Endpoint;
+use stage::{Stage, check, endpoint, http, named, options, pool};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -60,6 +61,16 @@ async fn watched(
     kept_connections: usize,
     requests: usize,
 ) -> (Arc<Seen>, usize) {
+    watched_as(endpoint, requests_per_connection, kept_connections, requests).await
+}
+
+/// The same of an endpoint that is called so.
+async fn watched_as(
+    endpoint: impl Fn(SocketAddr) -> Endpoint,
+    requests_per_connection: usize,
+    kept_connections: usize,
+    requests: usize,
+) -> (Arc<Seen>, usize) {
     let (address, seen, _tasks) = server(requests_per_connection).await;
     let failed = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&failed);
@@ -97,6 +108,14 @@ async fn a_connection_that_the_endpoint_has_closed_meanwhile_says_nothing_agains
         assert_eq!(failed, 0, "after {requests_per_connection}");
         assert!(seen.connections.load(Ordering::SeqCst) >= 40 / requests_per_connection);
     }
+}
+
+/// It may lead elsewhere after each look-up; as long as it does not, its connection serves as well as any.
+#[tokio::test]
+async fn an_endpoint_that_is_found_by_its_name_is_asked_on_one_connection_too() {
+    let localhost = |address: SocketAddr| named("localhost", address.port());
+    let (seen, failed) = watched_as(localhost, usize::MAX, 10, 50).await;
+    assert_eq!((seen.connections.load(Ordering::SeqCst), failed), (1, 0));
 }
 
 #[tokio::test]

@@ -8,41 +8,30 @@ use crate::stream::{Peek, Stream};
 
 /// A stream with bytes in front that were read from it before.
 pub struct Prefixed {
-    front: Vec<u8>,
-    /// So many of them were received again.
-    received: usize,
+    front: Buffer,
     stream: Box<dyn Stream>,
 }
 
 impl Prefixed {
     /// Puts bytes back in front of a stream.
-    pub fn put_back(front: &[u8], stream: Box<dyn Stream>) -> Box<dyn Stream> {
-        if front.is_empty() {
-            return stream;
-        }
-        Box::new(Self { front: front.to_vec(), received: 0, stream })
-    }
-
-    fn rest(&self) -> &[u8] {
-        self.front.get(self.received..).unwrap_or_default()
+    pub fn put_back(front: Buffer, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        if front.is_empty() { stream } else { Box::new(Self { front, stream }) }
     }
 }
 
 impl Stream for Prefixed {
     fn poll_receive(&mut self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
-        if self.rest().is_empty() {
+        if self.front.is_empty() {
             return self.stream.poll_receive(cx, buffer);
         }
         let room = buffer.spare();
-        let count = room.len().min(self.rest().len());
-        if let (Some(room), Some(bytes)) = (room.get_mut(..count), self.rest().get(..count)) {
+        let count = room.len().min(self.front.len());
+        if let (Some(room), Some(bytes)) = (room.get_mut(..count), self.front.filled().get(..count)) {
             room.copy_from_slice(bytes);
         }
         buffer.filled_by(count);
-        self.received += count;
-        if self.rest().is_empty() {
-            (self.front, self.received) = (Vec::new(), 0);
-        }
+        self.front.consume(count);
+        self.front.release();
         Poll::Ready(Ok(count))
     }
 
@@ -59,7 +48,7 @@ impl Stream for Prefixed {
     }
 
     fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Peek>> {
-        if self.rest().is_empty() { self.stream.poll_peek(cx) } else { Poll::Ready(Ok(Peek::Bytes)) }
+        if self.front.is_empty() { self.stream.poll_peek(cx) } else { Poll::Ready(Ok(Peek::Bytes)) }
     }
 
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -75,6 +64,6 @@ impl Stream for Prefixed {
     }
 
     fn is_quiet(&mut self) -> bool {
-        self.rest().is_empty() && self.stream.is_quiet()
+        self.front.is_empty() && self.stream.is_quiet()
     }
 }

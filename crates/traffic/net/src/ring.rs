@@ -19,7 +19,10 @@ mod buffers;
 mod core;
 mod lookout;
 mod network;
+mod pieces;
 mod socket;
+mod watched;
 
 pub use lookout::BusyPolls;
 pub use network::RingNetwork;
+pub use watched::watch;

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use base_kit::Moment;
+use base_kit::{Moment, prefetch};
 use slab::Slab;
 use tokio::sync::Notify;
 
@@ -187,6 +187,11 @@ impl Timer {
     /// Sets the deadline of a connection between two requests: a drain may shorten it.
     pub(crate) fn set_idle(&self, deadline: Moment) {
         self.timers.set(self.slot, deadline, true, false);
+    }
+
+    /// Has what is kept of it come nearer: it is about to be set.
+    pub(crate) fn prefetch(&self) {
+        self.timers.0.entries.borrow().get(self.slot).inspect(|entry| prefetch(*entry));
     }
 
     /// Whether its time to drain is over: whatever it waits for is cut.

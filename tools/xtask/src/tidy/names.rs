@@ -11,6 +11,7 @@ const EMPTY_NAMES: &[&str] = &["util", "utils", "common", "helper", "helpers", "
 /// Crates and files that may hold `unsafe`, each with its reason. Every block there carries its proof.
 const UNSAFE_PLACES: &[(&str, &str)] = &[
     ("crates/traffic/http/tests/allocations.rs", "counts allocations: an allocator is an unsafe trait"),
+    ("crates/base/kit/src/prefetch.rs", "a hint to the processor, which is no function of the language"),
     ("crates/traffic/net/src/ring", "io_uring: the kernel is handed memory"),
 ];
 

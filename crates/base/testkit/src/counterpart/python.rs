@@ -1,18 +1,14 @@
 //! Python's HTTP server, and packages that speak HTTP and WebSocket.
 
-use std::fs::OpenOptions;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
-use crate::folder::{TempFolder, target_folder};
+use super::packages;
+use crate::folder::TempFolder;
 use crate::port::free_port;
 use crate::process::{Ended, Process, Signal};
 use crate::time::{PATIENCE, wait_until};
-
-/// Installing a package over a slow network takes longer than anything else.
-const INSTALL: Duration = Duration::from_secs(120);
 
 /// A Python program that listens on a picked port.
 #[derive(Debug)]
@@ -138,9 +134,7 @@ impl Python {
 
 /// The folder with the Python packages that plays need: `AYA_PYTHON_PACKAGES`, else below the target folder.
 fn packages_folder() -> PathBuf {
-    let target = target_folder();
-    let default = || target.parent().unwrap_or(&target).join("python-packages");
-    std::env::var_os("AYA_PYTHON_PACKAGES").map_or_else(default, PathBuf::from)
+    packages::folder_of("AYA_PYTHON_PACKAGES", "python-packages")
 }
 
 /// What plays speak WebSocket and HTTP with.
@@ -150,19 +144,12 @@ const PACKAGES: [&str; 7] =
 /// The same, with [`PACKAGES`] installed when one was missing.
 fn packages() -> PathBuf {
     let folder = packages_folder();
-    std::fs::create_dir_all(&folder).expect("a folder for packages can be made");
-    let lock = folder.join(".lock");
-    let lock = OpenOptions::new().create(true).append(true).open(lock).expect("a lock file can be made");
-    lock.lock().expect("a file can be locked");
     // A package may bring modules of another name.
     let modules = ["websockets", "wsproto", "h11", "h2", "grpc", "grpc_health", "grpc_reflection"];
-    if modules.iter().any(|module| !folder.join(module).is_dir()) {
-        let mut install = Command::new("python3");
-        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);
-        install.arg(&folder).args(PACKAGES);
-        let ended = Process::run(install, INSTALL);
-        assert_eq!(ended.code, Some(0), "the packages are not installed: {}", ended.stderr);
-    }
+    let modules = modules.map(|module| folder.join(module));
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);
+    packages::install(&folder, &modules, pip, &PACKAGES);
     folder
 }
 

@@ -22,7 +22,7 @@ const ORIGIN: &str = "access-control-allow-origin";
 const CREDENTIALS: &str = "access-control-allow-credentials";
 const METHODS: &str = "access-control-allow-methods";
 const FIELDS: &str = "access-control-allow-headers";
-const EXPOSE: &str = "access-control-expose-headers";
+pub(super) const EXPOSE: &str = "access-control-expose-headers";
 const MAX_AGE: &str = "access-control-max-age";
 /// What of that counts in answers to other than these questions. What the endpoint says of it is not passed on: two answers would be none.
 const SHARING: [&str; 3] = [ORIGIN, CREDENTIALS, EXPOSE];

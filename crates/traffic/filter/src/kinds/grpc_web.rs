@@ -13,6 +13,7 @@ use traffic_http::{Fields, KnownField, Method, RequestHead, ResponseHead};
 
 use self::frames::trailer_frame;
 use self::text::{TextDecoder, TextEncoder};
+use crate::kinds::cors::EXPOSE;
 use crate::settings;
 use crate::{
     AnswerRecoding, Filter, FilterKind, Flow, RecodeError, Recoder, Recoding, RequestContext, SettingsError,
@@ -22,7 +23,6 @@ const CONTENT_TYPE: &str = "content-type";
 /// A head with this is the whole answer.
 const STATUS: &str = "grpc-status";
 /// What a page of another site is to be able to read.
-const EXPOSE: &str = "access-control-expose-headers";
 const EXPOSED: &[u8] = b"grpc-status, grpc-message, grpc-status-details-bin, x-aya-reason";
 
 /// The kind.

@@ -10,7 +10,7 @@ use traffic_http::{BodyEvent, BodyReader, Framing, HeadLimits, HttpError, Method
 use traffic_tls::ClientTls;
 
 use crate::kinds::tls::{dial, tls_of};
-use crate::line::{Kept, Line};
+use crate::line::{Begun, Kept, Line};
 use crate::probe::{Passed, Probe, ProbeFailure, ProbeFuture, ProbeKind, Target, UnfitCheck};
 
 /// The kind.
@@ -111,8 +111,8 @@ impl HttpProbe {
     }
 
     async fn ask(&self, target: &Target, line: &mut Line) -> Result<Passed, ProbeFailure> {
-        if let Some(kept) = line.take(target.address) {
-            let mut input = Input::new(kept);
+        let begun = line.take_begun().map(Input::begun);
+        if let Some(mut input) = begun.or_else(|| line.take(target.address).map(Input::new)) {
             match self.ask_on(&mut input, target).await {
                 // The endpoint may close a connection that was idle at any time. That says nothing; a new one does.
                 Err(ProbeFailure::Closed(_) | ProbeFailure::Broken(_)) if !input.has_spoken => {}
@@ -127,17 +127,21 @@ impl HttpProbe {
 
     /// The request, and whether the connection is to stay open. Composed each time: what it is made of is at hand, as all who ask the same
     /// share it, where one that was kept would have to be fetched from memory.
-    fn question(&self, target: &Target, stays: bool) -> String {
+    fn compose(&self, target: &Target, stays: bool) -> String {
         let host = self.host.as_deref().unwrap_or(&target.authority);
         let end = if stays { "\r\n" } else { "connection: close\r\n\r\n" };
         [&self.before_host, host, &self.after_host, end].concat()
     }
 
     async fn ask_on(&self, input: &mut Input, target: &Target) -> Result<Passed, ProbeFailure> {
-        input.kept.ask();
+        if !input.is_asked {
+            input.kept.ask();
+        }
         let stays = self.may_keep && input.kept.may_be_kept();
-        // An endpoint may answer and close before it took the request: the answer counts.
-        let _ = input.kept.connection.write_all(self.question(target, stays).as_bytes()).await;
+        if !input.is_asked {
+            // An endpoint may answer and close before it took the request: the answer counts.
+            let _ = input.kept.connection.write_all(self.compose(target, stays).as_bytes()).await;
+        }
         let head = input.head().await?;
         self.judge_status(head.status())?;
         let framing = head.framing(self.method).map_err(not_understood);
@@ -157,8 +161,12 @@ impl HttpProbe {
         Ok(Passed::Answered(head.status()))
     }
 
+    fn is_wanted(&self, status: u16) -> bool {
+        self.statuses.iter().any(|range| (range.first..=range.last).contains(&status))
+    }
+
     fn judge_status(&self, got: u16) -> Result<(), ProbeFailure> {
-        if self.statuses.iter().any(|range| (range.first..=range.last).contains(&got)) {
+        if self.is_wanted(got) {
             return Ok(());
         }
         let word = |range: &StatusRange| match range {
@@ -178,6 +186,26 @@ impl Probe for HttpProbe {
     fn run_on<'probe>(&'probe self, target: &'probe Target, line: &'probe mut Line) -> ProbeFuture<'probe> {
         Box::pin(self.ask(target, line))
     }
+
+    fn question(&self, target: &Target) -> Option<String> {
+        (self.may_keep && self.tls.is_none()).then(|| self.compose(target, true))
+    }
+
+    fn is_well(&self, answer: &[u8], head: &mut ResponseHead) -> bool {
+        head.clear();
+        let Ok(Some(consumed)) = head.parse(answer, &HEAD_LIMITS) else { return false };
+        let is_fit = !head.is_interim() && self.is_wanted(head.status()) && head.persists();
+        let Ok(framing) = head.framing(self.method) else { return false };
+        let mut body = self.body.as_ref().map(|_| Vec::new());
+        let mut reader = BodyReader::new(framing);
+        let Ok((rest, true)) = take(&mut reader, answer.get(consumed..).unwrap_or_default(), |data| {
+            body.iter_mut().for_each(|body| body.extend_from_slice(data));
+        }) else {
+            return false;
+        };
+        let body = self.body.as_ref().zip(body);
+        is_fit && rest.is_empty() && body.is_none_or(|(wanted, body)| wanted.pattern.is_match(&body))
+    }
 }
 
 /// What the endpoint sends.
@@ -185,6 +213,8 @@ struct Input {
     kept: Kept,
     /// Received and not yet used.
     received: Vec<u8>,
+    /// Whether the question was asked already.
+    is_asked: bool,
     /// Whether anything was received.
     has_spoken: bool,
     ended: bool,
@@ -194,7 +224,14 @@ struct Input {
 
 impl Input {
     const fn new(kept: Kept) -> Self {
-        Self { kept, received: Vec::new(), has_spoken: false, ended: false, is_free: false }
+        let received = Vec::new();
+        Self { kept, received, is_asked: false, has_spoken: false, ended: false, is_free: false }
+    }
+
+    /// Where the question was asked already.
+    fn begun(Begun { kept, received, .. }: Begun) -> Self {
+        let has_spoken = !received.is_empty();
+        Self { kept, received, is_asked: true, has_spoken, ended: false, is_free: false }
     }
 
     /// Keeps the connection where that is possible: after a good answer, all of which has come.
@@ -257,20 +294,32 @@ impl Input {
 
     /// Takes what was received of a body; whether that was the end of it.
     fn take(&mut self, reader: &mut BodyReader, body: &mut Vec<u8>) -> Result<bool, HttpError> {
-        loop {
-            let (consumed, event) = reader.read(&self.received)?;
-            let (stalled, end) = match event {
-                BodyEvent::Data(data) => {
-                    body.extend_from_slice(data);
-                    (false, false)
-                }
-                BodyEvent::NeedMore => (true, false),
-                BodyEvent::End => (false, true),
-            };
-            self.received.drain(..consumed);
-            if end || stalled {
-                return Ok(end);
+        let (rest, is_end) = take(reader, &self.received, |data| body.extend_from_slice(data))?;
+        let consumed = self.received.len() - rest.len();
+        self.received.drain(..consumed);
+        Ok(is_end)
+    }
+}
+
+/// Takes what was received of a body; what is behind it, and whether it has ended.
+fn take<'r>(
+    reader: &mut BodyReader,
+    mut received: &'r [u8],
+    mut data: impl FnMut(&[u8]),
+) -> Result<(&'r [u8], bool), HttpError> {
+    loop {
+        let (consumed, event) = reader.read(received)?;
+        let (stalled, end) = match event {
+            BodyEvent::Data(bytes) => {
+                data(bytes);
+                (false, false)
             }
+            BodyEvent::NeedMore => (true, false),
+            BodyEvent::End => (false, true),
+        };
+        received = received.get(consumed..).unwrap_or_default();
+        if end || stalled {
+            return Ok((received, end));
         }
     }
 }

@@ -20,7 +20,28 @@ pub(crate) enum Connection {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+/// A connection that the runtime does not watch.
+pub(crate) type PlainSocket = std::net::TcpStream;
+
 impl Connection {
+    /// Whether it is as the system makes it.
+    pub(crate) const fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain(_))
+    }
+
+    /// Takes it from the runtime, if it is as the system makes it. It is lost where the system has no means left for that.
+    pub(crate) fn into_plain(self) -> Option<PlainSocket> {
+        match self {
+            Self::Plain(socket) => socket.into_std().ok(),
+            Self::Tls(_) => None,
+        }
+    }
+
+    /// Has the runtime watch it. It is lost where the system has no means left for that.
+    pub(crate) fn plain(socket: PlainSocket) -> Option<Self> {
+        TcpStream::from_std(socket).ok().map(Self::Plain)
+    }
+
     /// Sends all of it.
     pub(crate) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {

@@ -1,7 +1,6 @@
 //! What the sockets of a thread share: the ring itself, its buffers, and the state of each socket.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -9,7 +8,7 @@ use std::sync::atomic::{Ordering, fence};
 use std::task::Waker;
 use std::time::Duration;
 
-use base_kit::{Clock as _, Moment, MonotonicClock};
+use base_kit::{Clock as _, Moment, MonotonicClock, prefetch, prefetch_task};
 use io_uring::types::{self, Fd};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use rustix::io::Errno;
@@ -19,6 +18,7 @@ use socket2::SockAddr;
 
 use super::buffers::{GROUP, Provided};
 use super::lookout::{BusyPolls, LookOut};
+use super::pieces::{Piece, Pieces};
 use crate::buffer::{BufferPool, Storage};
 use crate::stream::Peek;
 
@@ -42,6 +42,8 @@ const MOST_ROUNDS: u32 = 8;
 const LONGEST_SLEEP: Duration = Duration::from_millis(20);
 /// Where a timer is due this soon, the runtime sleeps: its timers are as coarse.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
+/// Bytes of a task that are fetched ahead: what a connection's takes at most.
+const TASK: usize = 2048;
 /// `IORING_ENTER_GETEVENTS`: have what has come posted.
 const GET_EVENTS: u32 = 1;
 
@@ -66,6 +68,8 @@ pub(super) struct Core {
     provided: Provided,
     sockets: Slab<Socket>,
     pub(super) pool: BufferPool,
+    /// What is being taken.
+    completed: Vec<cqueue::Entry>,
     /// Whom to wake when the turn is over.
     woken: Woken,
     /// Reads and sends that went past the ring since its last turn.
@@ -96,13 +100,6 @@ struct Woken {
     others: Vec<Waker>,
 }
 
-/// A piece of what has come.
-pub(super) struct Piece {
-    pub(super) storage: Storage,
-    pub(super) start: usize,
-    pub(super) end: usize,
-}
-
 /// A piece that is being sent.
 struct Sending {
     storage: Storage,
@@ -126,7 +123,7 @@ pub(super) enum Mode {
 /// One socket, until neither its owner nor the kernel uses it any more.
 pub(super) struct Socket {
     pub(super) fd: OwnedFd,
-    pub(super) queue: VecDeque<Piece>,
+    pub(super) queue: Pieces,
     /// How receiving ended: with an error's number, or 0 for the end of the stream.
     pub(super) end: Option<i32>,
     /// How it receives.
@@ -172,6 +169,7 @@ impl Core {
             provided,
             sockets: Slab::new(),
             pool,
+            completed: Vec::new(),
             woken: Woken::default(),
             direct: 0,
             has_rested: false,
@@ -188,7 +186,7 @@ impl Core {
     pub(super) fn add(&mut self, fd: OwnedFd) -> usize {
         self.sockets.insert(Socket {
             fd,
-            queue: VecDeque::new(),
+            queue: Pieces::default(),
             end: None,
             mode: Mode::AsItComes,
             receiving: false,
@@ -325,12 +323,17 @@ impl Core {
 
     /// Takes what was completed.
     fn reap(&mut self) {
-        loop {
-            let next = self.io.completion().next();
-            let Some(entry) = next else { break };
+        let mut completed = std::mem::take(&mut self.completed);
+        completed.extend(self.io.completion());
+        for entry in &completed {
+            let (key, _) = parse(entry.user_data());
+            self.sockets.get(key).inspect(|socket| prefetch(*socket));
+        }
+        for entry in completed.drain(..) {
             let (key, kind) = parse(entry.user_data());
             self.complete(key, kind, entry.result(), entry.flags());
         }
+        self.completed = completed;
         self.provided.publish();
     }
 
@@ -418,7 +421,7 @@ impl Core {
         match (usize::try_from(result), storage) {
             (Ok(length @ 1..), Some(storage)) => {
                 let is_full = length == storage.len();
-                socket.queue.push_back(Piece { storage, start: 0, end: length });
+                socket.queue.push_back(Piece { storage, start: 0, end: length as u32 });
                 socket.wake_reader(&mut self.woken);
                 if is_full {
                     socket.mode = Mode::Bulk { is_readable: true, small: 0 };
@@ -502,7 +505,7 @@ impl Socket {
     /// Has whoever waits for what comes woken at the end of the turn.
     fn wake_reader(&mut self, woken: &mut Woken) {
         let place = if self.is_dialed { &mut woken.dialed } else { &mut woken.others };
-        place.extend(self.reader.take());
+        place.extend(self.reader.take().inspect(|waker| prefetch_task(waker, TASK)));
     }
 
     /// Whether the kernel holds memory of it.

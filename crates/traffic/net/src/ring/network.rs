@@ -23,6 +23,7 @@ use tokio::task::spawn_local;
 use super::core::Core;
 use super::lookout::BusyPolls;
 use super::socket::RingSocket;
+use super::watched::watch;
 use crate::buffer::BufferPool;
 use crate::network::{Connecting, Incoming, Network};
 use crate::stream::Stream;
@@ -47,8 +48,7 @@ impl RingNetwork {
     /// If the kernel has none or does not allow it, or the calling thread has no tokio runtime.
     pub fn start(pool: &BufferPool) -> io::Result<Self> {
         let bell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        // SAFETY: the descriptor is owned by what is registered, and so stays what it is for as long as that.
-        let bell = unsafe { AsyncFd::register_with_interest(bell, Interest::READABLE)? };
+        let bell = watch(bell)?;
         let core =
             Rc::new(RefCell::new(Core::new(pool.clone(), bell.get_ref(), watcher_of(bell.get_ref()))?));
         spawn_local(Turns(Rc::downgrade(&core)));
@@ -157,7 +157,7 @@ impl Network for RingNetwork {
     }
 
     fn listen(&self, _address: SocketAddr, socket: TcpListener) -> io::Result<Box<dyn Incoming>> {
-        // SAFETY: as above.
+        // SAFETY: the descriptor is owned by what is registered, and so stays what it is for as long as that.
         let listener = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE)? };
         Ok(Box::new(RingIncoming { core: Rc::clone(&self.core), listener }))
     }
@@ -218,8 +218,7 @@ mod tests {
         drop(sets);
         let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default()).unwrap();
         let _inside = runtime.enter();
-        // SAFETY: it owns the descriptor.
-        let bell = unsafe { AsyncFd::register_with_interest(bell, Interest::READABLE) }.unwrap();
+        let bell = watch(bell).unwrap();
         assert!(watcher_of(bell.get_ref()).is_some());
     }
 }

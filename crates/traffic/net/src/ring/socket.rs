@@ -10,7 +10,8 @@ use std::task::{Context, Poll, ready};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 
-use super::core::{self, Core, Piece};
+use super::core::{self, Core};
+use super::pieces::Piece;
 use crate::buffer::{Buffer, BufferSize};
 use crate::stream::{Peek, Stream, reset_on_close};
 
@@ -75,6 +76,7 @@ impl RingSocket {
         let mut core = self.core.borrow_mut();
         let Some(piece) = core.socket(self.key).and_then(|socket| socket.queue.pop_front()) else { return 0 };
         let Piece { storage, start, end } = piece;
+        let (start, end) = (start as usize, end as usize);
         if buffer.can_adopt(&storage) {
             buffer.adopt(storage, start..end);
             return end - start;
@@ -88,7 +90,7 @@ impl RingSocket {
         if start + count == end {
             core.pool.give(storage);
         } else if let Some(socket) = core.socket(self.key) {
-            socket.queue.push_front(Piece { storage, start: start + count, end });
+            socket.queue.push_front(Piece { storage, start: (start + count) as u32, end: end as u32 });
         }
         count
     }

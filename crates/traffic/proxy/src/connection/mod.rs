@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
+use base_kit::prefetch;
 use traffic_http2::PREFACE;
 use traffic_net::BufferSize;
 
@@ -26,6 +27,8 @@ pub(crate) async fn serve_connection(worker: &Rc<Worker>, mut client: Client) {
             return Box::pin(http2::serve(worker, client, http2)).await;
         }
         let mut exchange = worker.borrow_exchange();
+        prefetch(&*exchange);
+        client.timer.prefetch();
         ending = life::serve(&mut client, worker, &mut exchange).await;
         worker.return_exchange(exchange);
         client.input.release();

@@ -10,10 +10,10 @@ use traffic_balance::SessionOutcome;
 use traffic_http::request_id::RequestId;
 
 use crate::decisions::Candidate;
-use crate::failure::{Failure, Fault};
+use crate::decisions::attempt::{Attempt, Place};
+use crate::decisions::notes::{MAX_ATTEMPTS, Notes};
+use crate::decisions::over::{End, Over, has_failed};
 
-/// Attempts kept of one request: those of a long row say the same again. The last one is always kept.
-const MAX_ATTEMPTS: usize = 8;
 /// Bytes kept of a path: what tells one resource from another is rarely further behind.
 const MAX_PATH_BYTES: usize = 1024;
 /// Bytes kept of any other name: the longest host name and its port, or that of an endpoint.
@@ -22,18 +22,9 @@ const MAX_NAME_BYTES: usize = 264;
 /// Method, host, path, listener, route, answerer, pool, balancer, session; more than [`Place`] can point at would be cut wrongly.
 const _: () = assert!(MAX_PATH_BYTES + (8 + MAX_ATTEMPTS) * MAX_NAME_BYTES < u16::MAX as usize);
 
-/// A part of a decision's text.
-#[derive(Clone, Copy, Debug, Default)]
-struct Place {
-    start: u16,
-    length: u16,
-}
-
 /// What became of a request, and why. Texts are as the client sent them, or as they are called in the configuration.
 #[derive(Clone, Debug)]
 pub struct Decision {
-    /// Whether anything is noted at all.
-    pub(super) is_on: bool,
     text: Vec<u8>,
     attempts: Vec<Attempt>,
     method: Option<Place>,
@@ -75,97 +66,9 @@ pub struct Decision {
     pub candidates: Option<Arc<[Candidate]>>,
 }
 
-/// One connection that a request was sent on, or that could not be made for it.
-#[derive(Clone, Debug)]
-pub struct Attempt {
-    endpoint: Place,
-    /// After the request's first byte.
-    pub began: Duration,
-    /// Whether the connection was open already.
-    pub is_reused: bool,
-    /// Other requests in flight at the endpoint, over all workers.
-    pub others: u32,
-    /// Why this endpoint.
-    pub choice: Choice,
-    /// What connecting took; `None` on a connection that was open already.
-    pub connect: Option<Duration>,
-    /// When all of the request was sent, after its first byte.
-    pub sent: Option<Duration>,
-    /// From then to the first byte of the answer.
-    pub first_byte: Option<Duration>,
-    /// Of the answer; 0 if none came.
-    pub status: u16,
-    /// What went wrong, if anything did.
-    pub setback: Option<Box<Setback>>,
-}
-
-/// Why an attempt went to its endpoint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Choice {
-    /// Whether the request's session is bound to it; else the balancer chose it.
-    pub is_bound: bool,
-    /// Endpoints that the balancer had to choose from.
-    pub among: u32,
-    /// Of the endpoint.
-    pub tier: u8,
-    /// Which part of its share the endpoint got then, in percent.
-    pub share: u32,
-}
-
-/// What went wrong with an attempt.
-#[derive(Clone, Debug)]
-pub struct Setback {
-    /// Why.
-    pub reason: Reason,
-    /// What exactly.
-    pub detail: Option<String>,
-    /// Whose doing it was.
-    pub fault: Fault,
-    /// What was done about it.
-    pub after: After,
-}
-
-/// What was done after an attempt went wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum After {
-    /// It was sent again on a fresh connection to the same endpoint.
-    FreshConnection,
-    /// Another endpoint was looked for.
-    NextEndpoint,
-    /// Nothing: that was not the endpoint's fault, so another one would do no better.
-    NotItsFault,
-    /// Nothing: some of the request had been sent, and the method is not one that may be repeated.
-    NotIdempotent,
-    /// Nothing: not all of the body that had been sent was still there.
-    BodyGone,
-    /// Nothing: the answer had begun.
-    AnswerBegun,
-    /// Nothing: the attempts that the route allows were used up.
-    NoAttemptLeft,
-    /// Nothing: there was no other endpoint that could take it.
-    NoOtherEndpoint,
-}
-
-impl After {
-    /// As in the API.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::FreshConnection => "fresh-connection",
-            Self::NextEndpoint => "next-endpoint",
-            Self::NotItsFault => "not-its-fault",
-            Self::NotIdempotent => "not-idempotent",
-            Self::BodyGone => "body-gone",
-            Self::AnswerBegun => "answer-begun",
-            Self::NoAttemptLeft => "no-attempt-left",
-            Self::NoOtherEndpoint => "no-other-endpoint",
-        }
-    }
-}
-
 impl Default for Decision {
     fn default() -> Self {
         Self {
-            is_on: false,
             text: Vec::new(),
             attempts: Vec::new(),
             method: None,
@@ -196,121 +99,38 @@ impl Default for Decision {
     }
 }
 
-/// How things are called that a request met, and what it asked for.
-pub(crate) struct Names<'a> {
-    pub(crate) method: &'a [u8],
-    pub(crate) host: &'a [u8],
-    pub(crate) path: &'a [u8],
-    pub(crate) listener: &'a str,
-    pub(crate) route: Option<&'a str>,
-    /// The pool and its balancer.
-    pub(crate) pool: Option<(&'a str, &'a str)>,
-}
-
-/// What a request under way notes.
 impl Decision {
-    /// Begins anew, with the memory there is.
-    pub(crate) fn begin(&mut self, is_on: bool) {
-        if !is_on && !self.is_on {
-            return;
-        }
+    /// Takes the place of what was remembered here, with the memory there is.
+    pub(super) fn replace(&mut self, notes: &Notes, end: &End, over: Over<'_>) {
         let (mut text, mut attempts) = (std::mem::take(&mut self.text), std::mem::take(&mut self.attempts));
         text.clear();
         attempts.clear();
-        *self = Self { is_on, text, attempts, ..Self::default() };
-    }
-
-    /// A filter or handler has answered.
-    pub(crate) fn answered_by(&mut self, kind: &str) {
-        if self.is_on {
-            self.answerer = Some(self.keep(kind.as_bytes(), MAX_NAME_BYTES));
+        let Over { names, request_id, client, detail, queued, in_panic, candidates } = over;
+        *self = Self {
+            text,
+            attempts,
+            request_id,
+            started: end.started,
+            client,
+            is_cut: names.path.len() > MAX_PATH_BYTES,
+            omitted: notes.omitted,
+            status: end.status,
+            reason: end.reason,
+            detail,
+            session_outcome: notes.session_outcome,
+            in_panic,
+            head: notes.head,
+            queued,
+            total: end.total,
+            candidates,
+            ..Self::default()
+        };
+        for (endpoint, attempt) in notes.attempts() {
+            let endpoint = self.keep(endpoint.as_bytes(), MAX_NAME_BYTES);
+            self.attempts.push(Attempt { endpoint, ..attempt.clone() });
         }
-    }
-
-    /// Its session is bound to this endpoint.
-    pub(crate) fn bound_to(&mut self, endpoint: &str) {
-        if self.is_on {
-            self.session = Some(self.keep(endpoint.as_bytes(), MAX_NAME_BYTES));
-        }
-    }
-
-    /// An endpoint is tried, on a connection that is open already or on a new one, with so many others in flight.
-    pub(crate) fn attempt(
-        &mut self,
-        endpoint: &str,
-        others: u32,
-        choice: Choice,
-        is_reused: bool,
-        began: Duration,
-    ) {
-        if !self.is_on {
-            return;
-        }
-        if self.attempts.len() == MAX_ATTEMPTS {
-            // Of a long row the first ones and the last tell most.
-            self.attempts.pop();
-            self.omitted += 1;
-            self.text.truncate(self.end_of_attempts());
-        }
-        let endpoint = self.keep(endpoint.as_bytes(), MAX_NAME_BYTES);
-        self.attempts.push(Attempt {
-            endpoint,
-            began,
-            is_reused,
-            others,
-            choice,
-            connect: None,
-            sent: None,
-            first_byte: None,
-            status: 0,
-            setback: None,
-        });
-    }
-
-    /// Whether anything is noted.
-    pub(crate) const fn is_on(&self) -> bool {
-        self.is_on
-    }
-
-    /// Whether an attempt was noted.
-    pub(crate) const fn has_attempts(&self) -> bool {
-        !self.attempts.is_empty()
-    }
-
-    /// Connecting, successful or not, has taken so long.
-    pub(crate) fn connected(&mut self, took: Duration) {
-        if let Some(attempt) = self.attempts.last_mut() {
-            attempt.connect = Some(took);
-        }
-    }
-
-    /// An answer has begun.
-    pub(crate) fn answered(&mut self, sent: Duration, first_byte: Duration, status: u16) {
-        if let Some(attempt) = self.attempts.last_mut() {
-            (attempt.sent, attempt.first_byte, attempt.status) = (Some(sent), Some(first_byte), status);
-        }
-    }
-
-    /// An attempt went wrong. Nothing is done about it until [`Decision::then`] says so.
-    pub(crate) fn broke(&mut self, fault: Fault, failure: &Failure) {
-        if let Some(attempt) = self.attempts.last_mut() {
-            let (reason, detail) = (failure.reason, failure.detail.clone());
-            attempt.setback = Some(Box::new(Setback { reason, detail, fault, after: After::AnswerBegun }));
-        }
-    }
-
-    /// What was done about it.
-    pub(crate) fn then(&mut self, after: After) {
-        let last = self.attempts.last_mut();
-        if let Some(setback) = last.and_then(|attempt| attempt.setback.as_mut()) {
-            setback.after = after;
-        }
-    }
-
-    /// The request is over and shall be remembered.
-    pub(crate) fn finish(&mut self, names: &Names<'_>, id: Option<RequestId>) {
-        self.request_id = id;
-        self.is_cut = names.path.len() > MAX_PATH_BYTES;
+        self.answerer = notes.answerer().map(|kind| self.keep(kind.as_bytes(), MAX_NAME_BYTES));
+        self.session = notes.session().map(|name| self.keep(name.as_bytes(), MAX_NAME_BYTES));
         self.method = Some(self.keep(names.method, MAX_NAME_BYTES));
         self.host = Some(self.keep(names.host, MAX_NAME_BYTES));
         self.path = Some(self.keep(names.path, MAX_PATH_BYTES));
@@ -327,20 +147,6 @@ impl Decision {
         let start = number(self.text.len());
         self.text.extend_from_slice(value.get(..most).unwrap_or(value));
         Place { start, length: number(self.text.len()) - start }
-    }
-
-    /// Behind all that attempts still point at.
-    fn end_of_attempts(&self) -> usize {
-        let ends =
-            self.attempts.iter().map(|attempt| attempt.endpoint).chain(self.answerer).chain(self.session);
-        ends.map(|place| usize::from(place.start) + usize::from(place.length)).max().unwrap_or(0)
-    }
-}
-
-impl Attempt {
-    /// What sending the request took, once there was a connection; `None` if no answer came.
-    pub fn sending(&self) -> Option<Duration> {
-        Some(self.sent?.saturating_sub(self.began + self.connect.unwrap_or_default()))
     }
 }
 
@@ -410,12 +216,7 @@ impl Decision {
 
     /// Whether it failed, and not for something that the client alone can mend.
     pub fn has_failed(&self) -> bool {
-        self.status >= 500 || self.reason.is_some_and(|reason| reason.status() >= 500)
-    }
-
-    /// Whether an attempt went wrong.
-    pub(super) fn was_hard(&self) -> bool {
-        self.attempts.iter().any(|attempt| attempt.setback.is_some())
+        has_failed(self.status, self.reason)
     }
 
     fn at(&self, place: Option<Place>) -> Option<&[u8]> {
@@ -426,25 +227,32 @@ impl Decision {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use super::*;
+    use crate::decisions::over::{Names, example};
+    use crate::decisions::{After, Choice};
+    use crate::failure::Fault;
+
+    /// A request that was tried at so many endpoints of this name and a number, all in vain.
+    fn tried(name: &str, times: u32) -> Notes {
+        let mut notes = Notes::default();
+        notes.begin(true);
+        notes.answered_by("answerer");
+        notes.bound_to("10.0.0.0:80");
+        for number in 0..times {
+            let endpoint = Rc::from(format!("{name}{number}:80"));
+            notes.attempt(&endpoint, number, Choice::default(), false, Duration::ZERO);
+            notes.broke(Fault::Endpoint, &Reason::ConnectFailed.into());
+            notes.then(After::NextEndpoint);
+        }
+        notes
+    }
 
     #[test]
     fn of_a_long_row_the_first_attempts_and_the_last_are_kept() {
         let mut decision = Decision::default();
-        decision.begin(true);
-        decision.answered_by("answerer");
-        decision.bound_to("10.0.0.0:80");
-        for number in 0..100_u32 {
-            decision.attempt(
-                &format!("10.0.0.{number}:80"),
-                number,
-                Choice::default(),
-                false,
-                Duration::ZERO,
-            );
-            decision.broke(Fault::Endpoint, &Reason::ConnectFailed.into());
-            decision.then(After::NextEndpoint);
-        }
+        decision.replace(&tried("10.0.0.", 100), &End::default(), example("/"));
         let names: Vec<_> =
             decision.attempts().map(|(name, attempt)| (name.to_vec(), attempt.others)).collect();
         assert_eq!((names.len(), decision.omitted), (MAX_ATTEMPTS, 92));
@@ -452,21 +260,19 @@ mod tests {
         assert_eq!(names[6], (b"10.0.0.6:80".to_vec(), 6));
         assert_eq!(decision.answerer(), Some(&b"answerer"[..]));
         assert_eq!(decision.session(), Some(&b"10.0.0.0:80"[..]));
+        assert!(decision.attempts().all(|(_, attempt)| attempt.setback.is_some()));
     }
 
     #[test]
     fn memory_is_bounded_and_used_again_and_what_is_cut_is_said() {
         let mut decision = Decision::default();
         let long = "x".repeat(60_000);
+        let notes = tried(&long, 20);
         let fill = |decision: &mut Decision| {
-            decision.begin(true);
-            for _ in 0..20 {
-                decision.attempt(&long, 0, Choice::default(), true, Duration::ZERO);
-            }
             let (text, bytes) = (long.as_str(), long.as_bytes());
             let (route, pool) = (Some(text), Some((text, text)));
             let names = Names { method: bytes, host: bytes, path: bytes, listener: text, route, pool };
-            decision.finish(&names, None);
+            decision.replace(&notes, &End::default(), Over { names, ..example("/") });
         };
         fill(&mut decision);
         assert!(decision.is_cut && decision.path().len() == MAX_PATH_BYTES);
@@ -478,10 +284,11 @@ mod tests {
 
     #[test]
     fn nothing_is_noted_when_nobody_can_ask() {
-        let mut decision = Decision::default();
-        decision.begin(false);
-        decision.attempt("10.0.0.1:80", 0, Choice::default(), false, Duration::ZERO);
-        decision.broke(Fault::Endpoint, &Reason::ConnectFailed.into());
-        assert!(!decision.has_attempts() && decision.text.capacity() == 0);
+        let mut notes = tried("10.0.0.", 3);
+        notes.begin(false);
+        notes.attempt(&Rc::from("10.0.0.1:80"), 0, Choice::default(), false, Duration::ZERO);
+        notes.broke(Fault::Endpoint, &Reason::ConnectFailed.into());
+        notes.answered_by("answerer");
+        assert!(!notes.has_attempts() && notes.answerer().is_none() && notes.session().is_none());
     }
 }

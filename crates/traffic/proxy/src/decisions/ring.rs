@@ -4,7 +4,9 @@ use base_kit::Moment;
 use base_model::model::Decisions as Settings;
 use base_signal::{Counter, Shard, families};
 
-use crate::decisions::Decision;
+use crate::decisions::decision::Decision;
+use crate::decisions::notes::Notes;
+use crate::decisions::over::{End, Over};
 
 /// A switch of protocols takes as long as the two sides like: that is not slow.
 const SWITCHING: u16 = 101;
@@ -34,7 +36,7 @@ struct Allowance {
 /// The last so many. Memory grows with what comes, then stays.
 #[derive(Default)]
 struct Ring {
-    #[expect(clippy::vec_box, reason = "they change places with those of requests under way, as pointers")]
+    #[expect(clippy::vec_box, reason = "what moves when it grows, while requests wait, are pointers")]
     slots: Vec<Box<Decision>>,
     /// Where the next one goes: the oldest is there.
     next: usize,
@@ -69,24 +71,25 @@ impl Decisions {
         self.settings.is_some()
     }
 
-    /// Remembers a request, if it is one to be remembered. In its place `decision` then holds an older one, as memory for the
-    /// next request. Whether it was something out of the ordinary is handed to `finish`, which fills in what is missing.
-    pub(crate) fn offer(&mut self, decision: &mut Box<Decision>, finish: impl FnOnce(&mut Decision, bool)) {
-        let Some(settings) = self.settings.filter(|_| decision.is_on) else { return };
-        let is_slow = decision.total >= settings.slow && decision.status != SWITCHING;
-        let stands_out = is_slow || decision.has_failed() || decision.was_hard();
-        if stands_out && self.failures.capacity > 0 {
-            finish(decision, true);
-            self.kept_failures.increment();
-            return self.failures.put(decision);
-        }
-        let now = decision.started + decision.total;
-        if self.latest.capacity == 0 || !self.allowance.takes_one(settings.rate, now) {
+    /// Remembers a request, if it is one to be remembered. Whether it was something out of the ordinary is handed to `over`, which tells
+    /// the rest of it.
+    pub(crate) fn offer<'a>(&mut self, notes: &Notes, end: &End, over: impl FnOnce(bool) -> Over<'a>) {
+        let Some(settings) = self.settings.filter(|_| notes.is_on()) else { return };
+        let is_slow = end.total >= settings.slow && end.status != SWITCHING;
+        let was_hard = || notes.attempts().any(|(_, attempt)| attempt.setback.is_some());
+        let stands_out = is_slow || end.is_failure() || was_hard();
+        let (ring, kept) = if stands_out && self.failures.capacity > 0 {
+            (&mut self.failures, &self.kept_failures)
+        } else if self.latest.capacity > 0 && self.allowance.takes_one(settings.rate, end.started + end.total)
+        {
+            (&mut self.latest, &self.kept_latest)
+        } else {
             return self.skipped.increment();
+        };
+        kept.increment();
+        if let Some(place) = ring.next() {
+            place.replace(notes, end, over(stands_out));
         }
-        finish(decision, stands_out);
-        self.kept_latest.increment();
-        self.latest.put(decision);
     }
 
     /// All that is remembered, those that went wrong first, each sort from new to old.
@@ -109,12 +112,14 @@ impl Allowance {
 }
 
 impl Ring {
-    fn put(&mut self, decision: &mut Box<Decision>) {
-        match self.slots.get_mut(self.next) {
-            Some(oldest) => std::mem::swap(oldest, decision),
-            None => self.slots.push(std::mem::take(decision)),
+    /// Where the next one goes, with the oldest still in it.
+    fn next(&mut self) -> Option<&mut Decision> {
+        if self.next == self.slots.len() {
+            self.slots.push(Box::default());
         }
-        self.next = (self.next + 1) % self.capacity.max(1);
+        let place = self.next;
+        self.next = (place + 1) % self.capacity.max(1);
+        self.slots.get_mut(place).map(|slot| &mut **slot)
     }
 
     /// From new to old.
@@ -137,25 +142,6 @@ impl Ring {
     }
 }
 
-/// A request as tests need it.
-#[cfg(test)]
-pub(super) fn example(path: &str, status: u16) -> Box<Decision> {
-    let mut decision = Box::<Decision>::default();
-    decision.begin(true);
-    decision.status = status;
-    decision.started = Moment::ZERO + std::time::Duration::from_secs(100);
-    let names = crate::decisions::Names {
-        method: b"GET",
-        host: b"a.test",
-        path: path.as_bytes(),
-        listener: "web",
-        route: Some("r"),
-        pool: Some(("p", "round-robin")),
-    };
-    decision.finish(&names, None);
-    decision
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -163,16 +149,26 @@ mod tests {
     use base_signal::Registry;
 
     use super::*;
+    use crate::decisions::over::example;
 
     fn decisions(keep: usize, failures: usize, rate: u32) -> Decisions {
         let settings = Settings { keep, rate, failures, slow: Duration::from_secs(1) };
         Decisions::new(Some(settings), &Registry::new().shard())
     }
 
-    fn offer(decisions: &mut Decisions, path: &str, status: u16) -> Box<Decision> {
-        let mut decision = example(path, status);
-        decisions.offer(&mut decision, |_, _| {});
-        decision
+    fn offer_at(decisions: &mut Decisions, path: &str, status: u16, second: u64, total: Duration) {
+        let mut notes = Notes::default();
+        notes.begin(true);
+        let started = Moment::ZERO + Duration::from_secs(second);
+        let end = End { started, total, status, reason: None };
+        decisions.offer(&notes, &end, |stands_out| {
+            assert_eq!(stands_out, status >= 500 || !total.is_zero());
+            example(path)
+        });
+    }
+
+    fn offer(decisions: &mut Decisions, path: &str, status: u16) {
+        offer_at(decisions, path, status, 100, Duration::ZERO);
     }
 
     fn paths(decisions: &Decisions) -> Vec<String> {
@@ -186,17 +182,15 @@ mod tests {
             offer(&mut decisions, path, status);
         }
         assert_eq!(paths(&decisions), ["/bad", "/3", "/2"]);
-        let mut slow = example("/slow", 200);
-        slow.total = Duration::from_secs(1);
-        decisions.offer(&mut slow, |_, stands_out| assert!(stands_out));
+        offer_at(&mut decisions, "/slow", 200, 100, Duration::from_secs(1));
         assert_eq!(paths(&decisions), ["/slow", "/bad", "/3", "/2"]);
     }
 
     #[test]
-    fn a_full_ring_gives_the_oldest_back_as_memory() {
+    fn without_room_for_failures_they_are_treated_like_the_others() {
         let mut decisions = decisions(1, 0, 100);
         offer(&mut decisions, "/1", 200);
-        assert_eq!(offer(&mut decisions, "/2", 503).path(), b"/1", "failures: 0 treats them like the others");
+        offer(&mut decisions, "/2", 503);
         assert_eq!(paths(&decisions), ["/2"]);
     }
 
@@ -225,9 +219,8 @@ mod tests {
         let mut kept_in = |second: u64, requests: usize| {
             let before = decisions.iter().filter(|decision| !decision.has_failed()).count();
             for number in 0..requests {
-                let mut decision = example("/", if number % 2 == 0 { 200 } else { 502 });
-                decision.started = Moment::ZERO + Duration::from_secs(second);
-                decisions.offer(&mut decision, |_, _| {});
+                let status = if number % 2 == 0 { 200 } else { 502 };
+                offer_at(&mut decisions, "/", status, second, Duration::ZERO);
             }
             decisions.iter().filter(|decision| !decision.has_failed()).count() - before
         };

@@ -51,7 +51,7 @@ impl Life<'_> {
         };
         let took = self.worker.now() - start;
         self.exchange.record.connect = Some(took);
-        self.exchange.decision.connected(took);
+        self.exchange.notes.connected(took);
         match opened {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => {

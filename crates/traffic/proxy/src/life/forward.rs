@@ -43,7 +43,7 @@ impl Life<'_> {
                 Ok(turn) => turn,
                 // What the last endpoint did says more than that there is no other.
                 Err(failure) => {
-                    self.exchange.decision.then(After::NoOtherEndpoint);
+                    self.exchange.notes.then(After::NoOtherEndpoint);
                     return Err(last.unwrap_or(failure));
                 }
             };
@@ -55,7 +55,7 @@ impl Life<'_> {
                 Err(broken) => {
                     self.note_failure(&broken, &turn, local);
                     let forbidden = self.forbids_next(&broken);
-                    self.exchange.decision.then(forbidden.unwrap_or(After::NextEndpoint));
+                    self.exchange.notes.then(forbidden.unwrap_or(After::NextEndpoint));
                     if forbidden.is_some() {
                         return Err(broken.failure);
                     }
@@ -66,7 +66,7 @@ impl Life<'_> {
                 }
             }
         }
-        self.exchange.decision.then(After::NoAttemptLeft);
+        self.exchange.notes.then(After::NoAttemptLeft);
         Err(last.unwrap_or(Reason::Internal.into()))
     }
 
@@ -86,17 +86,17 @@ impl Life<'_> {
 
     /// Notes that a connection to the endpoint is used, or is to be made.
     fn note_attempt(&mut self, turn: &Turn, is_reused: bool) {
-        let (record, decision) = (&self.exchange.record, &mut self.exchange.decision);
-        let began = if record.attempts == 1 && !decision.has_attempts() {
-            decision.head + record.queued.unwrap_or_default()
+        let (record, notes) = (&self.exchange.record, &mut self.exchange.notes);
+        let began = if record.attempts == 1 && !notes.has_attempts() {
+            notes.head + record.queued.unwrap_or_default()
         } else {
             self.worker.now() - record.started
         };
-        if decision.is_on() {
+        if notes.is_on() {
             let (state, Picked { is_bound, among }) = (&turn.state, turn.picked);
             let share = state.share_percent(record.started);
             let choice = Choice { is_bound, among, tier: state.tier(), share };
-            decision.attempt(state.name(), turn.others, choice, is_reused, began);
+            notes.attempt(&turn.name, turn.others, choice, is_reused, began);
         }
     }
 
@@ -140,8 +140,8 @@ impl Life<'_> {
                     if !local.takes_traffic(&turn.state, self.worker.now()) {
                         return Err(Broken { fault: Fault::EndpointGone, failure: broken.failure });
                     }
-                    self.exchange.decision.broke(broken.fault, &broken.failure);
-                    self.exchange.decision.then(After::FreshConnection);
+                    self.exchange.notes.broke(broken.fault, &broken.failure);
+                    self.exchange.notes.then(After::FreshConnection);
                     // The others are likely to be just as dead; a fresh one tells for sure.
                     turn.close_idle();
                     must_be_new = true;
@@ -218,7 +218,7 @@ impl Life<'_> {
                 let latency = now.since(sent);
                 self.exchange.record.first_byte = Some(latency);
                 let sent = sent - self.exchange.record.started;
-                self.exchange.decision.answered(sent, latency, status);
+                self.exchange.notes.answered(sent, latency, status);
                 local.meters.first_byte.record(latency);
                 turn.meters.first_byte.record(latency);
                 if local.report != ReportUse::Ignored {
@@ -412,7 +412,7 @@ impl Life<'_> {
 
     fn note_failure(&mut self, broken: &Broken, turn: &Turn, local: &LocalPool) {
         self.exchange.record.endpoint = Some(turn.reach());
-        self.exchange.decision.broke(broken.fault, &broken.failure);
+        self.exchange.notes.broke(broken.fault, &broken.failure);
         turn.meters.failed();
         if !broken.fault.is_the_endpoints() {
             return;

@@ -41,7 +41,7 @@ impl Life<'_> {
                 Err(_) => return Err(Reason::RequestHeadTimeout.into()),
             }
             if self.parse_head(&listener.limits)? {
-                self.exchange.decision.head = self.worker.now() - self.exchange.record.started;
+                self.exchange.notes.head = self.worker.now() - self.exchange.record.started;
                 return Ok(());
             }
         }

@@ -48,11 +48,11 @@ impl Life<'_> {
                 Flow::Continue => {}
                 Flow::Recode(wanted) => recoding = Some(wanted),
                 Flow::Answer(answer) => {
-                    self.exchange.decision.answered_by(&used.kind.name);
+                    self.exchange.notes.answered_by(&used.kind.name);
                     return Ok(Some(answer));
                 }
                 Flow::Refuse(reason, detail) => {
-                    self.exchange.decision.answered_by(&used.kind.name);
+                    self.exchange.notes.answered_by(&used.kind.name);
                     return Err(Failure::with(reason, detail));
                 }
             }
@@ -99,7 +99,7 @@ impl Life<'_> {
     /// Asks a handler.
     pub(super) fn ask_handler(&mut self, handler: &dyn Handler, route: &RoutePlan) -> Answer {
         if let Action::Handler(kind) = &route.route.action {
-            self.exchange.decision.answered_by(&kind.name);
+            self.exchange.notes.answered_by(&kind.name);
         }
         handler.answer(&context!(self, route), &self.exchange.request)
     }

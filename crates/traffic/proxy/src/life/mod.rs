@@ -83,7 +83,7 @@ impl<'a> Life<'a> {
         client.requests += 1;
         exchange.record.started = worker.now();
         exchange.record.client = client.peer.ip();
-        exchange.decision.begin(worker.decisions.borrow().is_on());
+        exchange.notes.begin(worker.decisions.borrow().is_on());
         let closes = !client.follow(&view);
         Self {
             client,
@@ -125,7 +125,7 @@ impl<'a> Life<'a> {
         self.identify();
         // A request that must not be forwarded any more ends here.
         if let Some(answer) = spend_forward(&mut self.exchange.request) {
-            self.exchange.decision.answered_by(MAX_FORWARDS);
+            self.exchange.notes.answered_by(MAX_FORWARDS);
             return self.answer(answer, None).await;
         }
         // The most specific route that takes it; none is the client's 404.

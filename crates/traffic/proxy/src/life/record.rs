@@ -5,7 +5,7 @@ use std::time::Duration;
 use base_kit::Moment;
 use base_signal::{AccessRecord, TlsRecord};
 
-use crate::decisions::{Decision, Names};
+use crate::decisions::{End, Names, Over};
 use crate::life::Life;
 use crate::relay::Exchange;
 
@@ -37,29 +37,34 @@ impl Life<'_> {
 
     /// Offers what was noted of the request to the worker's memory of requests.
     fn remember(&mut self, now: Moment, duration: Duration) {
-        let Exchange { decision, record, asked, .. } = &mut *self.exchange;
-        (decision.started, decision.client, decision.total) = (record.started, record.client, duration);
-        (decision.status, decision.reason, decision.queued) = (record.status, record.reason, record.queued);
+        let Exchange { notes, record, asked, .. } = &mut *self.exchange;
+        let end =
+            End { started: record.started, total: duration, status: record.status, reason: record.reason };
         let plan = &self.view.plan;
-        let pool = record.pool.and_then(|index| Some((index, plan.pools.get(index)?)));
-        let route = record.route.and_then(|index| plan.routes.get(index));
-        let names = Names {
-            method: asked.method(),
-            host: asked.host(),
-            path: asked.path(),
-            listener: &self.client.listener.settings.name,
-            route: route.map(|route| &*route.route.name),
-            pool: pool.map(|(_, pool)| (&*pool.settings.name, &*pool.settings.balance.name)),
-        };
-        let finish = |decision: &mut Decision, stands_out| {
-            decision.detail = record.detail.take();
-            decision.finish(&names, record.request_id.take());
-            decision.in_panic = pool.is_some_and(|(_, pool)| pool.state.is_in_panic());
-            if let (true, Some((index, pool))) = (stands_out, pool) {
-                decision.candidates = self.view.standings.of(index, &pool.state, now);
+        let over = |stands_out| {
+            let pool = record.pool.and_then(|index| Some((index, plan.pools.get(index)?)));
+            let route = record.route.and_then(|index| plan.routes.get(index));
+            let names = Names {
+                method: asked.method(),
+                host: asked.host(),
+                path: asked.path(),
+                listener: &self.client.listener.settings.name,
+                route: route.map(|route| &*route.route.name),
+                pool: pool.map(|(_, pool)| (&*pool.settings.name, &*pool.settings.balance.name)),
+            };
+            let candidates = pool.filter(|_| stands_out);
+            Over {
+                names,
+                request_id: record.request_id.take(),
+                client: record.client,
+                detail: record.detail.take(),
+                queued: record.queued,
+                in_panic: pool.is_some_and(|(_, pool)| pool.state.is_in_panic()),
+                candidates: candidates
+                    .and_then(|(index, pool)| self.view.standings.of(index, &pool.state, now)),
             }
         };
-        self.worker.decisions.borrow_mut().offer(decision, finish);
+        self.worker.decisions.borrow_mut().offer(notes, &end, over);
     }
 
     fn log(&self, duration: Duration) {

@@ -27,7 +27,7 @@ impl Life<'_> {
         sessions.refresh(&local.state, now, &|endpoint| worker.reach(endpoint));
         exchange.session = session_of(&sessions.stickiness, &exchange.request, client, now);
         if let Some(name) = exchange.session.endpoint.and_then(|endpoint| sessions.name(endpoint)) {
-            exchange.decision.bound_to(name);
+            exchange.notes.bound_to(name);
         }
         if let NamedBy::OwnCookie(name) = sessions.stickiness.named_by() {
             exchange.request.fields_mut().remove_cookie(name);
@@ -52,7 +52,7 @@ impl Life<'_> {
         let binds = status < FIRST_UNBOUND_STATUS && !(is_own && is_for_everybody(fields));
         let bound = sessions.stickiness.answered(exchange.session, turn.state.id(), (named, binds), now);
         sessions.count(&bound);
-        exchange.decision.session_outcome = bound.outcome;
+        exchange.notes.session_outcome = bound.outcome;
         if let Some(cookie) = bound.set_cookie {
             fields.append_known(KnownField::SetCookie, cookie);
             if !is_switching {

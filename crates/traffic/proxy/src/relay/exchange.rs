@@ -12,7 +12,7 @@ use traffic_http::request_id::RequestId;
 use traffic_http::trace_context::TraceContext;
 use traffic_http::{Fields, Framing, KnownField, RequestHead, ResponseHead};
 
-use crate::decisions::Decision;
+use crate::decisions::Notes;
 use crate::relay::lent::{Lender, Lent, Reuse};
 use crate::relay::pump::{Pump, Replay};
 use crate::upstream::Reach;
@@ -47,8 +47,7 @@ pub(crate) struct Exchange {
     pub(crate) recoding: Option<Box<dyn AnswerRecoding>>,
     pub(crate) asked: Asked,
     pub(crate) record: Record,
-    /// What is remembered of it when it is over.
-    pub(crate) decision: Box<Decision>,
+    pub(crate) notes: Notes,
 }
 
 /// An answer on its way.
@@ -240,7 +239,7 @@ impl Exchange {
             recoding: None,
             asked: Asked::default(),
             record: Record::default(),
-            decision: Box::default(),
+            notes: Notes::default(),
         }
     }
 }
@@ -257,6 +256,7 @@ impl Reuse for Exchange {
         self.recoding = None;
         self.asked.clear();
         self.record = Record::default();
+        self.notes.clear();
         self.to_endpoint.capacity() + self.replay.capacity() + self.asked.bytes.capacity() <= KEPT_BYTES
     }
 }

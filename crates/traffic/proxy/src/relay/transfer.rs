@@ -4,7 +4,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use base_kit::{Clock, Moment};
+use base_kit::{Clock, Moment, prefetch};
 use base_model::model::Pool;
 use base_signal::Reason;
 use traffic_http::{HeadLimits, HttpError, Version};
@@ -132,6 +132,10 @@ impl<'a> Transfer<'a> {
 
     /// Sends the request while waiting for the head of an answer, which is then in the exchange.
     pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        // While it waited, others had the cache.
+        prefetch(self.exchange);
+        prefetch(self.connection);
+        self.client.timer.prefetch();
         self.poll_up(cx)?;
         let limits = HeadLimits {
             max_head_bytes: self.pool.max_head_bytes,

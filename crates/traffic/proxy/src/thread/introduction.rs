@@ -35,7 +35,7 @@ pub(super) async fn hear(
     match heard {
         Ok(Ok(introduction)) => {
             input.consume(introduction.length);
-            Some((Prefixed::put_back(input.filled(), stream), introduction.client.unwrap_or(peer)))
+            Some((Prefixed::put_back(input, stream), introduction.client.unwrap_or(peer)))
         }
         // Whoever looks whether the port is open has said nothing wrong.
         Ok(Err(None)) if input.is_empty() => None,

@@ -27,6 +27,8 @@ const SUSPECT_FOR: Duration = Duration::from_millis(10);
 /// One worker's reach to one endpoint. Outlives the configuration that made it, as the endpoint's state does.
 pub(crate) struct Reach {
     pub(crate) state: Arc<EndpointState>,
+    /// The endpoint's, for this thread: what is only noted costs no atomic operation.
+    pub(crate) name: Rc<str>,
     pub(crate) meters: EndpointMeters,
     #[expect(clippy::vec_box, reason = "they move in and out with every request, so they move as pointers")]
     idle: RefCell<Vec<Box<Connection>>>,
@@ -48,6 +50,7 @@ impl Reach {
         let meters = EndpointMeters::new(shard, state.pool(), state.name());
         let line = RefCell::new(Some(Box::new(ProbeLine::new(buffers))));
         Self {
+            name: state.name().into(),
             state,
             meters,
             idle: RefCell::default(),

@@ -1,6 +1,6 @@
 //! Which sites are meant.
 
-use crate::SettingsError;
+use crate::{SettingsError, uri};
 
 /// Stands in front of a host for all names below it.
 const WILDCARD: &str = "*.";
@@ -32,7 +32,9 @@ impl Origin {
         }
         let is_below = authority.starts_with(WILDCARD);
         let named = authority.strip_prefix(WILDCARD).unwrap_or(authority);
-        let (host, port) = split_port(named);
+        let host =
+            uri::host_of(named.as_bytes()).and_then(|host| named.get(..host.len())).unwrap_or_default();
+        let port = named.get(host.len()..).and_then(|rest| rest.strip_prefix(':'));
         let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
         let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
@@ -69,14 +71,6 @@ fn strip<'a>(text: &'a [u8], front: &[u8], back: &[u8]) -> Option<&'a [u8]> {
     let (found, rest) = text.split_at_checked(front.len())?;
     let (between, end) = rest.split_at_checked(rest.len().checked_sub(back.len())?)?;
     (found.eq_ignore_ascii_case(front) && end.eq_ignore_ascii_case(back)).then_some(between)
-}
-
-/// Host and port; an address of IPv6 has colons of its own.
-fn split_port(authority: &str) -> (&str, Option<&str>) {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        _ => (authority, None),
-    }
 }
 
 /// Whether it is a name, or an address.

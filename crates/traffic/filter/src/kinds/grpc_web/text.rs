@@ -12,40 +12,67 @@ const BYTES: usize = 3;
 /// Characters.
 const CHARACTERS: usize = 4;
 
-/// Base64 to frames. A client may have padded it anywhere.
-#[derive(Debug, Default)]
-pub(super) struct TextDecoder {
-    /// Characters that make no whole yet.
-    begun: [u8; CHARACTERS],
+/// Less than a whole of so many bytes.
+#[derive(Debug)]
+struct Begun<const WHOLE: usize> {
+    bytes: [u8; WHOLE],
     count: usize,
 }
+
+impl<const WHOLE: usize> Default for Begun<WHOLE> {
+    fn default() -> Self {
+        Self { bytes: [0; WHOLE], count: 0 }
+    }
+}
+
+impl<const WHOLE: usize> Begun<WHOLE> {
+    /// Takes from the front what is missing for a whole, as far as it is there; gives the rest.
+    fn fill<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let (now, rest) = bytes.split_at(bytes.len().min(WHOLE - self.count));
+        if let Some(place) = self.bytes.get_mut(self.count..self.count + now.len()) {
+            place.copy_from_slice(now);
+        }
+        self.count += now.len();
+        rest
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    const fn is_whole(&self) -> bool {
+        self.count == WHOLE
+    }
+
+    /// What there is; the next begins anew.
+    fn take(&mut self) -> &[u8] {
+        self.bytes.get(..std::mem::take(&mut self.count)).unwrap_or_default()
+    }
+}
+
+/// Base64 to frames. A client may have padded it anywhere.
+#[derive(Debug, Default)]
+pub(super) struct TextDecoder(Begun<CHARACTERS>);
 
 impl Recoder for TextDecoder {
     fn recode(&mut self, mut piece: &[u8], out: &mut Vec<u8>) -> Result<(), RecodeError> {
         while !piece.is_empty() {
-            if self.count == 0 {
+            if self.0.is_empty() {
                 let plain = piece.iter().position(|byte| *byte == b'=').unwrap_or(piece.len());
                 let (whole, rest) = piece.split_at(plain - plain % CHARACTERS);
                 decode(whole, out)?;
                 piece = rest;
             }
-            while let Some((byte, rest)) = piece.split_first().filter(|_| self.count < CHARACTERS) {
-                if let Some(place) = self.begun.get_mut(self.count) {
-                    *place = *byte;
-                }
-                self.count += 1;
-                piece = rest;
-            }
-            if self.count == CHARACTERS {
-                self.count = 0;
-                decode(&self.begun, out)?;
+            piece = self.0.fill(piece);
+            if self.0.is_whole() {
+                decode(self.0.take(), out)?;
             }
         }
         Ok(())
     }
 
     fn finish(&mut self, _: &Fields, _: &mut Vec<u8>) -> Result<(), RecodeError> {
-        if self.count == 0 { Ok(()) } else { Err(RecodeError("the base64 of its body ends too early")) }
+        if self.0.is_empty() { Ok(()) } else { Err(RecodeError("the base64 of its body ends too early")) }
     }
 }
 
@@ -64,35 +91,26 @@ fn decode(characters: &[u8], out: &mut Vec<u8>) -> Result<(), RecodeError> {
 #[derive(Debug, Default)]
 pub(super) struct TextEncoder {
     ends: FrameEnds,
-    /// Bytes that make no whole yet.
-    begun: [u8; BYTES],
-    count: usize,
+    begun: Begun<BYTES>,
 }
 
 impl TextEncoder {
     fn encode(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
-        while let Some((byte, rest)) = bytes.split_first().filter(|_| self.count > 0) {
-            if let Some(place) = self.begun.get_mut(self.count) {
-                *place = *byte;
+        if !self.begun.is_empty() {
+            bytes = self.begun.fill(bytes);
+            if !self.begun.is_whole() {
+                return;
             }
-            self.count += 1;
-            bytes = rest;
-            if self.count == BYTES {
-                self.pad(out);
-            }
+            self.pad(out);
         }
         let (whole, rest) = bytes.split_at(bytes.len() - bytes.len() % BYTES);
         encode(whole, out);
-        if let Some(place) = self.begun.get_mut(..rest.len()).filter(|_| !rest.is_empty()) {
-            place.copy_from_slice(rest);
-            self.count = rest.len();
-        }
+        self.begun.fill(rest);
     }
 
     /// Writes what is left, with its padding if it is not a whole.
     fn pad(&mut self, out: &mut Vec<u8>) {
-        encode(self.begun.get(..self.count).unwrap_or_default(), out);
-        self.count = 0;
+        encode(self.begun.take(), out);
     }
 }
 

@@ -10,11 +10,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use base_kit::prefetch_task;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 /// Wakers by the moment for which they wait. A place is empty when its rest was dropped.
 type Resting = BTreeMap<Instant, Vec<Option<Waker>>>;
+
+/// How far ahead of whoever is woken memory is fetched: it comes from afar, and so many are under way at once at most.
+const AHEAD: usize = 8;
+
+/// Bytes of a task that are fetched: what a check's takes.
+const TASK: usize = 1024;
 
 /// Who rests until when.
 pub(crate) struct Turns {
@@ -54,9 +61,12 @@ impl Turns {
         loop {
             let mut resting = self.lock();
             let Some(turn) = resting.first_entry().filter(|turn| *turn.key() <= now) else { return };
-            let woken = turn.remove();
+            let mut woken = turn.remove();
             drop(resting);
-            woken.into_iter().flatten().for_each(Waker::wake);
+            for place in 0..woken.len() {
+                woken.get(place + AHEAD).and_then(Option::as_ref).inspect(|waker| prefetch_task(waker, TASK));
+                woken.get_mut(place).and_then(Option::take).into_iter().for_each(Waker::wake);
+            }
         }
     }
 
@@ -124,12 +134,12 @@ impl Drop for Rest<'_> {
 
 /// The time of the runtime's alarms, not that of a clock which a test may hold still while checks go on.
 #[expect(clippy::disallowed_methods, reason = "what is waited for and what is read must be one time")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 /// The first begin of a turn that is not before this time.
-fn begin_of_turn(time: Duration, turn: Duration) -> Duration {
+pub(crate) fn begin_of_turn(time: Duration, turn: Duration) -> Duration {
     let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let over = nanos(time).checked_rem(nanos(turn)).unwrap_or_default();
     let rest = if over == 0 { 0 } else { nanos(turn) - over };
