@@ -3,6 +3,8 @@
 use base_model::Model;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+use crate::cores::usable_cores;
+
 /// Files that are no connections: logs, the admin port, health checks under way.
 const OTHER_FILES: u64 = 96;
 /// What a worker has open beside connections and its sockets to listen on.
@@ -98,8 +100,7 @@ pub(crate) fn connections(model: &Model) -> u64 {
 
 /// Files that are neither clients' connections nor those of endpoints.
 fn others(model: &Model) -> u64 {
-    let cores = std::thread::available_parallelism().ok();
-    let workers = model.operation.workers.or(cores).map_or(1, |workers| workers.get() as u64);
+    let workers = model.operation.workers.unwrap_or_else(usable_cores).get() as u64;
     OTHER_FILES + workers * (FILES_OF_A_WORKER + model.listeners.len() as u64)
 }
 

@@ -124,7 +124,8 @@ impl HealthMonitor {
     /// A monitor without pools, whose tasks run on `runtime`. Changes of state are logged and handed to `sink`.
     pub fn new(runtime: Handle, sink: TransitionSink, options: MonitorOptions) -> Self {
         let mut rng = SeededRng::new(options.seed);
-        let rounds = Rounds::new(rng.next_u64()).ok().map(Arc::new);
+        let turns = Arc::new(Turns::new());
+        let rounds = Rounds::new(Arc::clone(&turns), rng.next_u64()).ok().map(Arc::new);
         let watched = Watched { pools: HashMap::new(), tasks: JoinSet::new(), rng, stopped: false };
         let shared = Arc::new(Shared {
             runtime,
@@ -134,7 +135,7 @@ impl HealthMonitor {
             )),
             look_ups: Arc::new(Semaphore::new(MAX_LOOK_UPS_AT_ONCE)),
             kept_connections: Arc::new(Places::new(options.kept_connections)),
-            turns: Arc::new(Turns::new()),
+            turns,
             rounds,
             complaint: Arc::new(Complaint::new(Arc::clone(&options.clock))),
             pending: Arc::new(watch::Sender::new(0)),

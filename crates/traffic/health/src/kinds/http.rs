@@ -133,15 +133,20 @@ impl HttpProbe {
         [&self.before_host, host, &self.after_host, end].concat()
     }
 
-    async fn ask_on(&self, input: &mut Input, target: &Target) -> Result<Passed, ProbeFailure> {
-        if !input.is_asked {
-            input.kept.ask();
-        }
+    /// Sends the question; whether the connection is to stay open.
+    async fn send(&self, input: &mut Input, target: &Target) -> bool {
+        input.kept.ask();
         let stays = self.may_keep && input.kept.may_be_kept();
-        if !input.is_asked {
-            // An endpoint may answer and close before it took the request: the answer counts.
-            let _ = input.kept.connection.write_all(self.compose(target, stays).as_bytes()).await;
-        }
+        // An endpoint may answer and close before it took the request: the answer counts.
+        let _ = input.kept.connection.write_all(self.compose(target, stays).as_bytes()).await;
+        stays
+    }
+
+    async fn ask_on(&self, input: &mut Input, target: &Target) -> Result<Passed, ProbeFailure> {
+        let stays = match input.stays {
+            Some(stays) => stays,
+            None => self.send(input, target).await,
+        };
         let head = input.head().await?;
         self.judge_status(head.status())?;
         let framing = head.framing(self.method).map_err(not_understood);
@@ -196,15 +201,17 @@ impl Probe for HttpProbe {
         let Ok(Some(consumed)) = head.parse(answer, &HEAD_LIMITS) else { return false };
         let is_fit = !head.is_interim() && self.is_wanted(head.status()) && head.persists();
         let Ok(framing) = head.framing(self.method) else { return false };
-        let mut body = self.body.as_ref().map(|_| Vec::new());
+        let mut body = Vec::new();
         let mut reader = BodyReader::new(framing);
         let Ok((rest, true)) = take(&mut reader, answer.get(consumed..).unwrap_or_default(), |data| {
-            body.iter_mut().for_each(|body| body.extend_from_slice(data));
+            if self.body.is_some() {
+                body.extend_from_slice(data);
+            }
         }) else {
             return false;
         };
-        let body = self.body.as_ref().zip(body);
-        is_fit && rest.is_empty() && body.is_none_or(|(wanted, body)| wanted.pattern.is_match(&body))
+        let is_wanted = self.body.as_ref().is_none_or(|wanted| wanted.pattern.is_match(&body));
+        is_fit && rest.is_empty() && is_wanted
     }
 }
 
@@ -213,8 +220,8 @@ struct Input {
     kept: Kept,
     /// Received and not yet used.
     received: Vec<u8>,
-    /// Whether the question was asked already.
-    is_asked: bool,
+    /// Whether the question that was asked already leaves the connection open; `None` if none was.
+    stays: Option<bool>,
     /// Whether anything was received.
     has_spoken: bool,
     ended: bool,
@@ -225,13 +232,13 @@ struct Input {
 impl Input {
     const fn new(kept: Kept) -> Self {
         let received = Vec::new();
-        Self { kept, received, is_asked: false, has_spoken: false, ended: false, is_free: false }
+        Self { kept, received, stays: None, has_spoken: false, ended: false, is_free: false }
     }
 
-    /// Where the question was asked already.
+    /// Where the question was asked already: in a round, where connections stay open.
     fn begun(Begun { kept, received, .. }: Begun) -> Self {
         let has_spoken = !received.is_empty();
-        Self { kept, received, is_asked: true, has_spoken, ended: false, is_free: false }
+        Self { kept, received, stays: Some(true), has_spoken, ended: false, is_free: false }
     }
 
     /// Keeps the connection where that is possible: after a good answer, all of which has come.

@@ -1,26 +1,29 @@
 //! The checks that are in rounds, and when each is to be asked.
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base_kit::{SeededRng, prefetch};
-use rustix::event::epoll;
+use rustix::event::{Timespec, epoll};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use traffic_http::ResponseHead;
 
 use super::Left;
+use super::turns::Turns;
 use crate::line::{Kept, PlainSocket};
 use crate::plan::CheckPlan;
 use crate::report::{CheckResult, CheckSink};
 
 /// Room for an answer: a good one that is longer is judged by the check's own task.
 const ANSWER_BYTES: usize = 4 * 1024;
+/// Answers that are judged in one go.
+const EVENTS: usize = 256;
 /// How far ahead of whoever is asked memory is fetched: it comes from afar, as nobody has thought of it since the last round.
-pub(super) const AHEAD: usize = 8;
+const AHEAD: usize = 8;
 
 /// How long the first answer waits for others at most: to be woken for each would cost more than to judge it.
 const TOGETHER: Duration = Duration::from_millis(1);
@@ -71,11 +74,13 @@ pub(super) struct Seated {
 }
 
 impl Guests {
-    pub(super) fn new(answers: OwnedFd, seed: u64) -> Self {
-        Self {
+    /// # Errors
+    /// When the system has no means left to wait with.
+    pub(super) fn new(seed: u64) -> io::Result<Self> {
+        Ok(Self {
             places: Vec::new(),
             free: Vec::new(),
-            answers,
+            answers: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             due: Times::new(),
             late: Times::new(),
             shortest_turn: 2 * TOGETHER,
@@ -84,8 +89,14 @@ impl Guests {
             rng: SeededRng::new(seed),
             answer: Box::new([0; ANSWER_BYTES]),
             head: ResponseHead::default(),
-        }
+        })
     }
+
+    /// Is to be read from when somebody has answered.
+    pub(super) fn answers(&self) -> io::Result<OwnedFd> {
+        self.answers.try_clone()
+    }
+
     /// Seats a check that is to be asked at this time; whether it is the first of all. Gives back the connection where it cannot be watched.
     pub(super) fn seat(
         &mut self,
@@ -150,7 +161,7 @@ impl Guests {
     }
 
     /// Has come nearer whom a check tells of its results.
-    pub(super) fn prefetch_sink(&self, seat: Seat) {
+    fn prefetch_sink(&self, seat: Seat) {
         let seated = self.places.get(seat.place as usize).and_then(Option::as_ref);
         seated.inspect(|seated| prefetch(&*seated.on_check));
     }
@@ -161,7 +172,7 @@ impl Guests {
     }
 
     /// Has what is known of a check come nearer.
-    pub(super) fn prefetch(&self, seat: Seat) {
+    fn prefetch(&self, seat: Seat) {
         self.places.get(seat.place as usize).inspect(|place| prefetch(*place));
     }
 
@@ -193,8 +204,23 @@ impl Guests {
         }
     }
 
-    /// Something has come for somebody; `at` gives when the next question is asked after a pause, in turns of this length.
-    pub(super) fn hear(&mut self, seat: Seat, at: impl Fn(Duration, Duration) -> Instant) {
+    /// Judges what is answered; whether there may be more.
+    pub(super) fn hear(&mut self, now: Instant, turns: &Turns) -> bool {
+        let mut events = Vec::with_capacity(EVENTS);
+        let room = rustix::buffer::spare_capacity(&mut events);
+        // Interrupted: the next round takes them.
+        let count = epoll::wait(&self.answers, room, Some(&Timespec::default())).unwrap_or(0);
+        let seat = |number: usize| events.get(number).map(|event| Seat::from(event.data.u64()));
+        for number in 0..count {
+            seat(number + 2 * AHEAD).inspect(|seat| self.prefetch(*seat));
+            seat(number + AHEAD).inspect(|seat| self.prefetch_sink(*seat));
+            seat(number).into_iter().for_each(|seat| self.hear_one(seat, now, turns));
+        }
+        count == EVENTS
+    }
+
+    /// Something has come for somebody.
+    fn hear_one(&mut self, seat: Seat, now: Instant, turns: &Turns) {
         let Some(seated) = find(&mut self.places, seat) else { return };
         if seated.asked.is_none() {
             seated.is_spoilt = true;
@@ -211,7 +237,7 @@ impl Guests {
         }
         (seated.on_check)(CheckResult::Pass);
         seated.asked = None;
-        let at = at(seated.plan.pause(&mut self.rng), seated.plan.turn());
+        let at = turns.after(now, seated.plan.pause(&mut self.rng), seated.plan.turn());
         self.due.entry(at).or_default().push(seat);
     }
 

@@ -9,33 +9,26 @@ mod guests;
 pub(crate) mod turns;
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::event::{Timespec, epoll};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until};
 use traffic_net::watch;
 
-use self::guests::{AHEAD, Guests, Seat};
-use self::turns::{begin_of_turn, now};
+use self::guests::{Guests, Seat};
+use self::turns::{Turns, now};
 use crate::line::{Kept, PlainSocket};
 use crate::plan::CheckPlan;
 use crate::probe::Target;
 use crate::report::CheckSink;
 
-/// Answers taken at once.
-const EVENTS: usize = 256;
-
 /// The checks that are asked in rounds.
 pub(crate) struct Rounds {
-    /// Turns are counted from here.
-    start: Instant,
+    /// When questions are asked.
+    turns: Arc<Turns>,
     guests: Mutex<Guests>,
-    /// Tells that somebody has answered.
-    answers: OwnedFd,
     /// Rings when somebody is to be asked earlier than all others.
     earlier: Notify,
 }
@@ -62,10 +55,8 @@ impl Rounds {
     ///
     /// # Errors
     /// When the system has no means left to wait with.
-    pub(crate) fn new(seed: u64) -> io::Result<Self> {
-        let answers = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let guests = Mutex::new(Guests::new(answers.try_clone()?, seed));
-        Ok(Self { start: now(), guests, answers, earlier: Notify::new() })
+    pub(crate) fn new(turns: Arc<Turns>, seed: u64) -> io::Result<Self> {
+        Ok(Self { turns, guests: Mutex::new(Guests::new(seed)?), earlier: Notify::new() })
     }
 
     /// Has the check's questions asked here, the next one after this pause, on the connection that it keeps. Gives the connection back where that
@@ -78,7 +69,7 @@ impl Rounds {
     ) -> Result<Guest, Kept<PlainSocket>> {
         let Some(question) = plan.probe.question(target) else { return Err(kept) };
         let (leave, left) = oneshot::channel();
-        let at = self.turn_after(now(), pause, plan.turn());
+        let at = self.turns.after(now(), pause, plan.turn());
         let mut guests = self.lock();
         let question = question.into_bytes().into_boxed_slice();
         let (seat, is_first) = guests.seat(kept, question, (plan, on_check), leave, at)?;
@@ -93,7 +84,7 @@ impl Rounds {
     pub(crate) async fn run(&self) {
         let _close = Close(self);
         // Without it nobody would be told of an answer, and all checks go their own way.
-        let Ok(answers) = self.answers.try_clone().and_then(watch) else { return };
+        let Ok(answers) = self.lock().answers().and_then(watch) else { return };
         loop {
             // Made before looking, so that a ring in between is not missed.
             let earlier = self.earlier.notified();
@@ -120,30 +111,10 @@ impl Rounds {
     async fn go_round(&self) {
         let now = now();
         self.lock().ask_due(now);
-        while self.hear(now) {
+        while self.lock().hear(now, &self.turns) {
             yield_now().await;
         }
         self.lock().give_up(now);
-    }
-
-    /// Judges what is answered; whether there may be more.
-    fn hear(&self, now: Instant) -> bool {
-        let mut events = Vec::with_capacity(EVENTS);
-        let room = rustix::buffer::spare_capacity(&mut events);
-        // Interrupted: the next round takes them.
-        let count = epoll::wait(&self.answers, room, Some(&Timespec::default())).unwrap_or(0);
-        let mut guests = self.lock();
-        for (number, event) in events.iter().enumerate() {
-            let seat = |event: &epoll::Event| Seat::from(event.data.u64());
-            events.get(number + 2 * AHEAD).inspect(|event| guests.prefetch(seat(event)));
-            events.get(number + AHEAD).inspect(|event| guests.prefetch_sink(seat(event)));
-            guests.hear(seat(event), |pause, turn| self.turn_after(now, pause, turn));
-        }
-        count == EVENTS
-    }
-
-    fn turn_after(&self, now: Instant, pause: Duration, turn: Duration) -> Instant {
-        self.start + begin_of_turn(now - self.start + pause, turn)
     }
 
     /// No code under the lock can leave it half changed, so a poisoned lock is as good as any.

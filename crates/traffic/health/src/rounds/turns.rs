@@ -39,8 +39,12 @@ impl Turns {
 
     /// Rests for so long, and then until the next turn begins. Turns of the same length begin together.
     pub(crate) fn rest(&self, pause: Duration, turn: Duration) -> Rest<'_> {
-        let from_start = (now() - self.start) + pause;
-        Rest { turns: self, until: self.start + begin_of_turn(from_start, turn), place: None }
+        Rest { turns: self, until: self.after(now(), pause, turn), place: None }
+    }
+
+    /// The begin of the first turn after a pause.
+    pub(super) fn after(&self, now: Instant, pause: Duration, turn: Duration) -> Instant {
+        self.start + begin_of_turn((now - self.start) + pause, turn)
     }
 
     /// Wakes whose time has come, until it is dropped.
@@ -139,7 +143,7 @@ pub(crate) fn now() -> Instant {
 }
 
 /// The first begin of a turn that is not before this time.
-pub(crate) fn begin_of_turn(time: Duration, turn: Duration) -> Duration {
+fn begin_of_turn(time: Duration, turn: Duration) -> Duration {
     let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let over = nanos(time).checked_rem(nanos(turn)).unwrap_or_default();
     let rest = if over == 0 { 0 } else { nanos(turn) - over };

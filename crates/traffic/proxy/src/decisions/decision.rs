@@ -285,6 +285,7 @@ mod tests {
     #[test]
     fn nothing_is_noted_when_nobody_can_ask() {
         let mut notes = tried("10.0.0.", 3);
+        notes.clear();
         notes.begin(false);
         notes.attempt(&Rc::from("10.0.0.1:80"), 0, Choice::default(), false, Duration::ZERO);
         notes.broke(Fault::Endpoint, &Reason::ConnectFailed.into());

@@ -38,9 +38,8 @@ struct Noted {
 }
 
 impl Notes {
-    /// Begins anew, with the memory there is. Unless `is_on`, nothing is noted.
-    pub(crate) fn begin(&mut self, is_on: bool) {
-        self.clear();
+    /// Begins, when they are clear. Unless `is_on`, nothing is noted.
+    pub(crate) const fn begin(&mut self, is_on: bool) {
         self.is_on = is_on;
     }
 
