@@ -20,5 +20,5 @@ pub use introduction::{Introduction, IntroductionError, LONGEST_INTRODUCTION};
 pub use listener::{BindError, Listeners, accept_backlog, bind, bind_beside};
 pub use network::{Connecting, Driver, Incoming, Network, TcpNetwork};
 pub use prefixed::Prefixed;
-pub use ring::{BusyPolls, RingNetwork, watch};
+pub use ring::{BusyPolls, RingNetwork};
 pub use stream::{Peek, Stream, TcpSocket, is_pending_now};

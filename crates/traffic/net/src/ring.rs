@@ -21,8 +21,6 @@ mod lookout;
 mod network;
 mod pieces;
 mod socket;
-mod watched;
 
 pub use lookout::BusyPolls;
 pub use network::RingNetwork;
-pub use watched::watch;

@@ -25,9 +25,6 @@ const EVENTS: usize = 256;
 /// How far ahead of whoever is asked memory is fetched: it comes from afar, as nobody has thought of it since the last round.
 const AHEAD: usize = 8;
 
-/// How long the first answer waits for others at most: to be woken for each would cost more than to judge it.
-const TOGETHER: Duration = Duration::from_millis(1);
-
 /// Where a check sits, and which one that has sat there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seat {
@@ -48,8 +45,10 @@ pub(super) struct Guests {
     due: Times,
     /// Each is there once at most: those who have answered in time are still there, and looked at again when it comes to that.
     late: Times,
-    /// Of all that have been seated.
-    shortest_turn: Duration,
+    /// Questions that are not answered yet, or whose answer nobody has looked at.
+    unanswered: usize,
+    /// When to look for answers, and after what pause that is.
+    listen: Option<(Instant, Duration)>,
     serial: u32,
     is_open: bool,
     rng: SeededRng,
@@ -83,18 +82,14 @@ impl Guests {
             answers: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             due: Times::new(),
             late: Times::new(),
-            shortest_turn: 2 * TOGETHER,
+            unanswered: 0,
+            listen: None,
             serial: 0,
             is_open: true,
             rng: SeededRng::new(seed),
             answer: Box::new([0; ANSWER_BYTES]),
             head: ResponseHead::default(),
         })
-    }
-
-    /// Is to be read from when somebody has answered.
-    pub(super) fn answers(&self) -> io::Result<OwnedFd> {
-        self.answers.try_clone()
     }
 
     /// Seats a check that is to be asked at this time; whether it is the first of all. Gives back the connection where it cannot be watched.
@@ -115,7 +110,6 @@ impl Guests {
         if !self.is_open || epoll::add(&self.answers, &kept.connection, data, flags).is_err() {
             return Err(kept);
         }
-        self.shortest_turn = self.shortest_turn.min(plan.turn());
         let is_first = self.next().is_none_or(|first| at < first);
         let seated = Seated {
             kept,
@@ -136,10 +130,11 @@ impl Guests {
         Ok((seat, is_first))
     }
 
-    /// When there is something to do next, unless an answer comes before.
+    /// When there is something to do next.
     pub(super) fn next(&self) -> Option<Instant> {
         let first = |times: &Times| times.first_key_value().map(|(at, _)| *at);
-        [first(&self.due), first(&self.late)].into_iter().flatten().min()
+        let listen = self.listen.map(|(at, _)| at);
+        [first(&self.due), first(&self.late), listen].into_iter().flatten().min()
     }
 
     /// Asks all whose time has come.
@@ -150,6 +145,14 @@ impl Guests {
                 self.fetch_ahead(&turn, number);
                 self.ask(*seat, now);
             }
+        }
+    }
+
+    /// Looks for answers after a pause, unless that is done earlier.
+    fn listen_after(&mut self, now: Instant, pause: Duration) {
+        let at = now + pause;
+        if self.listen.is_none_or(|(earlier, _)| at < earlier) {
+            self.listen = Some((at, pause));
         }
     }
 
@@ -166,18 +169,13 @@ impl Guests {
         seated.inspect(|seated| prefetch(&*seated.on_check));
     }
 
-    /// How long the first answer waits for others: a part of the shortest turn.
-    pub(super) fn together(&self) -> Duration {
-        TOGETHER.min(self.shortest_turn / 2)
-    }
-
     /// Has what is known of a check come nearer.
     fn prefetch(&self, seat: Seat) {
         self.places.get(seat.place as usize).inspect(|place| prefetch(*place));
     }
 
     fn ask(&mut self, seat: Seat, now: Instant) {
-        let Some(seated) = self.find(seat) else { return };
+        let Some(seated) = find(&mut self.places, seat) else { return };
         if seated.is_spoilt {
             // What it has said would be taken for its answer.
             return self.lose(seat);
@@ -187,12 +185,14 @@ impl Guests {
         }
         seated.kept.ask();
         seated.asked = Some(now);
-        let late = now + seated.plan.check.timeout;
+        self.unanswered += 1;
+        let (late, turn) = (now + seated.plan.check.timeout, seated.plan.turn());
         match (&seated.kept.connection).write(&seated.question) {
             Ok(count) if count == seated.question.len() => {
                 if !std::mem::replace(&mut seated.is_awaited, true) {
                     self.late.entry(late).or_default().push(seat);
                 }
+                self.listen_after(now, turn);
             }
             // Half a question cannot be completed elsewhere.
             Ok(_) => self.lose(seat),
@@ -216,7 +216,13 @@ impl Guests {
             seat(number + AHEAD).inspect(|seat| self.prefetch_sink(*seat));
             seat(number).into_iter().for_each(|seat| self.hear_one(seat, now, turns));
         }
-        count == EVENTS
+        let is_all = count < EVENTS;
+        if is_all && self.listen.is_some_and(|(at, _)| at <= now) {
+            // Who has not answered within a turn may take long: it is looked for ever more rarely.
+            let pause = self.listen.take().map(|(_, pause)| 2 * pause).filter(|_| self.unanswered > 0);
+            pause.into_iter().for_each(|pause| self.listen_after(now, pause));
+        }
+        !is_all
     }
 
     /// Something has come for somebody.
@@ -237,6 +243,7 @@ impl Guests {
         }
         (seated.on_check)(CheckResult::Pass);
         seated.asked = None;
+        self.unanswered -= 1;
         let at = turns.after(now, seated.plan.pause(&mut self.rng), seated.plan.turn());
         self.due.entry(at).or_default().push(seat);
     }
@@ -263,6 +270,7 @@ impl Guests {
         self.is_open = false;
         (self.places, self.free) = (Vec::new(), Vec::new());
         (self.due, self.late) = (Times::new(), Times::new());
+        (self.unanswered, self.listen) = (0, None);
     }
 
     /// Has its own task go on, with what has come.
@@ -285,6 +293,7 @@ impl Guests {
     pub(super) fn take(&mut self, seat: Seat) -> Option<Seated> {
         let place = self.places.get_mut(seat.place as usize)?;
         let taken = place.take_if(|seated| seated.serial == seat.serial)?;
+        self.unanswered -= usize::from(taken.asked.is_some());
         self.free.push(seat.place);
         Some(taken)
     }

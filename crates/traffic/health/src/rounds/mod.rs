@@ -2,7 +2,7 @@
 //!
 //! Nearly every check hears from its endpoint what it heard the last time. That takes one message each way on a connection that is open; a task that is woken for
 //! each of the two, with a deadline of its own, takes as long again. So checks leave their connection here while all is well: all that are due are
-//! asked in one go, and their answers judged as they lie in the buffer. Whatever is not plainly well goes back, with the connection and what has come, to
+//! asked in one go, and their answers judged a turn later, when it is up to the next ones: nothing wakes for a single answer. Whatever is not plainly well goes back, with the connection and what has come, to
 //! the task of its check, which goes on from there.
 
 mod guests;
@@ -14,8 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep, sleep_until};
-use traffic_net::watch;
+use tokio::time::{Instant, timeout_at};
 
 use self::guests::{Guests, Seat};
 use self::turns::{Turns, now};
@@ -83,38 +82,26 @@ impl Rounds {
     /// Asks whoever is due and judges what is answered, until it is dropped: then all go back to their checks.
     pub(crate) async fn run(&self) {
         let _close = Close(self);
-        // Without it nobody would be told of an answer, and all checks go their own way.
-        let Ok(answers) = self.lock().answers().and_then(watch) else { return };
         loop {
             // Made before looking, so that a ring in between is not missed.
             let earlier = self.earlier.notified();
             let next = self.lock().next();
-            let next = async {
-                match next {
-                    Some(at) => sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                ready = answers.readable() => {
-                    let pause = self.lock().together();
-                    sleep(pause).await;
-                    ready.map(|mut ready| ready.clear_ready()).unwrap_or_default();
-                }
-                () = next => {}
-                () = earlier => {}
+            match next {
+                None => earlier.await,
+                Some(next) if timeout_at(next, earlier).await.is_ok() => {}
+                Some(_) => self.go_round().await,
             }
-            self.go_round().await;
         }
     }
 
     async fn go_round(&self) {
         let now = now();
-        self.lock().ask_due(now);
         while self.lock().hear(now, &self.turns) {
             yield_now().await;
         }
-        self.lock().give_up(now);
+        let mut guests = self.lock();
+        guests.give_up(now);
+        guests.ask_due(now);
     }
 
     /// No code under the lock can leave it half changed, so a poisoned lock is as good as any.

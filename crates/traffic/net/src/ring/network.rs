@@ -23,7 +23,6 @@ use tokio::task::spawn_local;
 use super::core::Core;
 use super::lookout::BusyPolls;
 use super::socket::RingSocket;
-use super::watched::watch;
 use crate::buffer::BufferPool;
 use crate::network::{Connecting, Incoming, Network};
 use crate::stream::Stream;
@@ -48,7 +47,8 @@ impl RingNetwork {
     /// If the kernel has none or does not allow it, or the calling thread has no tokio runtime.
     pub fn start(pool: &BufferPool) -> io::Result<Self> {
         let bell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        let bell = watch(bell)?;
+        // SAFETY: the descriptor is owned by what is registered, and so stays what it is for as long as that.
+        let bell = unsafe { AsyncFd::register_with_interest(bell, Interest::READABLE)? };
         let core =
             Rc::new(RefCell::new(Core::new(pool.clone(), bell.get_ref(), watcher_of(bell.get_ref()))?));
         spawn_local(Turns(Rc::downgrade(&core)));
@@ -157,7 +157,7 @@ impl Network for RingNetwork {
     }
 
     fn listen(&self, _address: SocketAddr, socket: TcpListener) -> io::Result<Box<dyn Incoming>> {
-        // SAFETY: the descriptor is owned by what is registered, and so stays what it is for as long as that.
+        // SAFETY: as above.
         let listener = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE)? };
         Ok(Box::new(RingIncoming { core: Rc::clone(&self.core), listener }))
     }
@@ -218,7 +218,8 @@ mod tests {
         drop(sets);
         let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default()).unwrap();
         let _inside = runtime.enter();
-        let bell = watch(bell).unwrap();
+        // SAFETY: it owns the descriptor.
+        let bell = unsafe { AsyncFd::register_with_interest(bell, Interest::READABLE) }.unwrap();
         assert!(watcher_of(bell.get_ref()).is_some());
     }
 }
