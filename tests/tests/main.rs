@@ -27,6 +27,7 @@ mod routing;
 mod scale;
 mod soak;
 mod sticky;
+mod tcp;
 mod timeouts;
 mod tls;
 mod top;

@@ -28,7 +28,9 @@ pub use route::{
 };
 pub use snapshot::{Fingerprint, Snapshot};
 pub use sticky::{SameSite, SessionLimits, SessionName, Sticky, StickyCookie, StickyLearn, StickySource};
-pub use tls::{Certificate, ClientCertificateTold, ListenerTls, PoolTls, TlsClients, TlsPolicy, Trust};
+pub use tls::{
+    Certificate, ClientCertificateTold, ListenerTls, Offered, PoolTls, TlsClients, TlsPolicy, Trust,
+};
 
 /// The whole configuration, ready to be compiled.
 #[derive(Clone, Debug, PartialEq)]

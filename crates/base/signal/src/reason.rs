@@ -76,6 +76,8 @@ reasons! {
     ClientClosed = "client-closed", 499, Client;
     /// The client stopped reading its answer.
     ClientSendTimeout = "client-send-timeout", 499, Client;
+    /// Nothing was said on the connection for too long, by either side.
+    IdleTimeout = "idle-timeout", 408, Client;
     /// The client speaks HTTP where TLS is asked for.
     TlsRequired = "tls-required", 400, Client;
     /// The connection was made to another host, and its certificate is not for the one of this request.

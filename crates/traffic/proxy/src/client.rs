@@ -87,6 +87,7 @@ impl Client {
             (Some(now), Some(before)) => now.treats_clients_as(before),
             _ => false,
         };
+        let is_as_it_was = is_as_it_was && listener.settings.protocol == self.listener.settings.protocol;
         if is_as_it_was {
             self.listener = Rc::clone(listener);
         }

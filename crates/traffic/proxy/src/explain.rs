@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use base_kit::{Moment, Rng, SeededRng};
 use base_model::Model;
-use base_model::model::{Action, Listener};
+use base_model::model::{Action, Listener, Protocol};
 use base_signal::Reason;
 use traffic_balance::{
     CauseKind, EndpointId, EndpointState, Health, Level, Registry, RequestFacts, Selector,
@@ -136,6 +136,12 @@ pub fn explain(model: &Arc<Model>, question: &Question<'_>) -> Result<Explanatio
 
 fn follow(plan: &Plan, question: &Question<'_>, explanation: &mut Explanation) -> Result<Outcome, Failure> {
     let listener = plan.model.listeners.get(question.listener).ok_or(Failure::from(Reason::Internal))?;
+    if let Protocol::Tcp { pool } = listener.protocol {
+        // Nobody looks at what would be asked.
+        let nothing = RequestHead::new();
+        return choice(plan, pool, (1, 1), &nothing, question.peer)
+            .map(|choice| Outcome::Forwarded(vec![choice]));
+    }
     let mut request = receive(listener, question)?;
     let Admitted { framing, awaits_continue, upgrades } = admit(&request, Framing::Empty)?;
     let scheme = if listener.tls.is_some() { "https" } else { "http" };

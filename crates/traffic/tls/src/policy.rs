@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base_model::model::TlsPolicy;
+use base_model::model::{Offered, TlsPolicy};
 use rustls::crypto::aws_lc_rs::{self, cipher_suite, kx_group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion, version};
@@ -42,9 +42,12 @@ pub(crate) const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
 
 /// What is offered to be spoken inside, the best first.
-pub(crate) fn protocols(with_http2: bool) -> Vec<Vec<u8>> {
-    let http2 = with_http2.then(|| HTTP2.to_vec());
-    http2.into_iter().chain([HTTP1.to_vec()]).collect()
+pub(crate) fn protocols(offered: Offered) -> Vec<Vec<u8>> {
+    match offered {
+        Offered::Nothing => Vec::new(),
+        Offered::Http1 => vec![HTTP1.to_vec()],
+        Offered::Http2 => vec![HTTP2.to_vec(), HTTP1.to_vec()],
+    }
 }
 
 /// The versions of a policy.

@@ -127,7 +127,7 @@ impl ServerTls {
             .with_protocol_versions(policy::versions(settings.policy))?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(by_name));
-        config.alpn_protocols = policy::protocols(settings.offers_http2);
+        config.alpn_protocols = policy::protocols(settings.offered);
         config.send_tls13_tickets = TICKETS;
         let context = context(listener, settings.clients.as_ref());
         match &settings.ticket_keys {

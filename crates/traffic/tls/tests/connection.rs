@@ -8,7 +8,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use base_model::model::{Certificate, ClientCertificateTold, ListenerTls, Secret, TlsClients, TlsPolicy};
+use base_model::model::{
+    Certificate, ClientCertificateTold, ListenerTls, Offered, Secret, TlsClients, TlsPolicy,
+};
 use base_testkit::{Authority, Wanted};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -72,7 +74,7 @@ impl Scene {
         let mut settings = ListenerTls {
             certificates: vec![certificate],
             policy: TlsPolicy::Intermediate,
-            offers_http2: false,
+            offered: Offered::Http1,
             fetches_ocsp: false,
             refuses_unknown_names: false,
             clients: None,

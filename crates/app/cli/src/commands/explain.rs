@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use base_model::Model;
-use base_model::model::Pool;
+use base_model::model::{Pool, Protocol};
 use clap::Args;
 use serde_json::{Value, json};
 use traffic_http::ClientCertificate;
@@ -187,9 +187,10 @@ impl Request {
             port.and_then(|port| by(&|listener| listener.bind.iter().any(|address| address.port() == port)));
         let of_scheme = self.url.split_once("://").and_then(|(scheme, _)| {
             let is_secure = scheme.eq_ignore_ascii_case("https");
-            by(&|listener| listener.tls.is_some() == is_secure)
+            by(&|listener| listener.protocol == Protocol::Http && listener.tls.is_some() == is_secure)
         });
-        Ok(of_port.or(of_scheme).unwrap_or(0))
+        let of_requests = || by(&|listener| listener.protocol == Protocol::Http);
+        Ok(of_port.or(of_scheme).or_else(of_requests).unwrap_or(0))
     }
 }
 
@@ -202,6 +203,10 @@ struct Report<'a> {
 impl Report<'_> {
     fn listener(&self) -> &str {
         self.model.listeners.get(self.listener).map_or("?", |listener| &listener.name)
+    }
+
+    fn passes_on(&self) -> bool {
+        self.model.listeners.get(self.listener).is_some_and(|listener| listener.protocol != Protocol::Http)
     }
 
     fn route(&self, index: usize) -> &str {
@@ -229,6 +234,9 @@ impl Report<'_> {
 
     fn to_text(&self) -> String {
         let mut text = format!("listener  {}\nclient    {}\n", self.listener(), self.explanation.client);
+        if self.passes_on() {
+            text.push_str("protocol  tcp: whole connections are passed on, whatever is asked on them\n");
+        }
         if let Some(path) = &self.explanation.normal_path {
             let _ = writeln!(text, "path      {} is matched and sent", String::from_utf8_lossy(path));
         }

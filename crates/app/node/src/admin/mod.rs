@@ -29,7 +29,7 @@ impl control_api::Node for Node {
         let bound = |name: &str| addresses.iter().find(|(listener, _)| listener == name);
         let listeners = current.snapshot.model.listeners.iter().map(|listener| ListenerView {
             name: listener.name.to_string(),
-            protocol: "http".to_owned(),
+            protocol: listener.protocol.word().to_owned(),
             addresses: bound(&listener.name)
                 .map(|(_, bound)| bound.iter().map(ToString::to_string).collect())
                 .unwrap_or_default(),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::parse::Fault;
 use super::shape::item_span;
-use crate::diagnostic::{Diagnostic, Problems, Severity, Span};
+use crate::diagnostic::{Diagnostic, Problems, Severity, Span, did_you_mean, listed};
 use crate::document::{Document, KindCatalog, KindEntry, Pool, Route, resolve};
 use crate::model::KindSettings;
 use crate::text::{Environment, Node, Place, Scalar, Value};
@@ -52,6 +52,33 @@ impl<'a> Names<'a> {
             pools: pools.map(|name| (name, document.pools.get_index_of(name))).collect(),
         }
     }
+}
+
+/// The index of what a name refers to.
+pub(super) fn reference(
+    checker: &mut Checker<'_>,
+    noun: &str,
+    name: &str,
+    known: &HashMap<&str, Option<usize>>,
+    place: &Place<'_>,
+) -> Option<usize> {
+    if let Some(index) = known.get(name) {
+        return *index;
+    }
+    let mut names: Vec<&str> = known.keys().copied().collect();
+    names.sort_unstable();
+    let help = match did_you_mean(name, &format!("{noun}s"), &names) {
+        _ if names.is_empty() => format!("define it under `{noun}s`"),
+        guess if guess.starts_with("did you mean") => guess,
+        _ => format!("define it under `{noun}s`, or name one that is there: {}", listed(&names)),
+    };
+    let message = format!("there is no {noun} `{name}`");
+    // In a split the name is a key.
+    match place.node(checker.root).and_then(Node::scalar) {
+        Some(scalar) if scalar.text == name => checker.error("unknown-reference", message, place, help),
+        _ => checker.key_error("unknown-reference", message, place, &help),
+    }
+    None
 }
 
 /// Collects what is wrong with the meaning.

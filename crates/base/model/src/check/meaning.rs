@@ -39,9 +39,10 @@ pub(crate) fn check(
         checker.complete_balance(name, pool);
     }
     let names = Names::of(root, &document);
-    let listeners = listeners::check(&mut checker, &document);
+    let listeners = listeners::check(&mut checker, &document, &names);
     let pools = pools::check(&mut checker, &document);
-    let (route_documents, routes) = routes::check(&mut checker, routes, &names);
+    listeners::sessions_of_connections(&mut checker, &listeners, &pools);
+    let (route_documents, routes) = routes::check(&mut checker, routes, &names, &listeners);
     document.routes = route_documents;
     let operation = operation::check(&mut checker, &document);
     let (operation, files) = (operation?, checker.files);

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
-use super::checker::{Checker, Names, ReadRoute};
+use super::checker::{Checker, Names, ReadRoute, reference};
 use super::extent::Extent;
 use super::listeners::networks;
 use super::parse;
-use crate::diagnostic::{Span, did_you_mean, listed};
+use crate::diagnostic::{Span, listed};
 use crate::document::{self, ClientCertificateMatch, ClientCertificateParts, OrOff, ValueMatch};
 use crate::model::{
-    Action, CertificateMatch, CertificateTest, FieldMatch, FilterUse, KindSettings, Match, Route, Share,
-    ValuePattern,
+    Action, CertificateMatch, CertificateTest, FieldMatch, FilterUse, KindSettings, Listener, Match,
+    Protocol, Route, Share, ValuePattern,
 };
-use crate::text::{Node, Place};
+use crate::text::Place;
 
 /// Where the schema has the settings of filters and handlers.
 const FILTER_SETTINGS: &str = "/$defs/Filter/properties";
@@ -27,6 +27,7 @@ pub(super) fn check(
     checker: &mut Checker<'_>,
     documents: Vec<Option<ReadRoute>>,
     names: &Names<'_>,
+    listeners: &[Listener],
 ) -> (Vec<document::Route>, Vec<Route>) {
     let top = Place::ROOT.key("routes");
     let mut seen = Seen::default();
@@ -48,7 +49,10 @@ pub(super) fn check(
         complete.push(document);
     }
     if checker.errors() == 0 {
-        unused(checker, &routes, names);
+        for (index, route) in routes.iter().enumerate() {
+            takes_requests(checker, route, listeners, &top.index(index));
+        }
+        unused(checker, &routes, names, listeners);
     }
     (complete, routes)
 }
@@ -108,33 +112,6 @@ fn listeners(
         }
     }
     whole.then_some(out)
-}
-
-/// The index of what a name refers to.
-fn reference(
-    checker: &mut Checker<'_>,
-    noun: &str,
-    name: &str,
-    known: &HashMap<&str, Option<usize>>,
-    place: &Place<'_>,
-) -> Option<usize> {
-    if let Some(index) = known.get(name) {
-        return *index;
-    }
-    let mut names: Vec<&str> = known.keys().copied().collect();
-    names.sort_unstable();
-    let help = match did_you_mean(name, &format!("{noun}s"), &names) {
-        _ if names.is_empty() => format!("define it under `{noun}s`"),
-        guess if guess.starts_with("did you mean") => guess,
-        _ => format!("define it under `{noun}s`, or name one that is there: {}", listed(&names)),
-    };
-    let message = format!("there is no {noun} `{name}`");
-    // In a split the name is a key.
-    match place.node(checker.root).and_then(Node::scalar) {
-        Some(scalar) if scalar.text == name => checker.error("unknown-reference", message, place, help),
-        _ => checker.key_error("unknown-reference", message, place, &help),
-    }
-    None
 }
 
 fn matches(checker: &mut Checker<'_>, document: &document::Match, place: &Place<'_>) -> Match {
@@ -373,14 +350,33 @@ fn conditions(route: &Route) -> String {
     )
 }
 
+/// Whether there are requests where the route holds.
+fn takes_requests(checker: &mut Checker<'_>, route: &Route, listeners: &[Listener], place: &Place<'_>) {
+    let place = place.key("listeners");
+    for (number, index) in route.listeners.iter().enumerate() {
+        let listener = listeners.get(*index).filter(|listener| listener.protocol != Protocol::Http);
+        if let Some(listener) = listener {
+            let message =
+                format!("`{}` passes connections on, and has no requests for a route", listener.name);
+            let help = "take it away here: its `pool` says where its connections go";
+            checker.error("no-requests", message, &place.index(number), help);
+        }
+    }
+}
+
 /// Pools and listeners that no route leads to or from.
-fn unused(checker: &mut Checker<'_>, routes: &[Route], names: &Names<'_>) {
+fn unused(checker: &mut Checker<'_>, routes: &[Route], names: &Names<'_>, all: &[Listener]) {
     let mut used = vec![false; names.pools.len()];
     for route in routes {
         if let Action::Proxy(shares) = &route.action {
             for share in shares {
                 used.get_mut(share.pool).into_iter().for_each(|used| *used = true);
             }
+        }
+    }
+    for listener in all {
+        if let Protocol::Tcp { pool } = listener.protocol {
+            used.get_mut(pool).into_iter().for_each(|used| *used = true);
         }
     }
     let top = Place::ROOT.key("pools");
@@ -391,7 +387,7 @@ fn unused(checker: &mut Checker<'_>, routes: &[Route], names: &Names<'_>) {
         if used.get(index) == Some(&false) {
             checker.warning(
                 "unused-pool",
-                format!("no route leads to the pool `{name}`"),
+                format!("nothing leads to the pool `{name}`"),
                 &top.key(name),
                 "use it in a route, or remove it",
             );
@@ -403,7 +399,8 @@ fn unused(checker: &mut Checker<'_>, routes: &[Route], names: &Names<'_>) {
         names.listeners.iter().filter_map(|(name, index)| Some((*name, (*index)?))).collect();
     listeners.sort_unstable_by_key(|(_, index)| *index);
     for (name, index) in listeners {
-        if !everywhere && !routes.iter().any(|route| route.listeners.contains(&index)) {
+        let takes_requests = all.get(index).is_some_and(|listener| listener.protocol == Protocol::Http);
+        if takes_requests && !everywhere && !routes.iter().any(|route| route.listeners.contains(&index)) {
             let message = format!("no route holds for the listener `{name}`: it answers 404 to everything");
             checker.warning("unused-listener", message, &top.key(name), "add a route for it, or remove it");
         }

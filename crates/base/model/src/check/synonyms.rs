@@ -25,7 +25,7 @@ const fn of(beside: &'static str, words: &'static [&'static str], meant: Meant) 
 const TLS_OF_LISTENER: Meant =
     Help("it belongs to a listener: `tls: {certificates: {cert: site.pem, key: site.key}}`");
 const ONE_STICKINESS: Meant = Help("a pool is sticky in one way: keep one of `cookie`, `source` and `learn`");
-const NO_OTHER_PROTOCOL: Meant = Help("it is not there yet: the only protocol so far is `http`");
+const NO_OTHER_PROTOCOL: Meant = Help("it is not there yet: the protocols so far are `http` and `tcp`");
 
 /// Names for which versions and ciphers are spoken.
 const VERSIONS_AND_CIPHERS: &[&str] = &[

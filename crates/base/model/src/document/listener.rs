@@ -18,6 +18,9 @@ pub struct Listener {
     /// What is spoken there.
     #[serde(default)]
     pub protocol: Protocol,
+    /// With `protocol: tcp`, the pool that connections are passed on to. With `http`, routes say where requests go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
     /// Over TLS, with these certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ListenerTls>,
@@ -83,6 +86,8 @@ pub enum Protocol {
     /// HTTP/1.1 (and 1.0), and HTTP/2 unless it is switched off.
     #[default]
     Http,
+    /// Whatever clients and endpoints agree upon: bytes are passed on both ways as they come.
+    Tcp,
 }
 
 /// What the other side of an HTTP/2 connection is granted.
@@ -262,8 +267,9 @@ pub struct ListenerTimeouts {
     /// How long an answer may still take when the client has stopped sending (a closed connection looks the same); then
     /// the request is given up.
     pub half_close: TimeSpan,
-    /// Between two requests of a connection, and without a byte either way after an upgrade.
-    pub idle: TimeSpan,
+    /// Between two requests of a connection, and without a byte either way after an upgrade or with `protocol: tcp`: 75s if not given, with `tcp` 1h.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle: Option<TimeSpan>,
 }
 
 impl Default for ListenerTimeouts {
@@ -274,7 +280,7 @@ impl Default for ListenerTimeouts {
             body_progress: TimeSpan::from_secs(30),
             send_progress: TimeSpan::from_secs(30),
             half_close: TimeSpan::from_secs(1),
-            idle: TimeSpan::from_secs(75),
+            idle: None,
         }
     }
 }

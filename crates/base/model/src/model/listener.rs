@@ -48,6 +48,21 @@ pub struct Listener {
 pub enum Protocol {
     /// HTTP/1.1 (and 1.0), and HTTP/2 unless it is switched off.
     Http,
+    /// Whatever clients and endpoints agree upon.
+    Tcp {
+        /// Index in [`crate::Model::pools`].
+        pool: usize,
+    },
+}
+
+impl Protocol {
+    /// As operators write it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Tcp { .. } => "tcp",
+        }
+    }
 }
 
 /// What the other side of an HTTP/2 connection is granted.
@@ -115,6 +130,6 @@ pub struct ListenerTimeouts {
     /// How long an answer may still take when the client has stopped sending (a closed connection looks the same); then
     /// the request is given up.
     pub half_close: Duration,
-    /// Between two requests of a connection, and without a byte either way after an upgrade.
+    /// Between two requests of a connection, and without a byte either way where it is not HTTP that is spoken.
     pub idle: Duration,
 }

@@ -12,8 +12,8 @@ pub struct ListenerTls {
     pub certificates: Vec<Certificate>,
     /// Versions and cipher suites.
     pub policy: TlsPolicy,
-    /// Whether clients may choose HTTP/2 (ALPN).
-    pub offers_http2: bool,
+    /// What clients may choose to speak (ALPN).
+    pub offered: Offered,
     /// Whether authorities are asked what they say of certificates that have no [`Certificate::ocsp`].
     pub fetches_ocsp: bool,
     /// Whether clients that ask for a name that no certificate has are refused.
@@ -94,4 +94,15 @@ pub struct Trust {
     pub authorities: Arc<str>,
     /// Revocation lists in PEM; empty if none are looked at.
     pub revoked: Arc<str>,
+}
+
+/// What is offered to be spoken over TLS (ALPN).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offered {
+    /// Nothing is said about it.
+    Nothing,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 before HTTP/1.1.
+    Http2,
 }

@@ -85,6 +85,10 @@ families! {
         "Client connections that may be open at once (max-connections).";
     CONNECTIONS_HELD = Counter "aya_connections_held_total" ["listener"], NAMED,
         "Client connections that had to wait because as many as may be were open. Those behind them in the kernel's queue are not counted.";
+    TCP_CONNECTIONS = Counter "aya_tcp_connections_total" ["listener", "result"], NAMED,
+        "Connections of listeners with protocol: tcp that are over, by what came of them: ended by both sides, or failed.";
+    TCP_DURATION = Histogram "aya_tcp_connection_duration_seconds" ["listener"], HISTOGRAMS,
+        "Time from the begin of a connection of a listener with protocol: tcp to its end.";
     HTTP2_CONNECTIONS = Counter "aya_http2_connections_total" ["listener"], NAMED,
         "Client connections on which HTTP/2 was begun.";
     HTTP2_ABUSE = Counter "aya_http2_abuse_total" ["listener", "kind"], NAMED,
@@ -103,7 +107,7 @@ families! {
         "Bytes sent to clients, heads included.";
 
     UPSTREAM_REQUESTS = Counter "aya_upstream_requests_total" ["pool", "endpoint", "outcome"], ENDPOINTS,
-        "Attempts sent to endpoints, by outcome: class of the status received (1xx to 5xx), or failed.";
+        "Attempts sent to endpoints, by outcome: class of the status received (1xx to 5xx), connected where connections are passed on, or failed.";
     UPSTREAM_FIRST_BYTE = Histogram "aya_upstream_first_byte_seconds" ["pool"], HISTOGRAMS,
         "Time from the request sent to the first byte of the endpoint's answer.";
     UPSTREAM_QUEUE_TIME = Histogram "aya_upstream_queue_seconds" ["pool"], HISTOGRAMS,

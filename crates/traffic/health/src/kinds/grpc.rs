@@ -4,7 +4,7 @@
 //! number in the answer.
 
 use base_kit::{KindInfo, Status};
-use base_model::model::{ActiveCheck, CheckKind};
+use base_model::model::{ActiveCheck, CheckKind, Offered};
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use h2::{Reason, RecvStream};
@@ -61,7 +61,7 @@ struct GrpcProbe {
 
 impl GrpcProbe {
     async fn ask(&self, target: &Target, line: &mut Line) -> Result<Passed, ProbeFailure> {
-        match dial(target, self.tls.as_ref(), &mut line.tls, true).await? {
+        match dial(target, self.tls.as_ref(), &mut line.tls, Offered::Http2).await? {
             Connection::Plain(socket) => self.ask_over(socket, target).await,
             Connection::Tls(stream) => match stream.get_ref().1.alpn_protocol() {
                 Some(b"h2") => self.ask_over(*stream, target).await,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use base_kit::{KindInfo, Status};
-use base_model::model::{ActiveCheck, BodyMatch, CheckKind, StatusRange};
+use base_model::model::{ActiveCheck, BodyMatch, CheckKind, Offered, StatusRange};
 use regex::bytes::Regex;
 use traffic_http::{BodyEvent, BodyReader, Framing, HeadLimits, HttpError, Method, ResponseHead};
 use traffic_tls::ClientTls;
@@ -119,7 +119,7 @@ impl HttpProbe {
                 done => return input.end(line, done),
             }
         }
-        let connection = dial(target, self.tls.as_ref(), &mut line.tls, false).await?;
+        let connection = dial(target, self.tls.as_ref(), &mut line.tls, Offered::Http1).await?;
         let mut input = Input::new(line.begin(connection, target.address));
         let done = self.ask_on(&mut input, target).await;
         input.end(line, done)

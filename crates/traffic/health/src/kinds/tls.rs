@@ -1,7 +1,7 @@
 //! `tls`: a TLS handshake with the endpoint comes to its end.
 
 use base_kit::{KindInfo, Status};
-use base_model::model::{ActiveCheck, CheckKind, PoolTls};
+use base_model::model::{ActiveCheck, CheckKind, Offered, PoolTls};
 use tokio::net::TcpStream;
 use traffic_tls::{ClientTls, EndpointTls, connect_socket};
 
@@ -38,7 +38,7 @@ impl TlsProbe {
     }
 
     async fn ask(&self, target: &Target, line: &mut Line) -> Result<Passed, ProbeFailure> {
-        dial(target, Some(&self.0), &mut line.tls, false).await.map(|_| Passed::Connected)
+        dial(target, Some(&self.0), &mut line.tls, Offered::Http1).await.map(|_| Passed::Connected)
     }
 }
 
@@ -57,12 +57,12 @@ pub(super) fn tls_of(settings: &PoolTls) -> Result<ClientTls, UnfitCheck> {
     ClientTls::new(settings).map_err(|error| UnfitCheck(error.to_string()))
 }
 
-/// A new connection, over TLS if so wanted, where HTTP/2 may be offered. What the endpoint gave for coming back stays in `known`.
+/// A new connection, over TLS if so wanted, where this is offered to be spoken. What the endpoint gave for coming back stays in `known`.
 pub(super) async fn dial(
     target: &Target,
     tls: Option<&ClientTls>,
     known: &mut Option<EndpointTls>,
-    offers_http2: bool,
+    offered: Offered,
 ) -> Result<Connection, ProbeFailure> {
     let connected = TcpStream::connect(target.address).await;
     let socket = connected.map_err(|error| ProbeFailure::of_connect(&error))?;
@@ -74,6 +74,6 @@ pub(super) async fn dial(
             none.insert(tls.map_err(|error| ProbeFailure::Unfit(error.to_string()))?)
         }
     };
-    let connected = connect_socket(socket, tls, offers_http2).await;
+    let connected = connect_socket(socket, tls, offered).await;
     connected.map(Box::new).map(Connection::Tls).map_err(|error| ProbeFailure::Tls(error.what))
 }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use base_kit::prefetch;
+use base_model::model::Protocol;
 use traffic_http2::PREFACE;
 use traffic_net::BufferSize;
 
@@ -17,6 +18,10 @@ use crate::worker::{DRAIN_GRACE, Worker};
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve_connection(worker: &Rc<Worker>, mut client: Client) {
+    if let Protocol::Tcp { pool } = client.listener.settings.protocol {
+        // It needs much that a connection does not.
+        return Box::pin(pass(worker, client, pool)).await;
+    }
     let mut ending = Ending::KeepAlive;
     while ending == Ending::KeepAlive && next_request(&mut client, worker).await {
         if client.requests == 0
@@ -37,6 +42,14 @@ pub(crate) async fn serve_connection(worker: &Rc<Worker>, mut client: Client) {
     if ending == Ending::Linger {
         client.linger(worker.now()).await;
     }
+}
+
+/// Passes a connection on.
+async fn pass(worker: &Rc<Worker>, mut client: Client, pool: usize) {
+    let mut exchange = worker.borrow_exchange();
+    life::pass_on(&mut client, worker, &mut exchange, pool).await;
+    worker.return_exchange(exchange);
+    client.close(worker.now()).await;
 }
 
 /// Waits for the first byte of a request. False when none will come.

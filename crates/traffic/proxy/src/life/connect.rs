@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use base_model::model::Http2;
+use base_model::model::{Http2, Offered};
 use base_signal::Reason;
 
 use crate::failure::{Failure, Fault};
@@ -13,6 +13,15 @@ use crate::upstream::{Connection, Dial, DialError, Dialed, LocalPool, SharedConn
 use crate::wire::Wire;
 use crate::worker::Worker;
 
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carries {
+    /// Requests and answers.
+    Requests,
+    /// Whatever client and endpoint agree upon.
+    Bytes,
+}
+
 impl Life<'_> {
     /// A connection that is there.
     pub(super) fn take_connection(&self, turn: &Turn, local: &LocalPool) -> Option<Box<Connection>> {
@@ -22,11 +31,12 @@ impl Life<'_> {
         shared.or_else(|| turn.take_idle(tls, now))
     }
 
-    /// A connection that is made now.
+    /// A connection that is made now, for these exchanges.
     pub(super) async fn connect(
         &mut self,
         turn: &Turn,
         local: &LocalPool,
+        carries: Carries,
     ) -> Result<Box<Connection>, Broken> {
         let failed = |failure: Failure| Broken { fault: Fault::Endpoint, failure };
         let address: SocketAddr = turn
@@ -41,10 +51,17 @@ impl Life<'_> {
         let start = self.worker.now();
         let limit = start + local.settings.timeouts.connect;
         self.client.timer.set(limit.min(self.deadline));
-        let opened = match local.settings.http2 {
+        let opened = match (carries, local.settings.http2) {
             // Of no use once it is there, and not to be carried along by every connection.
-            None => within(&self.client.timer, Box::pin(open_for_one(self.worker, &dial, local))).await,
-            Some(http2) => {
+            (Carries::Bytes, _) => {
+                let opening = Box::pin(open_for_one(self.worker, &dial, local, Offered::Nothing));
+                within(&self.client.timer, opening).await
+            }
+            (Carries::Requests, None) => {
+                let opening = Box::pin(open_for_one(self.worker, &dial, local, Offered::Http1));
+                within(&self.client.timer, opening).await
+            }
+            (Carries::Requests, Some(http2)) => {
                 let opening = Box::pin(open(self.worker, &dial, (turn, local), http2, self.upgrades));
                 within(&self.client.timer, opening).await
             }
@@ -91,7 +108,7 @@ async fn open(
         shared.greeted().await;
         if !shared.takes_tunnels() {
             // Other protocols go over connections of their own, if at all.
-            return open_for_one(worker, dial, local).await;
+            return open_for_one(worker, dial, local, Offered::Http1).await;
         }
     }
     Ok(connection)
@@ -102,8 +119,9 @@ async fn open_for_one(
     worker: &Worker,
     dial: &Dial<'_>,
     local: &LocalPool,
+    offered: Offered,
 ) -> Result<Box<Connection>, DialError> {
-    let Dialed { stream, .. } = dial.run(false).await?;
+    let Dialed { stream, .. } = dial.run(offered).await?;
     local.meters.opened.increment();
     Ok(Connection::new(Wire::Http1(stream), local.tls.clone(), &worker.buffers, &local.meters.open))
 }
@@ -125,7 +143,7 @@ async fn open_for_many(
             None => turn.dialed().await,
         }
     };
-    let Dialed { stream, agreed } = dial.run(true).await?;
+    let Dialed { stream, agreed } = dial.run(Offered::Http2).await?;
     meters.opened.increment();
     if agreed == Some(false) {
         dialing.is_for_one();

@@ -11,6 +11,7 @@ use crate::client::Ending;
 use crate::decisions::{After, Choice};
 use crate::failure::{Failure, Fault};
 use crate::life::Life;
+use crate::life::connect::Carries;
 use crate::life::facts::{note_report, retry_after};
 use crate::life::grpc;
 use crate::life::local::put_response;
@@ -85,7 +86,7 @@ impl Life<'_> {
     }
 
     /// Notes that a connection to the endpoint is used, or is to be made.
-    fn note_attempt(&mut self, turn: &Turn, is_reused: bool) {
+    pub(super) fn note_attempt(&mut self, turn: &Turn, is_reused: bool) {
         let (record, notes) = (&self.exchange.record, &mut self.exchange.notes);
         let began = if record.attempts == 1 && !notes.has_attempts() {
             notes.head + record.queued.unwrap_or_default()
@@ -123,7 +124,7 @@ impl Life<'_> {
                 }
                 None => {
                     self.note_attempt(turn, false);
-                    self.connect(turn, local).await?
+                    self.connect(turn, local, Carries::Requests).await?
                 }
             };
             connection.reused &= !must_be_new;
@@ -410,7 +411,7 @@ impl Life<'_> {
         broken.failure
     }
 
-    fn note_failure(&mut self, broken: &Broken, turn: &Turn, local: &LocalPool) {
+    pub(super) fn note_failure(&mut self, broken: &Broken, turn: &Turn, local: &LocalPool) {
         self.exchange.record.endpoint = Some(turn.reach());
         self.exchange.notes.broke(broken.fault, &broken.failure);
         turn.meters.failed();

@@ -89,7 +89,8 @@ const fn code_of(reason: Reason) -> Code {
         | Reason::ResponseTimeout
         | Reason::UpstreamSendTimeout
         | Reason::RequestHeadTimeout
-        | Reason::RequestBodyTimeout => Code::DeadlineExceeded,
+        | Reason::RequestBodyTimeout
+        | Reason::IdleTimeout => Code::DeadlineExceeded,
         Reason::CertificateRequired | Reason::CrossOrigin => Code::PermissionDenied,
         Reason::HeadTooLarge | Reason::TargetTooLong => Code::ResourceExhausted,
         Reason::NoRoute

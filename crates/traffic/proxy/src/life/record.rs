@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use base_kit::Moment;
+use base_model::model::Protocol;
 use base_signal::{AccessRecord, TlsRecord};
 
 use crate::decisions::{End, Names, Over};
@@ -24,6 +25,28 @@ impl Life<'_> {
         let listener = &self.client.listener.meters;
         listener.received.add(record.bytes_received);
         listener.sent.add(record.bytes_sent);
+        if let Some(reason) = record.reason {
+            self.worker.count_failure(reason);
+        }
+        if self.worker.logs() {
+            self.log(duration);
+        }
+        if self.worker.decisions.borrow().is_on() {
+            self.remember(now, duration);
+        }
+    }
+
+    /// Counts and logs a connection that was passed on.
+    pub(super) fn record_connection(&mut self) {
+        let record = &mut self.exchange.record;
+        let (now, meters) = (self.worker.now(), &self.client.listener.meters);
+        let duration = now - record.started;
+        meters.received.add(record.bytes_received);
+        meters.sent.add(record.bytes_sent);
+        if let Some(passed) = &meters.passed {
+            if record.reason.is_some() { &passed.failed } else { &passed.ended }.increment();
+            passed.duration.record(duration);
+        }
         if let Some(reason) = record.reason {
             self.worker.count_failure(reason);
         }
@@ -69,18 +92,18 @@ impl Life<'_> {
 
     fn log(&self, duration: Duration) {
         let (record, asked) = (&self.exchange.record, &self.exchange.asked);
-        let plan = &self.view.plan;
+        let (plan, listener) = (&self.view.plan, &self.client.listener.settings);
         let pool = record.pool.and_then(|index| plan.pools.get(index)).map(|pool| &*pool.settings.name);
         let line = AccessRecord {
             time: self.worker.clock.since_epoch().saturating_sub(duration),
             request_id: record.id(),
             client: record.client,
-            listener: &self.client.listener.settings.name,
+            listener: &listener.name,
             method: asked.method(),
             host: asked.host(),
             path: asked.path(),
             query: asked.query(),
-            version: self.version.name(),
+            version: if listener.protocol == Protocol::Http { self.version.name() } else { "TCP" },
             status: record.status,
             reason: record.reason,
             route: record.route.and_then(|index| plan.routes.get(index)).map(|route| &*route.route.name),

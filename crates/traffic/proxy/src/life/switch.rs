@@ -82,9 +82,9 @@ impl Life<'_> {
             self.begun = true;
         }
         self.note_success(turn, local);
-        let (up, down) = tunnel(self.client, &mut connection, self.exchange, &*self.worker.clock).await;
-        self.exchange.record.bytes_received += up;
-        self.exchange.record.bytes_sent += down;
+        let passed = tunnel(self.client, &mut connection, self.exchange, &*self.worker.clock).await;
+        self.exchange.record.bytes_received += passed.up;
+        self.exchange.record.bytes_sent += passed.down;
         Ok(Ending::Close)
     }
 

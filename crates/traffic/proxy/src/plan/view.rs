@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use base_model::model::Listener;
+use base_model::model::{Listener, Protocol};
 use base_signal::{Counter, Gauge, Histogram, Shard, families};
 use traffic_http::HeadLimits;
 use traffic_http2::Abuse;
@@ -50,8 +50,17 @@ pub(crate) struct ListenerMeters {
     pub(crate) resumed: Counter,
     /// Connections that were to be introduced and were not.
     pub(crate) unintroduced: Counter,
+    /// Where connections are passed on.
+    pub(crate) passed: Option<PassedMeters>,
     failed: Vec<(HandshakeFault, Counter)>,
     abused: Vec<(Abuse, Counter)>,
+}
+
+/// What becomes of connections that are passed on.
+pub(crate) struct PassedMeters {
+    pub(crate) ended: Counter,
+    pub(crate) failed: Counter,
+    pub(crate) duration: Histogram,
 }
 
 impl ListenerMeters {
@@ -140,11 +149,23 @@ impl ListenerView {
                 full: handshakes("full"),
                 resumed: handshakes("resumed"),
                 unintroduced: shard.counter(&families::PROXY_PROTOCOL_FAILURES, &[name]),
+                passed: (listener.protocol != Protocol::Http).then(|| PassedMeters::new(shard, name)),
                 abused: abuses
                     .map(|abuse| (abuse, shard.counter(&families::HTTP2_ABUSE, &[name, abuse.word()])))
                     .collect(),
                 failed: faults.map(|fault| (fault, handshakes(fault.word()))).collect(),
             },
+        }
+    }
+}
+
+impl PassedMeters {
+    fn new(shard: &Shard, listener: &str) -> Self {
+        let connections = |result| shard.counter(&families::TCP_CONNECTIONS, &[listener, result]);
+        Self {
+            ended: connections("ended"),
+            failed: connections("failed"),
+            duration: shard.histogram(&families::TCP_DURATION, &[listener]),
         }
     }
 }

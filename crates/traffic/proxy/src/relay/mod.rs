@@ -9,4 +9,4 @@ mod tunnel;
 pub(crate) use exchange::{Exchange, Lenders, Lookup};
 pub(crate) use lent::Shelf;
 pub(crate) use transfer::{Broken, Transfer};
-pub(crate) use tunnel::tunnel;
+pub(crate) use tunnel::{Parting, tunnel};

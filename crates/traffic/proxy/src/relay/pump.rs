@@ -47,7 +47,22 @@ pub(crate) enum PumpError {
     Sink(io::Error),
 }
 
+/// An end of a pump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Source,
+    Sink,
+}
+
 impl PumpError {
+    /// Which end is to blame.
+    pub(crate) const fn end(&self) -> End {
+        match self {
+            Self::Source(_) | Self::Malformed(_) | Self::Unchangeable(_) => End::Source,
+            Self::Sink(_) => End::Sink,
+        }
+    }
+
     /// What became of a request whose body broke off before all of it was sent, where the endpoint is not to blame.
     pub(crate) fn of_request(&self) -> Failure {
         match self {

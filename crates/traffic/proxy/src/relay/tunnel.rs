@@ -9,7 +9,7 @@ use traffic_net::{Buffer, Stream};
 
 use crate::client::Client;
 use crate::relay::exchange::Exchange;
-use crate::relay::pump::{Ends, Pump};
+use crate::relay::pump::{End, Ends, Pump};
 use crate::upstream::Connection;
 use crate::wire::Carrier;
 
@@ -33,7 +33,7 @@ impl Way {
         input: &mut Buffer,
         sink: &mut dyn Stream,
         out: &mut Vec<u8>,
-    ) -> Poll<Result<(), ()>> {
+    ) -> Poll<Result<(), End>> {
         if self.closed {
             return Poll::Ready(Ok(()));
         }
@@ -42,30 +42,50 @@ impl Way {
             let mut ends = Ends { source, input, sink, out, replay: None };
             match self.pump.poll(cx, &mut ends) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(_)) => return Poll::Ready(Err(())),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.end())),
                 Poll::Ready(Ok(())) => {}
             }
         }
         sink.poll_finish(cx).map(|finished| {
             self.closed = true;
-            finished.map_err(|_| ())
+            finished.map_err(|_| End::Sink)
         })
     }
 }
 
+/// How a tunnel has come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parting {
+    /// Both sides have said that they are done.
+    Ended,
+    /// Nothing has moved for too long, or all connections are to end.
+    Idle,
+    ClientBroke,
+    EndpointBroke,
+}
+
+/// What a tunnel has carried.
+pub(crate) struct Tunneled {
+    /// Bytes from the client.
+    pub(crate) up: u64,
+    /// Bytes to the client.
+    pub(crate) down: u64,
+    pub(crate) parting: Parting,
+}
+
 /// Relays bytes both ways until both sides have ended, one breaks, or nothing has moved for the idle time. What lies in the
-/// buffers goes first, behind what the reply's `out` holds. Gives the bytes moved up and down.
+/// buffers goes first, behind what the reply's `out` holds.
 pub(crate) async fn tunnel(
     client: &mut Client,
     connection: &mut Connection,
     exchange: &mut Exchange,
     clock: &dyn Clock,
-) -> (u64, u64) {
+) -> Tunneled {
     let idle = client.listener.settings.timeouts.idle;
     let (mut up, mut down) = (Way::new(), Way::new());
     exchange.to_endpoint.clear();
     let mut armed = u64::MAX;
-    poll_fn(|cx| {
+    let parting = poll_fn(|cx| {
         let upward = up.poll(
             cx,
             &mut *client.stream,
@@ -81,8 +101,13 @@ pub(crate) async fn tunnel(
             &mut exchange.reply.out,
         );
         match (upward, downward) {
-            (Poll::Ready(Err(())), _) | (_, Poll::Ready(Err(()))) => return Poll::Ready(()),
-            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(()),
+            (Poll::Ready(Err(End::Source)), _) | (_, Poll::Ready(Err(End::Sink))) => {
+                return Poll::Ready(Parting::ClientBroke);
+            }
+            (Poll::Ready(Err(End::Sink)), _) | (_, Poll::Ready(Err(End::Source))) => {
+                return Poll::Ready(Parting::EndpointBroke);
+            }
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(Parting::Ended),
             _ => {}
         }
         let progress = up.pump.progress + down.pump.progress;
@@ -91,8 +116,8 @@ pub(crate) async fn tunnel(
             let deadline: Moment = clock.now() + idle;
             client.timer.set(deadline);
         }
-        client.timer.poll_expired(cx)
+        client.timer.poll_expired(cx).map(|()| Parting::Idle)
     })
     .await;
-    (up.pump.body_bytes, down.pump.body_bytes)
+    Tunneled { up: up.pump.body_bytes, down: down.pump.body_bytes, parting }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use base_model::model::Offered;
 use traffic_balance::EndpointState;
 use traffic_net::{BufferPool, Network, Stream};
 use traffic_tls::{ClientTls, ConnectError, ConnectFault, EndpointTls, TlsError, connect};
@@ -49,13 +50,13 @@ impl<'a> Dial<'a> {
         Self { network, buffers, meters, endpoint, address, tls, shakes_hands: Cell::new(false) }
     }
 
-    /// Connects, and offers HTTP/2, where there is TLS to agree upon it. The caller limits the time, and tells of it with [`Dial::timed_out`].
-    pub(crate) async fn run(&self, offers_http2: bool) -> Result<Dialed, DialError> {
+    /// Connects, and offers this where there is TLS to agree upon it. The caller limits the time, and tells of it with [`Dial::timed_out`].
+    pub(crate) async fn run(&self, offered: Offered) -> Result<Dialed, DialError> {
         let stream = self.network.connect(self.address).await.map_err(DialError::Connect)?;
         let Some(tls) = &self.tls else { return Ok(Dialed { stream, agreed: None }) };
         self.shakes_hands.set(true);
         // A handshake needs much that a request does not.
-        match Box::pin(connect(stream, tls, offers_http2, self.buffers)).await {
+        match Box::pin(connect(stream, tls, offered, self.buffers)).await {
             Ok(connected) => {
                 self.meters.shook_hands(connected.is_resumed);
                 Ok(Dialed { stream: connected.stream, agreed: Some(connected.is_http2) })

@@ -1,8 +1,10 @@
 //! What is counted about pools and endpoints: handles, looked up once per worker.
 
+use std::cell::OnceCell;
+
 use base_model::model::Pool;
 use base_signal::{Counter, Gauge, Histogram, Shard, families};
-use traffic_balance::SessionOutcome;
+use traffic_balance::{EndpointState, SessionOutcome};
 use traffic_tls::ConnectFault;
 
 /// A pool's numbers.
@@ -96,6 +98,8 @@ impl StickyMeters {
 pub(crate) struct EndpointMeters {
     answered: [Counter; 5],
     failed: Counter,
+    /// Made when the first connection is passed on: few endpoints have any.
+    connected: OnceCell<Counter>,
     pub(crate) first_byte: Histogram,
 }
 
@@ -105,6 +109,7 @@ impl EndpointMeters {
         Self {
             answered: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(attempts),
             failed: attempts("failed"),
+            connected: OnceCell::new(),
             first_byte: shard.histogram(&families::ENDPOINT_FIRST_BYTE, &[pool, endpoint]),
         }
     }
@@ -113,6 +118,12 @@ impl EndpointMeters {
     pub(crate) fn answered(&self, status: u16) {
         let class = usize::from(status / 100).wrapping_sub(1);
         self.answered.get(class).unwrap_or(&self.failed).increment();
+    }
+
+    /// Counts a connection that was made to pass another one on.
+    pub(crate) fn connected(&self, shard: &Shard, endpoint: &EndpointState) {
+        let labels = [endpoint.pool(), endpoint.name(), "connected"];
+        self.connected.get_or_init(|| shard.counter(&families::UPSTREAM_REQUESTS, &labels)).increment();
     }
 
     /// Counts an attempt without a complete answer.

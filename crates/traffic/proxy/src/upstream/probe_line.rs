@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base_kit::Moment;
+use base_model::model::Offered;
 use traffic_balance::LoadReport;
 use traffic_http::{BodyEvent, BodyReader, Framing, HeadLimits, HttpError, Method, ResponseHead};
 use traffic_net::{Buffer, BufferPool, BufferSize, Stream};
@@ -68,7 +69,7 @@ impl ProbeLine {
             }
         }
         let mut kept =
-            Kept { address: dial.address, tls: tls.cloned(), stream: dial.run(false).await?.stream };
+            Kept { address: dial.address, tls: tls.cloned(), stream: dial.run(Offered::Http1).await?.stream };
         let answer = self.ask_on(&mut *kept.stream).await?;
         Ok(self.settle(kept, answer))
     }

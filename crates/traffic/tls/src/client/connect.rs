@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use base_kit::excerpt;
+use base_model::model::Offered;
 use rustls::client::UnbufferedClientConnection;
 use rustls::{AlertDescription, CertificateError as Verdict, Error, HandshakeKind};
 use thiserror::Error as ThisError;
@@ -137,10 +138,10 @@ fn described(error: &Error) -> String {
 pub async fn connect(
     stream: Box<dyn Stream>,
     tls: &EndpointTls,
-    offers_http2: bool,
+    offered: Offered,
     buffers: &BufferPool,
 ) -> Result<Connected, ConnectError> {
-    let config = if offers_http2 { &tls.with_http2 } else { &tls.config };
+    let config = tls.offering(offered);
     let records = UnbufferedClientConnection::new(Arc::clone(config), tls.name.clone())
         .map_err(|error| ConnectError::from(Broken::Tls(error)))?;
     let mut stream = TlsStream::new(stream, records, buffers);
@@ -157,9 +158,9 @@ pub async fn connect(
 pub async fn connect_socket(
     socket: TcpStream,
     tls: &EndpointTls,
-    offers_http2: bool,
+    offered: Offered,
 ) -> Result<TokioStream<TcpStream>, ConnectError> {
-    let config = if offers_http2 { &tls.with_http2 } else { &tls.config };
+    let config = tls.offering(offered);
     let connector = TlsConnector::from(Arc::clone(config));
     let connecting = connector.connect(tls.name.clone(), socket);
     connecting.await.map_err(|error| match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use base_model::CertificateUse;
-use base_model::model::{Host, PoolTls};
+use base_model::model::{Host, Offered, PoolTls};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
@@ -34,10 +34,21 @@ pub struct ClientTls {
 /// What is done in handshakes with one endpoint: its sessions are its own, since others do not know them.
 #[derive(Clone)]
 pub struct EndpointTls {
-    pub(crate) config: Arc<ClientConfig>,
-    /// The same, with HTTP/2 offered.
-    pub(crate) with_http2: Arc<ClientConfig>,
+    /// By what is offered to be spoken.
+    nothing: Arc<ClientConfig>,
+    http1: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
     pub(crate) name: ServerName<'static>,
+}
+
+impl EndpointTls {
+    pub(crate) const fn offering(&self, offered: Offered) -> &Arc<ClientConfig> {
+        match offered {
+            Offered::Nothing => &self.nothing,
+            Offered::Http1 => &self.http1,
+            Offered::Http2 => &self.http2,
+        }
+    }
 }
 
 impl ClientTls {
@@ -52,14 +63,13 @@ impl ClientTls {
             .with_custom_certificate_verifier(verifier(settings.trust.as_ref())?);
         let own = |one| TlsError::or_certificate(one, CertificateUse::Client, &policy::provider());
         let certificate = settings.certificate.as_ref().map(own).transpose()?;
-        let mut config = match &certificate {
+        let config = match &certificate {
             Some(certificate) => {
                 let shown = SingleCertAndKey::from(certificate.shown());
                 config.with_client_cert_resolver(Arc::new(shown))
             }
             None => config.with_no_client_auth(),
         };
-        config.alpn_protocols = policy::protocols(false);
         let name = settings.name.as_ref().map(server_name).transpose()?;
         Ok(Self { config: Arc::new(config), name, certificate })
     }
@@ -77,9 +87,17 @@ impl ClientTls {
         let name = self.name.clone().map_or_else(|| server_name(host), Ok)?;
         let mut config = ClientConfig::clone(&self.config);
         config.resumption = Resumption::in_memory_sessions(KEPT_SESSIONS);
-        let mut with_http2 = config.clone();
-        with_http2.alpn_protocols = policy::protocols(true);
-        Ok(EndpointTls { config: Arc::new(config), with_http2: Arc::new(with_http2), name })
+        let offering = |offered| {
+            let mut config = config.clone();
+            config.alpn_protocols = policy::protocols(offered);
+            Arc::new(config)
+        };
+        Ok(EndpointTls {
+            nothing: offering(Offered::Nothing),
+            http1: offering(Offered::Http1),
+            http2: offering(Offered::Http2),
+            name,
+        })
     }
 }
 

@@ -1,26 +1,34 @@
 //! Listeners: addresses that do not collide, limits and times that make sense.
 
+mod tcp;
 mod tls;
+
+pub(super) use tcp::sessions_of_connections;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use base_kit::ByteSize;
+use base_kit::{ByteSize, TimeSpan};
 
-use super::checker::Checker;
+use super::checker::{Checker, Names};
 use super::parse;
 use crate::diagnostic::Span;
 use crate::document::{self, Document, OrOff};
 use crate::limits::MAX_HEAD_BYTES;
 use crate::model::{
-    Forwarded, ForwardedMode, ForwardedStyle, Http2, Listener, ListenerTimeouts, ListenerTls, Protocol,
-    RequestId,
+    Forwarded, ForwardedMode, ForwardedStyle, Http2, Listener, ListenerTimeouts, ListenerTls, Offered,
+    Protocol, RequestId,
 };
 use crate::text::Place;
 
 /// Smaller heads are not worth listening for.
 const SMALLEST_HEAD_BYTES: u64 = 1 << 10;
+
+/// How long a connection may be silent if nothing is said: that of a browser between two requests; that of a database's client between two
+/// questions.
+const IDLE_HTTP: TimeSpan = TimeSpan::from_secs(75);
+const IDLE_TCP: TimeSpan = TimeSpan::from_secs(3600);
 
 /// What HTTP/2 grants unasked (RFC 9113 §6.9.2): with less, bodies would only crawl.
 const SMALLEST_WINDOW: ByteSize = ByteSize::from_kib(64);
@@ -32,23 +40,25 @@ const FIELDS_WITH_A_MEANING: &[&str] =
     &["connection", "content-length", "host", "te", "trailer", "transfer-encoding", "upgrade", "via"];
 
 /// All listeners of the document, in its order.
-pub(super) fn check(checker: &mut Checker<'_>, document: &Document) -> Vec<Listener> {
+pub(super) fn check(checker: &mut Checker<'_>, document: &Document, names: &Names<'_>) -> Vec<Listener> {
     let top = Place::ROOT.key("listeners");
     let mut taken = Taken::default();
     let listeners = document.listeners.iter();
-    let listeners =
-        listeners.map(|(name, listener)| one(checker, &mut taken, name, listener, &top.key(name))).collect();
+    let listeners = listeners
+        .map(|(name, listener)| one(checker, (&mut taken, names), name, listener, &top.key(name)))
+        .collect();
     admin_address(checker, &mut taken, document);
     listeners
 }
 
 fn one(
     checker: &mut Checker<'_>,
-    taken: &mut Taken,
+    (taken, names): (&mut Taken, &Names<'_>),
     name: &str,
     listener: &document::Listener,
     place: &Place<'_>,
 ) -> Listener {
+    let protocol = tcp::protocol(checker, listener, names, place);
     let limits = &listener.limits;
     head_limit(checker, limits.head, place);
     if limits.target > limits.head || limits.target.bytes() == 0 {
@@ -60,11 +70,13 @@ fn one(
     Listener {
         name: name.into(),
         bind: addresses(checker, taken, &listener.bind, &place.key("bind")),
-        protocol: match listener.protocol {
-            document::Protocol::Http => Protocol::Http,
-        },
+        protocol,
         tls: tls(checker, listener, place),
-        http2: listener.http2.on().and_then(|granted| http2(checker, granted, &place.key("http2"))),
+        http2: listener
+            .http2
+            .on()
+            .filter(|_| protocol == Protocol::Http)
+            .and_then(|granted| http2(checker, granted, &place.key("http2"))),
         proxy_protocol: networks(checker, &listener.proxy_protocol, &place.key("proxy-protocol")),
         trusted_proxies: networks(checker, &listener.trusted_proxies, &place.key("trusted-proxies")),
         forwarded: forwarded(listener.forwarded),
@@ -74,7 +86,7 @@ fn one(
         max_head_bytes: limits.head.length(),
         max_fields: limits.fields as usize,
         max_target_bytes: limits.target.length(),
-        timeouts: timeouts(checker, &listener.timeouts, &place.key("timeouts")),
+        timeouts: timeouts(checker, listener, &place.key("timeouts")),
     }
 }
 
@@ -83,8 +95,12 @@ fn tls(
     listener: &document::Listener,
     place: &Place<'_>,
 ) -> Option<Arc<ListenerTls>> {
-    let (settings, offers_http2) = (listener.tls.as_ref()?, listener.http2.on().is_some());
-    tls::check(checker, settings, offers_http2, &place.key("tls")).map(Arc::new)
+    let offered = match listener.protocol {
+        document::Protocol::Tcp => Offered::Nothing,
+        document::Protocol::Http if listener.http2.on().is_some() => Offered::Http2,
+        document::Protocol::Http => Offered::Http1,
+    };
+    tls::check(checker, listener.tls.as_ref()?, offered, &place.key("tls")).map(Arc::new)
 }
 
 /// Windows that flow control can count with (RFC 9113 §6.9.1), and in which something fits.
@@ -234,18 +250,20 @@ fn request_id(
     RequestId { header: Some(header.into()), trust: request_id.trust }
 }
 
-fn timeouts(
-    checker: &mut Checker<'_>,
-    times: &document::ListenerTimeouts,
-    place: &Place<'_>,
-) -> ListenerTimeouts {
+fn timeouts(checker: &mut Checker<'_>, listener: &document::Listener, place: &Place<'_>) -> ListenerTimeouts {
+    let times = &listener.timeouts;
+    let usual = match listener.protocol {
+        document::Protocol::Http => IDLE_HTTP,
+        document::Protocol::Tcp => IDLE_TCP,
+    };
+    let idle = times.idle.unwrap_or(usual);
     let all = [
         ("tls-handshake", times.tls_handshake),
         ("request-head", times.request_head),
         ("body-progress", times.body_progress),
         ("send-progress", times.send_progress),
         ("half-close", times.half_close),
-        ("idle", times.idle),
+        ("idle", idle),
     ];
     checker.positive(&all, place);
     ListenerTimeouts {
@@ -254,6 +272,6 @@ fn timeouts(
         body_progress: times.body_progress.duration(),
         send_progress: times.send_progress.duration(),
         half_close: times.half_close.duration(),
-        idle: times.idle.duration(),
+        idle: idle.duration(),
     }
 }

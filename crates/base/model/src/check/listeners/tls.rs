@@ -7,7 +7,7 @@ use crate::check::files::{CHECK_PATH, certificates as read};
 use crate::check::operation::{self, KeysWanted};
 use crate::document::{self, CertificateFiles, CertificateUse, KeySource, OrOff, SecretSource, UnknownName};
 use crate::limits::{MAX_CERTIFICATES, MAX_TICKET_KEYS, MIN_TICKET_KEY_BYTES};
-use crate::model::{Certificate, ClientCertificateTold, ListenerTls, TlsClients, TlsPolicy};
+use crate::model::{Certificate, ClientCertificateTold, ListenerTls, Offered, TlsClients, TlsPolicy};
 use crate::text::Place;
 
 /// Files that hold a certificate, in a folder of them.
@@ -17,7 +17,7 @@ const CERTIFICATE_FILES: [&str; 2] = ["pem", "crt"];
 pub(super) fn check(
     checker: &mut Checker<'_>,
     document: &document::ListenerTls,
-    offers_http2: bool,
+    offered: Offered,
     place: &Place<'_>,
 ) -> Option<ListenerTls> {
     let certificates = certificates(checker, &document.certificates, &place.key("certificates"));
@@ -43,7 +43,7 @@ pub(super) fn check(
     Some(ListenerTls {
         certificates: certificates?,
         policy: TlsPolicy::from(document.policy),
-        offers_http2,
+        offered,
         fetches_ocsp: document.ocsp == document::Ocsp::Fetch,
         refuses_unknown_names: document.unknown_name == UnknownName::Refuse,
         clients: unless_refused(clients)?,
