@@ -22,31 +22,26 @@ impl Life<'_> {
         let meters = self.view.route_meters(record.route, &self.worker.shard);
         meters.answered(record.status);
         meters.duration.record(duration);
-        let listener = &self.client.listener.meters;
-        listener.received.add(record.bytes_received);
-        listener.sent.add(record.bytes_sent);
-        if let Some(reason) = record.reason {
-            self.worker.count_failure(reason);
-        }
-        if self.worker.logs() {
-            self.log(duration);
-        }
-        if self.worker.decisions.borrow().is_on() {
-            self.remember(now, duration);
-        }
+        self.write_down(now, duration);
     }
 
     /// Counts and logs a connection that was passed on.
     pub(super) fn record_connection(&mut self) {
-        let record = &mut self.exchange.record;
-        let (now, meters) = (self.worker.now(), &self.client.listener.meters);
+        let (record, now) = (&self.exchange.record, self.worker.now());
         let duration = now - record.started;
-        meters.received.add(record.bytes_received);
-        meters.sent.add(record.bytes_sent);
-        if let Some(passed) = &meters.passed {
+        if let Some(passed) = &self.client.listener.meters.passed {
             if record.reason.is_some() { &passed.failed } else { &passed.ended }.increment();
             passed.duration.record(duration);
         }
+        self.write_down(now, duration);
+    }
+
+    /// What is counted and written down of requests and connections alike.
+    #[inline]
+    fn write_down(&mut self, now: Moment, duration: Duration) {
+        let (record, listener) = (&self.exchange.record, &self.client.listener.meters);
+        listener.received.add(record.bytes_received);
+        listener.sent.add(record.bytes_sent);
         if let Some(reason) = record.reason {
             self.worker.count_failure(reason);
         }
