@@ -8,8 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use base_model::model::{
-    Action, BodyMatch, CheckKind, Host, HostPattern, LogTarget, PathPattern, Pool, RequestId, StatusRange,
-    ValuePattern,
+    Action, BodyMatch, CheckKind, Host, HostPattern, LogTarget, PathPattern, Pool, Protocol, RequestId,
+    StatusRange, ValuePattern,
 };
 use base_model::{Loaded, Snapshot, check_file, load, load_file, parse_endpoint};
 
@@ -52,6 +52,21 @@ fn a_short_document_has_safe_defaults() {
     assert_eq!((&*route.name, route.attempts, route.request_timeout), ("route-1", 3, None));
     assert_eq!(model.operation.drain, Duration::from_secs(30));
     assert!(model.operation.admin.is_none() && model.operation.workers.is_none());
+}
+
+#[test]
+fn connections_are_passed_on_to_a_pool_and_may_be_silent_for_long() {
+    let of = |listener: &str| {
+        let pools = "pools: {a: {endpoints: [10.0.0.1]}, b: {endpoints: [10.0.0.2:5432], http2: on}}";
+        let text = format!(
+            "listeners: {{raw: {{bind: '127.0.0.1:0', protocol: tcp, pool: b, {listener}}}}}\n{pools}"
+        );
+        loaded(&text).model.listeners.swap_remove(0)
+    };
+    let listener = of("");
+    assert_eq!((listener.protocol, listener.http2), (Protocol::Tcp { pool: 1 }, None));
+    assert_eq!(listener.timeouts.idle, Duration::from_secs(3600));
+    assert_eq!(of("timeouts: {idle: 75s}").timeouts.idle, Duration::from_secs(75));
 }
 
 #[test]
