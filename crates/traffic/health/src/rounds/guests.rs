@@ -252,7 +252,7 @@ impl Guests {
     pub(super) fn give_up(&mut self, now: Instant) {
         while let Some(turn) = self.late.first_entry().filter(|turn| *turn.key() <= now) {
             for seat in turn.remove() {
-                let Some(seated) = self.find(seat) else { continue };
+                let Some(seated) = find(&mut self.places, seat) else { continue };
                 // It may have answered, and have been asked anew.
                 let late = seated.asked.map(|asked| asked + seated.plan.check.timeout);
                 seated.is_awaited = late.is_some_and(|late| late > now);
@@ -296,10 +296,6 @@ impl Guests {
         self.unanswered -= usize::from(taken.asked.is_some());
         self.free.push(seat.place);
         Some(taken)
-    }
-
-    fn find(&mut self, seat: Seat) -> Option<&mut Seated> {
-        find(&mut self.places, seat)
     }
 }
 

@@ -52,18 +52,14 @@ impl Life<'_> {
         let limit = start + local.settings.timeouts.connect;
         self.client.timer.set(limit.min(self.deadline));
         let opened = match (carries, local.settings.http2) {
-            // Of no use once it is there, and not to be carried along by every connection.
-            (Carries::Bytes, _) => {
-                let opening = Box::pin(open_for_one(self.worker, &dial, local, Offered::Nothing));
-                within(&self.client.timer, opening).await
-            }
-            (Carries::Requests, None) => {
-                let opening = Box::pin(open_for_one(self.worker, &dial, local, Offered::Http1));
-                within(&self.client.timer, opening).await
-            }
             (Carries::Requests, Some(http2)) => {
                 let opening = Box::pin(open(self.worker, &dial, (turn, local), http2, self.upgrades));
                 within(&self.client.timer, opening).await
+            }
+            // Of no use once it is there, and not to be carried along by every connection.
+            (_, _) => {
+                let offered = if carries == Carries::Bytes { Offered::Nothing } else { Offered::Http1 };
+                within(&self.client.timer, Box::pin(open_for_one(self.worker, &dial, local, offered))).await
             }
         };
         let took = self.worker.now() - start;

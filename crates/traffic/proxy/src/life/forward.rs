@@ -40,17 +40,8 @@ impl Life<'_> {
         let mut last: Option<Failure> = None;
         let mut left = route.route.attempts;
         while left > 0 {
-            let turn = match self.next_turn(local, facts).await {
-                Ok(turn) => turn,
-                // What the last endpoint did says more than that there is no other.
-                Err(failure) => {
-                    self.exchange.notes.then(After::NoOtherEndpoint);
-                    return Err(last.unwrap_or(failure));
-                }
-            };
-            if last.is_some() {
-                local.meters.retries.increment();
-            }
+            let turn = self.next_turn(local, facts).await;
+            let turn = self.turn_or_last(turn, &mut last, local)?;
             match self.attempt(&turn, local).await {
                 Ok(connection) => return self.relay(connection, &turn, local, route).await,
                 Err(broken) => {

@@ -35,17 +35,8 @@ impl Life<'_> {
         let facts = RequestFacts { client: self.exchange.record.client, key: None };
         let mut last: Option<Failure> = None;
         loop {
-            let turn = match self.next_turn(local, facts).await {
-                Ok(turn) => turn,
-                // What the last endpoint did says more than that there is no other.
-                Err(failure) => {
-                    self.exchange.notes.then(After::NoOtherEndpoint);
-                    return Err(last.unwrap_or(failure));
-                }
-            };
-            if last.is_some() {
-                local.meters.retries.increment();
-            }
+            let turn = self.next_turn(local, facts).await;
+            let turn = self.turn_or_last(turn, &mut last, local)?;
             self.exchange.record.attempts += 1;
             self.note_attempt(&turn, false);
             match self.connect(&turn, local, Carries::Bytes).await {

@@ -9,6 +9,7 @@ use base_signal::Reason;
 use traffic_balance::{EndpointId, Place, RequestFacts};
 use traffic_net::Peek;
 
+use crate::decisions::After;
 use crate::failure::Failure;
 use crate::life::Life;
 use crate::life::facts::balance_key;
@@ -53,6 +54,22 @@ impl Life<'_> {
             Reason::QueueTimeout => self.move_session(local, facts).ok_or(failure),
             _ => Err(failure),
         })
+    }
+
+    /// The turn at another endpoint than the last one, if there was one; what that did says more than that there is no other.
+    #[inline]
+    pub(super) fn turn_or_last(
+        &mut self,
+        turn: Result<Turn, Failure>,
+        last: &mut Option<Failure>,
+        local: &LocalPool,
+    ) -> Result<Turn, Failure> {
+        if turn.is_err() {
+            self.exchange.notes.then(After::NoOtherEndpoint);
+        } else if last.is_some() {
+            local.meters.retries.increment();
+        }
+        turn.map_err(|failure| last.take().unwrap_or(failure))
     }
 
     async fn wait_for_turn(
