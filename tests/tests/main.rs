@@ -19,6 +19,7 @@ mod http2;
 mod introduction;
 mod lifecycle;
 mod observing;
+mod pass_through;
 mod preference;
 mod queue;
 mod real_servers;

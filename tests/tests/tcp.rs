@@ -202,6 +202,22 @@ fn silence_ends_a_connection() {
     assert_eq!(aya.total("aya_failures_total", &[]), 1.0);
 }
 
+/// A connection that is busy is closed all the same when it has lasted as long as it may.
+#[test]
+fn connections_have_a_lifetime() {
+    let aya = Aya::start(&config("timeouts: {lifetime: 1s}", "", &[echo("hello")]));
+    let mut busy = connect(&aya);
+    expect(&mut busy, "hello");
+    let watch = Stopwatch::start();
+    let mut back = [0; 5];
+    while busy.write_all(b"still").and_then(|()| busy.read_exact(&mut back)).is_ok() {
+        assert!(watch.elapsed() < PATIENCE, "it goes on");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(watch.elapsed() >= Duration::from_millis(900), "{:?}", watch.elapsed());
+    wait_until("it to be counted", || aya.total("aya_failures_total", &[("reason", "lifetime-over")]) > 0.5);
+}
+
 /// An endpoint takes as many connections as it may; others wait in line, and are served when one has ended.
 #[test]
 fn connections_wait_for_their_turn() {

@@ -73,6 +73,11 @@ pub const TARGETS: &[Target] = &[
         run: targets::grpc_web::run,
     },
     Target {
+        name: "client_hello",
+        claim: "The first message of a TLS handshake is read or refused the same however it comes; what the library reads, it is read as, too",
+        run: targets::client_hello::run,
+    },
+    Target {
         name: "introduction",
         claim: "An introduction by the PROXY protocol is read or refused the same however it comes, and nobody is waited for without end",
         run: targets::introduction::run,

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod chunked;
+pub mod client_hello;
 pub mod config;
 pub mod cookie;
 pub mod grpc_web;

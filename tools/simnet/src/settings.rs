@@ -100,6 +100,7 @@ fn listener(scenario: &Scenario, dice: &mut Dice) -> Listener {
         name: "front".into(),
         bind: FRONT.parse().into_iter().collect(),
         protocol: Protocol::Http,
+        pass_through: Vec::new(),
         tls: None,
         http2: None,
         proxy_protocol: Vec::new(),
@@ -118,6 +119,7 @@ fn listener(scenario: &Scenario, dice: &mut Dice) -> Listener {
             send_progress: span(dice, 300, 1_500),
             half_close: span(dice, 50, 1_000),
             idle: span(dice, 200, 3_000),
+            lifetime: None,
         },
     }
 }

@@ -7,6 +7,7 @@ mod catalog;
 mod forms;
 mod listener;
 mod operation;
+mod pass_through;
 mod pool;
 mod route;
 mod schema;
@@ -20,9 +21,10 @@ pub use listener::{
 pub use operation::{
     Access, AccessFormat, Admin, Decisions, Driver, History, LogLevel, Logs, Node, SecretSource, Workers,
 };
+pub use pass_through::PassThrough;
 pub use pool::{
     Check, Connections, Ejection, Endpoint, GrpcService, Peers, Pool, PoolHttp2, PoolLimits, PoolTimeouts,
-    SpillOver, Status,
+    ProxyVersion, SpillOver, Status,
 };
 pub use route::{
     ClientCertificateMatch, ClientCertificateParts, Match, Retry, Route, RouteTimeouts, ValueMatch,

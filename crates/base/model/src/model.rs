@@ -11,20 +11,21 @@ mod snapshot;
 mod sticky;
 mod tls;
 
-pub use host::Host;
+pub use host::{Host, HostPattern};
 pub use listener::{
-    Forwarded, ForwardedMode, ForwardedStyle, Http2, Listener, ListenerTimeouts, Protocol, RequestId,
+    Forwarded, ForwardedMode, ForwardedStyle, Http2, Listener, ListenerTimeouts, PassThrough, Protocol,
+    RequestId,
 };
 pub use operation::{
     AccessLog, Admin, Decisions, Driver, History, LogFormat, LogLevel, LogTarget, Operation, Secret,
 };
 pub use pool::{
     ActiveCheck, BodyMatch, CheckKind, Connections, Endpoint, KindSettings, PassiveCheck, PeerCheck, Pool,
-    PoolTimeouts, Preference, StatusRange, Subset,
+    PoolTimeouts, Preference, ProxyVersion, StatusRange, Subset,
 };
 pub use route::{
-    Action, CertificateMatch, CertificateTest, FieldMatch, FilterUse, HostPattern, Match, PathPattern, Route,
-    Share, ValuePattern,
+    Action, CertificateMatch, CertificateTest, FieldMatch, FilterUse, Match, PathPattern, Route, Share,
+    ValuePattern,
 };
 pub use snapshot::{Fingerprint, Snapshot};
 pub use sticky::{SameSite, SessionLimits, SessionName, Sticky, StickyCookie, StickyLearn, StickySource};

@@ -139,6 +139,9 @@ fn full_yaml_shows_every_key() {
         ".require-certificate",
         ".cors",
         ".grpc-web",
+        ".pass-through",
+        ".lifetime",
+        ".pools.api.proxy-protocol",
     ];
     let root = schema(&catalog::catalog());
     let mut out = Vec::new();

@@ -64,7 +64,7 @@ fn connections_are_passed_on_to_a_pool_and_may_be_silent_for_long() {
         loaded(&text).model.listeners.swap_remove(0)
     };
     let listener = of("");
-    assert_eq!((listener.protocol, listener.http2), (Protocol::Tcp { pool: 1 }, None));
+    assert_eq!((listener.protocol, listener.http2), (Protocol::Tcp { pool: Some(1) }, None));
     assert_eq!(listener.timeouts.idle, Duration::from_secs(3600));
     assert_eq!(of("timeouts: {idle: 75s}").timeouts.idle, Duration::from_secs(75));
 }

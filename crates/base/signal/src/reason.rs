@@ -78,6 +78,8 @@ reasons! {
     ClientSendTimeout = "client-send-timeout", 499, Client;
     /// Nothing was said on the connection for too long, by either side.
     IdleTimeout = "idle-timeout", 408, Client;
+    /// The connection has lasted for as long as one may here.
+    LifetimeOver = "lifetime-over", 408, Client;
     /// The client speaks HTTP where TLS is asked for.
     TlsRequired = "tls-required", 400, Client;
     /// The connection was made to another host, and its certificate is not for the one of this request.

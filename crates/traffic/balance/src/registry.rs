@@ -85,6 +85,7 @@ mod tests {
             jitter: 0.0,
             port: None,
             tls: None,
+            proxy_protocol: None,
         });
         pool
     }

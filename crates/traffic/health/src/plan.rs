@@ -97,6 +97,7 @@ mod tests {
             jitter: 0.0,
             port: None,
             tls: None,
+            proxy_protocol: None,
         };
         let mut plans = Plans::default();
         let [two, three, again] = [2, 3, 2].map(|seconds| plans.of(&check(seconds)));

@@ -8,10 +8,13 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use base_kit::KindInfo;
-use base_model::model::{ActiveCheck, Host};
+use base_model::model::{ActiveCheck, Host, ProxyVersion};
 use rustix::io::Errno;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use traffic_balance::{AdminState, Resources};
 use traffic_http::ResponseHead;
+use traffic_net::Introduction;
 
 use crate::line::Line;
 
@@ -28,6 +31,24 @@ pub struct Target {
     pub pool: String,
     /// The endpoint's name: host and port as configured.
     pub endpoint: String,
+    /// How it is told that a connection is nobody's but Aya's, if it wants to be.
+    pub proxy_protocol: Option<ProxyVersion>,
+}
+
+impl Target {
+    /// A new connection to it, which has said what goes ahead of all else.
+    pub(crate) async fn connect(&self) -> Result<TcpStream, ProbeFailure> {
+        let connected = TcpStream::connect(self.address).await;
+        let mut socket = connected.map_err(|error| ProbeFailure::of_connect(&error))?;
+        let introduction = match self.proxy_protocol {
+            None => return Ok(socket),
+            Some(ProxyVersion::V1) => Introduction::line(None),
+            Some(ProxyVersion::V2) => Introduction::bytes(None, None),
+        };
+        let written = socket.write_all(&introduction).await;
+        written.map_err(|error| ProbeFailure::Broken(error.to_string()))?;
+        Ok(socket)
+    }
 }
 
 /// What a probe saw that passed.

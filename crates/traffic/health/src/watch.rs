@@ -136,7 +136,8 @@ impl CheckTask {
         let (pool, name, host) =
             (endpoint.pool().to_owned(), endpoint.name().to_owned(), endpoint.host().clone());
         let authority = self.plan.check.port.map_or_else(|| name.clone(), |port| authority(endpoint, port));
-        Target { address, host, authority, pool, endpoint: name }
+        let proxy_protocol = self.plan.check.proxy_protocol;
+        Target { address, host, authority, pool, endpoint: name, proxy_protocol }
     }
 
     /// Where to ask; a name may lead elsewhere than before.

@@ -2,9 +2,9 @@
 //!
 //! Source: "The PROXY protocol", Willy Tarreau, HAProxy's `doc/proxy-protocol.txt`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use proxy_header::{ParseConfig, Protocol, ProxyHeader};
+use proxy_header::{ParseConfig, Protocol, ProxiedAddress, ProxyHeader, Tlv};
 use thiserror::Error;
 
 /// What version 2 begins with.
@@ -14,6 +14,8 @@ const FIXED_BYTES: usize = 16;
 /// What version 1 begins with, and the longest line of it.
 const TEXT: &[u8] = b"PROXY ";
 const LONGEST_LINE: usize = 107;
+/// Version 1, where nothing is known.
+const UNKNOWN: &[u8] = b"PROXY UNKNOWN\r\n";
 /// The longest that is taken. Addresses, names and what is told of TLS take some hundred bytes.
 pub const LONGEST_INTRODUCTION: usize = 4096;
 /// A checksum of all of it, as a further value; and what each value begins with, its kind and its length.
@@ -24,10 +26,19 @@ const CHECKSUM_BYTES: usize = 4;
 /// What stood in front of a connection's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Introduction {
-    /// Who has connected to the proxy; `None` where it speaks for itself, or does not know.
-    pub client: Option<SocketAddr>,
+    /// Between whom the connection is; `None` where the proxy speaks for itself, or does not know.
+    pub ends: Option<Ends>,
     /// So many bytes it took.
     pub length: usize,
+}
+
+/// The two ends of a connection to a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// Who has connected.
+    pub client: SocketAddr,
+    /// Where to.
+    pub server: SocketAddr,
 }
 
 /// Why there is no introduction.
@@ -62,7 +73,46 @@ impl Introduction {
         }
         check_values(whole)?;
         let named = header.proxied_address().filter(|named| named.protocol == Protocol::Stream);
-        Ok(Some(Self { client: named.map(|named| named.source), length }))
+        let ends = named.map(|named| Ends { client: named.source, server: named.destination });
+        Ok(Some(Self { ends, length }))
+    }
+
+    /// As version 1 says it: a line of text. Without ends it says that the client is not known.
+    pub fn line(ends: Option<Ends>) -> Vec<u8> {
+        let mut out = Vec::new();
+        // It fails only for a mix of address families, and for what version 1 has no place for.
+        match ends.map(Ends::alike) {
+            Some(Ends { client, server }) => {
+                let named = ProxiedAddress::stream(client, server);
+                let _ = ProxyHeader::with_address(named).encode_v1(&mut out);
+            }
+            None => out.extend_from_slice(UNKNOWN),
+        }
+        out
+    }
+
+    /// As version 2 says it: bytes; with the name that the client has asked for, if it did. Without ends it says that the proxy speaks for itself.
+    pub fn bytes(ends: Option<Ends>, name: Option<&str>) -> Vec<u8> {
+        let named = ends.map(Ends::alike).map(|ends| ProxiedAddress::stream(ends.client, ends.server));
+        let name = name.map(|name| Tlv::Authority(name.into()));
+        let mut out = Vec::new();
+        // It fails only for a mix of address families, and for more values than have room: a name is short.
+        let _ = ProxyHeader::with_tlvs(named, name).encode_v2(&mut out);
+        out
+    }
+}
+
+impl Ends {
+    /// Both of one family, as the protocol wants them: where they differ, the one of version 4 is written as version 6 does (RFC 4291 §2.5.5.2).
+    fn alike(self) -> Self {
+        if self.client.is_ipv4() == self.server.is_ipv4() {
+            return self;
+        }
+        let long = |address: SocketAddr| match address.ip() {
+            IpAddr::V4(ip) => SocketAddr::new(Ipv4Addr::to_ipv6_mapped(&ip).into(), address.port()),
+            IpAddr::V6(_) => address,
+        };
+        Self { client: long(self.client), server: long(self.server) }
     }
 }
 
@@ -155,7 +205,31 @@ mod tests {
         }
         let introduction = Introduction::parse(&all).unwrap().unwrap();
         assert_eq!(introduction.length, input.len());
-        introduction.client
+        introduction.ends.map(|ends| ends.client)
+    }
+
+    #[test]
+    fn what_is_said_is_understood() {
+        let ends = |client: &str, server: &str| Ends {
+            client: client.parse().unwrap(),
+            server: server.parse().unwrap(),
+        };
+        let four = ends("192.0.2.7:12345", "10.0.0.1:80");
+        assert_eq!(Introduction::line(Some(four)), b"PROXY TCP4 192.0.2.7 10.0.0.1 12345 80\r\n");
+        assert_eq!(Introduction::bytes(Some(four), None), version_2(0x21, 0x11, &ADDRESSES));
+        let name = [&ADDRESSES[..], b"\x02\x00\x03a.b"].concat();
+        assert_eq!(Introduction::bytes(Some(four), Some("a.b")), version_2(0x21, 0x11, &name));
+        let six = ends("[2001:db8::7]:12345", "[::1]:443");
+        let mixed = ends("192.0.2.7:12345", "[::1]:443");
+        let mapped = ends("[::ffff:192.0.2.7]:12345", "[::1]:443");
+        for (said, heard) in [(four, four), (six, six), (mixed, mapped)] {
+            for input in [Introduction::line(Some(said)), Introduction::bytes(Some(said), Some("a.b"))] {
+                let introduction = Introduction::parse(&input).unwrap().unwrap();
+                assert_eq!((introduction.ends, introduction.length), (Some(heard), input.len()), "{input:?}");
+            }
+        }
+        assert_eq!(client(&Introduction::line(None)), None);
+        assert_eq!(client(&Introduction::bytes(None, None)), None);
     }
 
     #[test]

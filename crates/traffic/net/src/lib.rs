@@ -16,7 +16,7 @@ mod ring;
 mod stream;
 
 pub use buffer::{Buffer, BufferPool, BufferSize};
-pub use introduction::{Introduction, IntroductionError, LONGEST_INTRODUCTION};
+pub use introduction::{Ends, Introduction, IntroductionError, LONGEST_INTRODUCTION};
 pub use listener::{BindError, Listeners, accept_backlog, bind, bind_beside};
 pub use network::{Connecting, Driver, Incoming, Network, TcpNetwork};
 pub use prefixed::Prefixed;

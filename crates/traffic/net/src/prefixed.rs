@@ -1,6 +1,7 @@
 //! A stream of which something was read already.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use crate::buffer::Buffer;
@@ -10,12 +11,19 @@ use crate::stream::{Peek, Stream};
 pub struct Prefixed {
     front: Buffer,
     stream: Box<dyn Stream>,
+    /// Where the client has connected to, if it was not here.
+    server: Option<SocketAddr>,
 }
 
 impl Prefixed {
     /// Puts bytes back in front of a stream.
     pub fn put_back(front: Buffer, stream: Box<dyn Stream>) -> Box<dyn Stream> {
-        if front.is_empty() { stream } else { Box::new(Self { front, stream }) }
+        if front.is_empty() { stream } else { Box::new(Self { front, stream, server: None }) }
+    }
+
+    /// The same for a connection to a proxy at this address, which has passed it on.
+    pub fn passed_on(front: Buffer, stream: Box<dyn Stream>, server: SocketAddr) -> Box<dyn Stream> {
+        Box::new(Self { front, stream, server: Some(server) })
     }
 }
 
@@ -61,6 +69,10 @@ impl Stream for Prefixed {
 
     fn abort(&mut self) {
         self.stream.abort();
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        self.server.map_or_else(|| self.stream.local_address(), Ok)
     }
 
     fn is_quiet(&mut self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
@@ -57,6 +58,14 @@ pub trait Stream {
 
     /// Has the peer see that the connection broke off, not that it ended, once this is dropped.
     fn abort(&mut self);
+
+    /// The address that the client has connected to, for connections that came in; costs a system call.
+    ///
+    /// # Errors
+    /// If there is none, or the connection is gone.
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Whether a connection that nobody uses is open and silent, as far as the kernel has told so far.
     fn is_quiet(&mut self) -> bool {
@@ -121,6 +130,10 @@ impl Stream for TcpSocket {
 
     fn abort(&mut self) {
         reset_on_close(&self.0);
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
     }
 }
 

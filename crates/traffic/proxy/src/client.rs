@@ -9,9 +9,10 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use base_kit::{Clock, Moment};
+use base_model::model::Protocol;
 use traffic_http::ClientCertificate;
-use traffic_net::{Buffer, BufferPool, BufferSize, Stream};
-use traffic_tls::Session;
+use traffic_net::{Buffer, BufferPool, BufferSize, Ends, Stream};
+use traffic_tls::{ClientHello, Session};
 
 use crate::plan::{ListenerView, View};
 use crate::timers::{Timer, within};
@@ -28,6 +29,8 @@ pub(crate) struct Client {
     pub(crate) stream: Wire,
     /// What the TLS handshake has agreed upon, if there was one.
     pub(crate) session: Option<Rc<Session>>,
+    /// What the client asks for in a TLS handshake that is not for Aya.
+    pub(crate) hello: Option<Box<ClientHello>>,
     /// What the client has sent and was not yet used.
     pub(crate) input: Buffer,
     pub(crate) peer: SocketAddr,
@@ -61,7 +64,24 @@ impl Client {
         now: Moment,
     ) -> Self {
         let input = Buffer::new(buffers.clone(), BufferSize::Medium);
-        Self { stream, session: None, input, peer, timer, listener, requests: 0, idle_since: now }
+        let (session, hello) = (None, None);
+        Self { stream, session, hello, input, peer, timer, listener, requests: 0, idle_since: now }
+    }
+
+    /// Whether its connection is passed on as it is: nobody looks for requests on it.
+    pub(crate) fn is_passed_on(&self) -> bool {
+        self.hello.is_some() || self.listener.settings.protocol != Protocol::Http
+    }
+
+    /// The name that the client has asked for in TLS, if it has.
+    pub(crate) fn server_name(&self) -> Option<&str> {
+        let overheard = self.hello.as_ref().and_then(|hello| hello.name.as_deref());
+        overheard.or_else(|| self.session.as_ref()?.name.as_deref())
+    }
+
+    /// Between whom the connection is; `None` if it is gone already.
+    pub(crate) fn ends(&self) -> Option<Ends> {
+        Some(Ends { client: self.peer, server: self.stream.local_address().ok()? })
     }
 
     /// As in a URL.
@@ -87,7 +107,8 @@ impl Client {
             (Some(now), Some(before)) => now.treats_clients_as(before),
             _ => false,
         };
-        let is_as_it_was = is_as_it_was && listener.settings.protocol == self.listener.settings.protocol;
+        let is_of_requests = |listener: &ListenerView| listener.settings.protocol == Protocol::Http;
+        let is_as_it_was = is_as_it_was && is_of_requests(listener) == is_of_requests(&self.listener);
         if is_as_it_was {
             self.listener = Rc::clone(listener);
         }

@@ -15,11 +15,12 @@ use traffic_balance::{
 use traffic_filter::{Flow, RequestContext};
 use traffic_http::{ClientCertificate, Framing, RequestHead};
 use traffic_route::{Considered, RequestView, Verdict};
+use traffic_tls::ClientHello;
 
 use crate::failure::Failure;
 use crate::life::{
-    Admitted, Arrival, MAX_FORWARDS, SessionChoice, admit, balance_key, certificate_view, choose_session,
-    identify, send_path, spend_forward,
+    Admitted, Arrival, MAX_FORWARDS, NOWHERE, SessionChoice, admit, balance_key, certificate_view,
+    choose_session, identify, send_path, spend_forward,
 };
 use crate::plan::{ActionPlan, Plan, PlanError, RoutePlan, build_selector, head_limits};
 use crate::relay::Lookup;
@@ -33,6 +34,8 @@ pub struct Question<'a> {
     pub peer: IpAddr,
     /// The certificate that the client would show, and that would be found good.
     pub certificate: Option<&'a ClientCertificate>,
+    /// What the client would ask for in TLS; `None`: it does not speak TLS.
+    pub hello: Option<&'a ClientHello>,
     /// Its head, to the empty line.
     pub head: &'a [u8],
 }
@@ -42,6 +45,8 @@ pub struct Question<'a> {
 pub struct Explanation {
     /// Who the client is taken to be.
     pub client: IpAddr,
+    /// Whether its whole connection would be passed on as it is, because of what it asks for in TLS.
+    pub is_passed_through: bool,
     /// The path that is matched and sent, where it differs from the one that was asked for.
     pub normal_path: Option<Vec<u8>>,
     /// What became of each route, best first.
@@ -123,6 +128,7 @@ pub fn explain(model: &Arc<Model>, question: &Question<'_>) -> Result<Explanatio
     let plan = Plan::compile(0, Arc::clone(model), &registry)?;
     let mut explanation = Explanation {
         client: question.peer,
+        is_passed_through: false,
         normal_path: None,
         routes: Vec::new(),
         outcome: Outcome::Refused { reason: Reason::Internal, detail: None },
@@ -136,7 +142,17 @@ pub fn explain(model: &Arc<Model>, question: &Question<'_>) -> Result<Explanatio
 
 fn follow(plan: &Plan, question: &Question<'_>, explanation: &mut Explanation) -> Result<Outcome, Failure> {
     let listener = plan.model.listeners.get(question.listener).ok_or(Failure::from(Reason::Internal))?;
-    if let Protocol::Tcp { pool } = listener.protocol {
+    let passages = plan.passages.get(question.listener);
+    let passage = passages.zip(question.hello);
+    let passage = passage.and_then(|(all, hello)| all.find(hello.name.as_deref(), &hello.protocols));
+    explanation.is_passed_through = passage.is_some();
+    let destination = match (passage, listener.protocol) {
+        (Some(pool), _) => Some(pool),
+        (None, Protocol::Tcp { pool: Some(pool) }) => Some(pool),
+        (None, Protocol::Tcp { pool: None }) => return Err(Failure::with(Reason::NoRoute, NOWHERE)),
+        (None, Protocol::Http) => None,
+    };
+    if let Some(pool) = destination {
         // Nobody looks at what would be asked.
         let nothing = RequestHead::new();
         return choice(plan, pool, (1, 1), &nothing, question.peer)

@@ -37,4 +37,5 @@ pub use normal::{AmbiguousPath, normalise};
 pub use request::{CertificateView, FieldLookup, RequestView};
 pub use router::Router;
 pub use split::Split;
+pub use tables::Passages;
 pub use values::{any_cookie_value, any_query_value, without_quotes};

@@ -2,8 +2,11 @@
 
 pub(crate) mod hosts;
 mod index;
+mod passages;
 pub(crate) mod paths;
 pub(crate) mod plant;
+
+pub use passages::Passages;
 
 use base_model::model::HostPattern;
 

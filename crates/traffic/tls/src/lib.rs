@@ -20,7 +20,9 @@ mod tickets;
 mod trust;
 mod x509;
 
-pub use accept::{Accepted, HandshakeError, HandshakeFault, Session, accept};
+pub use accept::{
+    Accepted, ClientHello, HandshakeError, HandshakeFault, HelloError, LONGEST_HELLO, Session, accept,
+};
 pub use certificate::{Certificate, CertificateError};
 pub use client::{ClientTls, ConnectError, ConnectFault, Connected, EndpointTls, connect, connect_socket};
 pub use error::TlsError;

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 
 use rustls::CommonState;
@@ -371,6 +372,10 @@ impl<S: Side> Stream for TlsStream<S> {
 
     fn abort(&mut self) {
         self.under.abort();
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        self.under.local_address()
     }
 
     fn is_quiet(&mut self) -> bool {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use traffic_http::ClientCertificate;
 use traffic_proxy::{Explanation, Outcome, PoolChoice, Question};
 use traffic_route::{Considered, Loss, Verdict};
-use traffic_tls::read_client_certificate;
+use traffic_tls::{ClientHello, read_client_certificate};
 
 use super::config::{load, refuse};
 use crate::admin::DEFAULT_URL;
@@ -43,11 +43,14 @@ pub(crate) struct ExplainOptions {
     /// A file with the certificate in PEM that the client would show; it is taken to be good
     #[arg(long, value_name = "FILE")]
     client_certificate: Option<PathBuf>,
+    /// A protocol that the client would speak inside of TLS (ALPN); may be repeated
+    #[arg(long, value_name = "PROTOCOL")]
+    alpn: Vec<String>,
     /// The listener it would come in by; default: the one with the port of the URL, or the first
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
     /// The id of a request of the past (`x-request-id` of its answer): asks a running Aya what became of it
-    #[arg(long, value_name = "REQUEST_ID", conflicts_with_all = ["file", "headers", "client", "client_certificate", "listener"])]
+    #[arg(long, value_name = "REQUEST_ID", conflicts_with_all = ["file", "headers", "client", "client_certificate", "alpn", "listener"])]
     id: Option<String>,
     /// The admin port of that Aya
     #[arg(long, value_name = "URL", default_value = DEFAULT_URL, conflicts_with = "file")]
@@ -70,6 +73,8 @@ struct Request {
     client: IpAddr,
     /// What the client would show.
     client_certificate: Option<PathBuf>,
+    /// What the client would speak inside of TLS.
+    alpn: Vec<String>,
     /// Name of the listener; the one with the port of the URL, or the first, if not given.
     listener: Option<String>,
 }
@@ -83,6 +88,7 @@ pub(crate) fn explain(options: ExplainOptions) -> anyhow::Result<ExitCode> {
         headers,
         client,
         client_certificate,
+        alpn,
         listener,
         id,
         admin,
@@ -92,7 +98,8 @@ pub(crate) fn explain(options: ExplainOptions) -> anyhow::Result<ExitCode> {
     match (id, file, method, url) {
         (Some(id), ..) => past::explain(&id, &admin, token_file.as_deref(), json),
         (None, Some(file), Some(method), Some(url)) => {
-            foretell(&file, &Request { method, url, headers, client, client_certificate, listener }, json)
+            let request = Request { method, url, headers, client, client_certificate, alpn, listener };
+            foretell(&file, &request, json)
         }
         _ => anyhow::bail!("give FILE, METHOD and URL, or --id"),
     }
@@ -116,7 +123,9 @@ fn foretell(file: &Path, request: &Request, json: bool) -> anyhow::Result<ExitCo
         }
     };
     let certificate = certificate.as_ref();
-    let question = Question { listener, peer: request.client, certificate, head: head.as_bytes() };
+    let hello = request.hello(&model, listener);
+    let hello = hello.as_ref();
+    let question = Question { listener, peer: request.client, certificate, hello, head: head.as_bytes() };
     let explanation = traffic_proxy::explain(&model, &question)?;
     let report = Report { model: &model, listener, explanation: &explanation };
     if json {
@@ -157,6 +166,22 @@ impl Request {
         }
         head.push_str("\r\n");
         Ok(head)
+    }
+
+    /// What the client would ask for in TLS, unless the scheme, or else the listener, is one without it.
+    fn hello(&self, model: &Model, listener: usize) -> Option<ClientHello> {
+        let (scheme, rest) = self.url.split_once("://")?;
+        let listener = model.listeners.get(listener)?;
+        let is_secure = match scheme.to_ascii_lowercase().as_str() {
+            "http" | "ws" | "tcp" => false,
+            _ => listener.tls.is_some() || !listener.pass_through.is_empty(),
+        };
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let host = authority.split(':').next().unwrap_or_default();
+        let is_name = !host.is_empty() && host.parse::<IpAddr>().is_err() && !host.starts_with('[');
+        let name = is_name.then(|| host.trim_end_matches('.').to_ascii_lowercase().into());
+        let protocols = self.alpn.iter().map(|protocol| protocol.as_bytes().into()).collect();
+        is_secure.then_some(ClientHello { name, protocols })
     }
 
     fn certificate(&self) -> Result<Option<ClientCertificate>, String> {
@@ -205,8 +230,16 @@ impl Report<'_> {
         self.model.listeners.get(self.listener).map_or("?", |listener| &listener.name)
     }
 
-    fn passes_on(&self) -> bool {
-        self.model.listeners.get(self.listener).is_some_and(|listener| listener.protocol != Protocol::Http)
+    /// How it comes that nobody would look for requests, if so.
+    fn passed_on(&self) -> Option<&'static str> {
+        let listener = self.model.listeners.get(self.listener)?;
+        match listener.protocol {
+            _ if self.explanation.is_passed_through => Some(
+                "tls: its whole connection is passed on as it is, by what it asks for in the handshake (`pass-through`)",
+            ),
+            Protocol::Tcp { .. } => Some("tcp: whole connections are passed on, whatever is asked on them"),
+            Protocol::Http => None,
+        }
     }
 
     fn route(&self, index: usize) -> &str {
@@ -234,8 +267,8 @@ impl Report<'_> {
 
     fn to_text(&self) -> String {
         let mut text = format!("listener  {}\nclient    {}\n", self.listener(), self.explanation.client);
-        if self.passes_on() {
-            text.push_str("protocol  tcp: whole connections are passed on, whatever is asked on them\n");
+        if let Some(how) = self.passed_on() {
+            let _ = writeln!(text, "protocol  {how}");
         }
         if let Some(path) = &self.explanation.normal_path {
             let _ = writeln!(text, "path      {} is matched and sent", String::from_utf8_lossy(path));
@@ -319,6 +352,7 @@ impl Report<'_> {
         json!({
             "listener": self.listener(),
             "client": self.explanation.client,
+            "passed-through": self.explanation.is_passed_through,
             "path": self.explanation.normal_path.as_ref().map(|path| String::from_utf8_lossy(path)),
             "routes": routes,
             "outcome": outcome,

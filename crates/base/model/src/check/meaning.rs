@@ -41,8 +41,8 @@ pub(crate) fn check(
     let names = Names::of(root, &document);
     let listeners = listeners::check(&mut checker, &document, &names);
     let pools = pools::check(&mut checker, &document);
-    listeners::sessions_of_connections(&mut checker, &listeners, &pools);
     let (route_documents, routes) = routes::check(&mut checker, routes, &names, &listeners);
+    listeners::users_of_pools(&mut checker, (&listeners, &routes), &pools);
     document.routes = route_documents;
     let operation = operation::check(&mut checker, &document);
     let (operation, files) = (operation?, checker.files);

@@ -375,7 +375,7 @@ fn unused(checker: &mut Checker<'_>, routes: &[Route], names: &Names<'_>, all: &
         }
     }
     for listener in all {
-        if let Protocol::Tcp { pool } = listener.protocol {
+        for pool in listener.pools() {
             used.get_mut(pool).into_iter().for_each(|used| *used = true);
         }
     }

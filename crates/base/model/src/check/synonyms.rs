@@ -112,6 +112,13 @@ const KEYS: &[Synonym] = &[
         ],
         Help("write it under `clients`: `clients: {authorities: ca.pem, revoked: list.crl}`"),
     ),
+    of(
+        "pass-through",
+        &["passthrough", "sslpassthrough", "tlspassthrough", "sslpreread", "sniroutes", "hostsni"],
+        Word("pass-through"),
+    ),
+    of("server-name", &["sni", "host", "name", "servernames", "hostsni", "reqsslsni"], Word("server-name")),
+    of("proxy-protocol", &["sendproxy", "sendproxyv2", "acceptproxy"], Word("proxy-protocol")),
     of("unknown-name", &["snistrict", "strictsni", "rejectunknownsni"], Help("write `unknown-name: refuse`")),
     of("unknown-name", &["sessiontickets", "ticketkeys", "sessionticketkey"], Word("tickets")),
     of(

@@ -42,6 +42,11 @@ pub(super) fn one_or_many<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     OneOrMany::deserialize(deserializer).map(Into::into)
 }
 
+// Tells the schema that a text is a host, or all names below one.
+#[derive(JsonSchema)]
+#[schemars(inline, extend("format" = "host-pattern"))]
+pub(super) struct HostText(#[expect(dead_code, reason = "only its schema is used")] String);
+
 /// Something that can be switched off with the word `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrOff<T> {

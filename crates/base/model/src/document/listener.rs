@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::forms::{OneOrMany, OneOrSome, OrOff, Switched, one_or_many, switched};
+use super::pass_through::PassThrough;
 use super::tls::ListenerTls;
 
 /// A set of addresses with one protocol and one way of treating clients.
@@ -21,6 +22,11 @@ pub struct Listener {
     /// With `protocol: tcp`, the pool that connections are passed on to. With `http`, routes say where requests go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
+    /// Connections that are passed on as they are, by what the client asks for in its TLS handshake; all others go on as they would without this. The most
+    /// specific one wins: exact name, then the longest `*.`, then any name; with `alpn` before without; order breaks ties.
+    #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "OneOrMany<PassThrough>")]
+    pub pass_through: Vec<PassThrough>,
     /// Over TLS, with these certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ListenerTls>,
@@ -256,7 +262,7 @@ impl Default for ListenerLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct ListenerTimeouts {
-    /// From accepting a connection to the end of its TLS handshake.
+    /// From accepting a connection to the end of its TLS handshake; with `pass-through`, to the end of its first message.
     pub tls_handshake: TimeSpan,
     /// From the first byte of a request head (or from accepting the connection) to its last.
     pub request_head: TimeSpan,
@@ -270,6 +276,9 @@ pub struct ListenerTimeouts {
     /// Between two requests of a connection, and without a byte either way after an upgrade or with `protocol: tcp`: 75s if not given, with `tcp` 1h.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle: Option<TimeSpan>,
+    /// How long a connection that is passed on may last, however busy it is; for as long as its two sides like if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<TimeSpan>,
 }
 
 impl Default for ListenerTimeouts {
@@ -281,6 +290,7 @@ impl Default for ListenerTimeouts {
             send_progress: TimeSpan::from_secs(30),
             half_close: TimeSpan::from_secs(1),
             idle: None,
+            lifetime: None,
         }
     }
 }

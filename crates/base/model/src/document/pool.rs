@@ -60,6 +60,10 @@ pub struct Pool {
     #[serde(default = "OrOff::<PoolHttp2>::off", deserialize_with = "switched")]
     #[schemars(with = "Switched<PoolHttp2>")]
     pub http2: OrOff<PoolHttp2>,
+    /// Connections to endpoints begin with the PROXY protocol of this version, which says who the client is. For listeners that pass connections on; requests of
+    /// many clients share a connection, and tell it in their fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<ProxyVersion>,
     /// The `Host` sent to endpoints; the client's if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "authority"))]
@@ -70,6 +74,17 @@ pub struct Pool {
     /// How large a response head may be.
     #[serde(default)]
     pub limits: PoolLimits,
+}
+
+/// How endpoints are told who the client of a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum ProxyVersion {
+    /// A line of text: addresses alone.
+    V1,
+    /// Bytes: addresses, and the name that the client asks for in TLS, if there is one.
+    V2,
 }
 
 /// How HTTP/2 is spoken to endpoints.
@@ -105,6 +120,7 @@ impl Default for Pool {
             timeouts: PoolTimeouts::default(),
             tls: None,
             http2: OrOff::Off,
+            proxy_protocol: None,
             host: None,
             replay: default_replay(),
             limits: PoolLimits::default(),

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::forms::{OneOrSome, OrOff, one_or_many};
+use super::forms::{HostText, OneOrSome, OrOff, one_or_many};
 use super::listener::Network;
 
 /// A condition, what is done to the request and the answer, and who answers: exactly one of `pool`, `split` and the
@@ -129,10 +129,6 @@ pub struct ClientCertificateParts {
 #[derive(JsonSchema)]
 #[schemars(inline, extend("format" = "fingerprint"))]
 struct Fingerprint(#[expect(dead_code, reason = "only its schema is used")] String);
-
-#[derive(JsonSchema)]
-#[schemars(inline, extend("format" = "host-pattern"))]
-struct HostText(#[expect(dead_code, reason = "only its schema is used")] String);
 
 #[derive(JsonSchema)]
 #[schemars(inline, extend("format" = "method"))]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::ListenerTls;
+use super::{HostPattern, ListenerTls};
 
 /// A set of addresses with one protocol and one way of treating clients.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +17,8 @@ pub struct Listener {
     pub bind: Vec<SocketAddr>,
     /// What is spoken there.
     pub protocol: Protocol,
+    /// Connections over TLS that are passed on as they are, whatever is spoken else.
+    pub pass_through: Vec<PassThrough>,
     /// What clients are shown and asked for, where they come over TLS.
     pub tls: Option<Arc<ListenerTls>>,
     /// What clients that speak HTTP/2 are granted; `None`: it is not spoken.
@@ -50,9 +52,31 @@ pub enum Protocol {
     Http,
     /// Whatever clients and endpoints agree upon.
     Tcp {
-        /// Index in [`crate::Model::pools`].
-        pool: usize,
+        /// Index in [`crate::Model::pools`]; `None` where only what [`Listener::pass_through`] takes goes anywhere.
+        pool: Option<usize>,
     },
+}
+
+/// Connections over TLS that are passed on as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassThrough {
+    /// Names that clients ask for; all, if there are none.
+    pub names: Vec<HostPattern>,
+    /// Protocols of which a client speaks one at least; whatever it speaks, if there are none.
+    pub alpn: Vec<Arc<str>>,
+    /// Index in [`crate::Model::pools`].
+    pub pool: usize,
+}
+
+impl Listener {
+    /// The pools that connections are passed on to.
+    pub fn pools(&self) -> impl Iterator<Item = usize> {
+        let rest = match self.protocol {
+            Protocol::Tcp { pool } => pool,
+            Protocol::Http => None,
+        };
+        self.pass_through.iter().map(|entry| entry.pool).chain(rest)
+    }
 }
 
 impl Protocol {
@@ -132,4 +156,6 @@ pub struct ListenerTimeouts {
     pub half_close: Duration,
     /// Between two requests of a connection, and without a byte either way where it is not HTTP that is spoken.
     pub idle: Duration,
+    /// How long a connection that is passed on may last; `None`: for as long as its two sides like.
+    pub lifetime: Option<Duration>,
 }

@@ -34,12 +34,23 @@ pub struct Pool {
     pub tls: Option<Arc<PoolTls>>,
     /// HTTP/2 where the endpoint agrees to it in the TLS handshake, and always without TLS, with this much granted; `None`: HTTP/1.1.
     pub http2: Option<Http2>,
+    /// How connections to endpoints say who the client is, if they do.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// The `Host` sent to endpoints; `None` passes the client's on.
     pub host: Option<Arc<str>>,
     /// Request bodies up to this many bytes are kept until the answer begins, so that a request can be sent again.
     pub replay_bytes: usize,
     /// Longest response head, in bytes; at most 256 KiB.
     pub max_head_bytes: usize,
+}
+
+/// The versions of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// Bytes.
+    V2,
 }
 
 /// One server.
@@ -109,6 +120,8 @@ pub struct ActiveCheck {
     pub port: Option<u16>,
     /// Asked over TLS.
     pub tls: Option<Arc<PoolTls>>,
+    /// How its connections say that nobody's client is behind them, where the endpoint wants to be told.
+    pub proxy_protocol: Option<ProxyVersion>,
 }
 
 /// What a check asks.

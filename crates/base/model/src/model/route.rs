@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::KindSettings;
+use crate::model::{HostPattern, KindSettings};
 
 /// A condition, what is done to the request and the answer, and who answers.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,15 +72,6 @@ pub enum CertificateTest {
     Name(ValuePattern),
     /// Its SHA-256 in hexadecimal digits, in lower case, is one of these.
     Fingerprint(Vec<Arc<str>>),
-}
-
-/// Which hosts. All names are in lower case, without port.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum HostPattern {
-    /// This one.
-    Exact(Arc<str>),
-    /// `*.example.com` is kept as `example.com`: at least one label in front of it.
-    Below(Arc<str>),
 }
 
 /// Which paths. Percent-encoding of unreserved characters is removed before comparing.

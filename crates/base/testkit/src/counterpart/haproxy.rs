@@ -22,7 +22,7 @@ impl HaProxy {
     /// # Panics
     /// When it is not installed or does not start.
     pub fn start(server: SocketAddr) -> Self {
-        Self::run("http", &server.to_string())
+        Self::run("http", "", &to(&server.to_string()))
     }
 
     /// The same in TCP mode, with these further words for the server.
@@ -30,18 +30,27 @@ impl HaProxy {
     /// # Panics
     /// When it is not installed or does not start.
     pub fn relay(server: SocketAddr, words: &str) -> Self {
-        Self::run("tcp", &format!("{server} {words}"))
+        Self::run("tcp", "", &to(&format!("{server} {words}")))
     }
 
-    fn run(mode: &str, server: &str) -> Self {
+    /// Starts it for connections that begin with the PROXY protocol. It answers requests with this text, in which `%[…]` stands for what it knows.
+    ///
+    /// # Panics
+    /// When it is not installed or does not start.
+    pub fn introduced(text: &str) -> Self {
+        let answer = format!("http-request return status 200 content-type text/plain lf-string \"{text}\"");
+        Self::run("http", "accept-proxy", &answer)
+    }
+
+    /// Listens with these words, and does this.
+    fn run(mode: &str, words: &str, action: &str) -> Self {
         let (folder, port) = (TempFolder::new(), free_port());
         let file = folder.write(
             "haproxy.cfg",
             format!(
                 "global\n  maxconn 1000\n\
                  defaults\n  mode {mode}\n  timeout connect 10s\n  timeout client 30s\n  timeout server 30s\n\
-                 frontend web\n  bind 127.0.0.1:{port}\n  default_backend main\n\
-                 backend main\n  server main {server}\n"
+                 frontend web\n  bind 127.0.0.1:{port} {words}\n  {action}\n"
             ),
         );
         let mut command = Command::new("haproxy");
@@ -59,4 +68,9 @@ impl HaProxy {
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
+}
+
+/// Leads everything to one server.
+fn to(server: &str) -> String {
+    format!("default_backend main\n backend main\n  server main {server}")
 }

@@ -23,6 +23,8 @@ enum Over<'a> {
     Http1,
     Http2,
     Tls(&'a Issued),
+    /// HTTP/1.1 behind an introduction by the PROXY protocol.
+    Introduced,
 }
 
 impl Nginx {
@@ -50,6 +52,14 @@ impl Nginx {
         Self::start_as(Ipv4Addr::LOCALHOST, Over::Http2, directives)
     }
 
+    /// As [`Nginx::start`], for connections that begin with the PROXY protocol; others are closed.
+    ///
+    /// # Panics
+    /// When nginx is not installed or does not start.
+    pub fn start_introduced(directives: &str) -> Self {
+        Self::start_as(Ipv4Addr::LOCALHOST, Over::Introduced, directives)
+    }
+
     /// As [`Nginx::start`], listening on this address: `0.0.0.0` is all of 127.0.0.0/8, too.
     ///
     /// # Panics
@@ -66,6 +76,7 @@ impl Nginx {
         let (over, tls) = match over {
             Over::Http1 => ("", ""),
             Over::Http2 => ("http2", ""),
+            Over::Introduced => ("proxy_protocol", ""),
             Over::Tls(issued) => {
                 nginx.folder.write("site.pem", &issued.cert);
                 nginx.folder.write("site.key", &issued.key);

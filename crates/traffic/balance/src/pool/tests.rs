@@ -124,6 +124,7 @@ fn what_was_never_checked_is_no_reason_to_panic() {
         jitter: 0.0,
         port: None,
         tls: None,
+        proxy_protocol: None,
     }];
     let pool = PoolState::new(&settings);
     assert_eq!(pool.tend(at(0)), []);

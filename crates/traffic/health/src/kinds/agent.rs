@@ -47,8 +47,7 @@ struct AgentProbe {
 
 impl AgentProbe {
     async fn ask(&self, target: &Target) -> Result<Passed, ProbeFailure> {
-        let connected = TcpStream::connect(target.address).await;
-        let mut stream = connected.map_err(|error| ProbeFailure::of_connect(&error))?;
+        let mut stream = target.connect().await?;
         if let Some(greeting) = &self.greeting {
             // An agent may speak and close without listening: what it says counts.
             let _ = stream.write_all(greeting.as_bytes()).await;

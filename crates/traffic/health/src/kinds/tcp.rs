@@ -2,9 +2,8 @@
 
 use base_kit::{KindInfo, Status};
 use base_model::model::{ActiveCheck, CheckKind};
-use tokio::net::TcpStream;
 
-use crate::probe::{Passed, Probe, ProbeFailure, ProbeFuture, ProbeKind, Target, UnfitCheck};
+use crate::probe::{Passed, Probe, ProbeFuture, ProbeKind, Target, UnfitCheck};
 
 /// The kind.
 pub(super) struct TcpKind;
@@ -27,9 +26,6 @@ struct TcpProbe;
 
 impl Probe for TcpProbe {
     fn run<'probe>(&'probe self, target: &'probe Target) -> ProbeFuture<'probe> {
-        Box::pin(async {
-            let connected = TcpStream::connect(target.address).await;
-            connected.map(|_| Passed::Connected).map_err(|error| ProbeFailure::of_connect(&error))
-        })
+        Box::pin(async { target.connect().await.map(|_| Passed::Connected) })
     }
 }

@@ -2,7 +2,6 @@
 
 use base_kit::{KindInfo, Status};
 use base_model::model::{ActiveCheck, CheckKind, Offered, PoolTls};
-use tokio::net::TcpStream;
 use traffic_tls::{ClientTls, EndpointTls, connect_socket};
 
 use crate::line::{Connection, Line};
@@ -64,8 +63,7 @@ pub(super) async fn dial(
     known: &mut Option<EndpointTls>,
     offered: Offered,
 ) -> Result<Connection, ProbeFailure> {
-    let connected = TcpStream::connect(target.address).await;
-    let socket = connected.map_err(|error| ProbeFailure::of_connect(&error))?;
+    let socket = target.connect().await?;
     let Some(tls) = tls else { return Ok(Connection::Plain(socket)) };
     let tls = match known {
         Some(known) => known,

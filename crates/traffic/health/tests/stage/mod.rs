@@ -186,6 +186,7 @@ pub(crate) fn target(address: SocketAddr) -> traffic_health::Target {
         authority: "endpoint:80".to_owned(),
         pool: "p".to_owned(),
         endpoint: "endpoint:80".to_owned(),
+        proxy_protocol: None,
     }
 }
 
@@ -202,7 +203,17 @@ pub(crate) fn named(name: &str, port: u16) -> Endpoint {
 /// A check that is repeated at once, with a timeout that does not matter.
 pub(crate) fn check(kind: CheckKind) -> ActiveCheck {
     let interval = Duration::from_millis(2);
-    ActiveCheck { kind, interval, timeout: DEADLINE, rise: 1, fall: 1, jitter: 0.1, port: None, tls: None }
+    ActiveCheck {
+        kind,
+        interval,
+        timeout: DEADLINE,
+        rise: 1,
+        fall: 1,
+        jitter: 0.1,
+        port: None,
+        tls: None,
+        proxy_protocol: None,
+    }
 }
 
 /// `GET /healthz`, any 2xx.

@@ -248,6 +248,12 @@ impl Stream for RingSocket {
             reset_on_close(&socket.fd);
         }
     }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        let mut core = self.core.borrow_mut();
+        let socket = core.socket(self.key).ok_or(Errno::NOTCONN)?;
+        Ok(rustix::net::getsockname(&socket.fd)?.try_into()?)
+    }
 }
 
 impl Drop for RingSocket {

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use base_kit::prefetch;
-use base_model::model::Protocol;
 use traffic_http2::PREFACE;
 use traffic_net::BufferSize;
 
@@ -18,9 +17,9 @@ use crate::worker::{DRAIN_GRACE, Worker};
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve_connection(worker: &Rc<Worker>, mut client: Client) {
-    if let Protocol::Tcp { pool } = client.listener.settings.protocol {
+    if client.is_passed_on() {
         // It needs much that a connection does not.
-        return Box::pin(pass(worker, client, pool)).await;
+        return Box::pin(pass(worker, client)).await;
     }
     let mut ending = Ending::KeepAlive;
     while ending == Ending::KeepAlive && next_request(&mut client, worker).await {
@@ -45,9 +44,9 @@ pub(crate) async fn serve_connection(worker: &Rc<Worker>, mut client: Client) {
 }
 
 /// Passes a connection on.
-async fn pass(worker: &Rc<Worker>, mut client: Client, pool: usize) {
+async fn pass(worker: &Rc<Worker>, mut client: Client) {
     let mut exchange = worker.borrow_exchange();
-    life::pass_on(&mut client, worker, &mut exchange, pool).await;
+    life::pass_on(&mut client, worker, &mut exchange).await;
     worker.return_exchange(exchange);
     client.close(worker.now()).await;
 }

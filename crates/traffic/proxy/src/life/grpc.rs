@@ -90,7 +90,8 @@ const fn code_of(reason: Reason) -> Code {
         | Reason::UpstreamSendTimeout
         | Reason::RequestHeadTimeout
         | Reason::RequestBodyTimeout
-        | Reason::IdleTimeout => Code::DeadlineExceeded,
+        | Reason::IdleTimeout
+        | Reason::LifetimeOver => Code::DeadlineExceeded,
         Reason::CertificateRequired | Reason::CrossOrigin => Code::PermissionDenied,
         Reason::HeadTooLarge | Reason::TargetTooLong => Code::ResourceExhausted,
         Reason::NoRoute

@@ -31,7 +31,7 @@ pub(crate) use facts::balance_key;
 pub(crate) use head::{Admitted, admit, certificate_view, send_path};
 pub(crate) use identity::{Arrival, identify};
 pub(crate) use local::{MAX_FORWARDS, spend_forward};
-pub(crate) use pass::pass_on;
+pub(crate) use pass::{NOWHERE, pass_on};
 pub use sticky::SessionChoice;
 pub(crate) use sticky::choose_session;
 use switch::Websocket;

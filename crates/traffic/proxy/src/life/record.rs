@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use base_kit::Moment;
-use base_model::model::Protocol;
 use base_signal::{AccessRecord, TlsRecord};
 
 use crate::decisions::{End, Names, Over};
@@ -98,7 +97,7 @@ impl Life<'_> {
             host: asked.host(),
             path: asked.path(),
             query: asked.query(),
-            version: if listener.protocol == Protocol::Http { self.version.name() } else { "TCP" },
+            version: if self.client.is_passed_on() { "TCP" } else { self.version.name() },
             status: record.status,
             reason: record.reason,
             route: record.route.and_then(|index| plan.routes.get(index)).map(|route| &*route.route.name),

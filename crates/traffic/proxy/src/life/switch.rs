@@ -3,7 +3,7 @@
 
 use std::future::poll_fn;
 
-use base_kit::Rng;
+use base_kit::{Moment, Rng};
 use base_signal::Reason;
 use traffic_http::{KnownField, RequestHead, ResponseHead, websocket};
 
@@ -82,7 +82,8 @@ impl Life<'_> {
             self.begun = true;
         }
         self.note_success(turn, local);
-        let passed = tunnel(self.client, &mut connection, self.exchange, &*self.worker.clock).await;
+        let passed =
+            tunnel(self.client, &mut connection, self.exchange, (&*self.worker.clock, Moment::NEVER)).await;
         self.exchange.record.bytes_received += passed.up;
         self.exchange.record.bytes_sent += passed.down;
         Ok(Ending::Close)

@@ -11,7 +11,7 @@ use thiserror::Error;
 use traffic_balance::{PoolState, Registry, Selector};
 use traffic_filter::{Filter, Handler};
 use traffic_http::FieldName;
-use traffic_route::{CompileError, Router, Split};
+use traffic_route::{CompileError, Passages, Router, Split};
 use traffic_tls::{Certificate, ClientTls, ServerTls, Sessions, TlsError};
 
 pub(crate) use view::{ListenerView, View, head_limits};
@@ -25,6 +25,8 @@ pub struct Plan {
     pub(crate) router: Router,
     pub(crate) routes: Vec<RoutePlan>,
     pub(crate) pools: Vec<PoolPlan>,
+    /// For each listener, what is passed on by what it asks for in TLS.
+    pub(crate) passages: Vec<Arc<Passages>>,
     /// For each listener, if clients come over TLS; empty until [`Plan::secure`].
     pub(crate) tls: Vec<Option<Arc<ServerTls>>>,
 }
@@ -90,7 +92,10 @@ impl Plan {
         let routes = model.routes.iter().map(RoutePlan::build).collect::<Result<_, _>>()?;
         let pools =
             model.pools.iter().map(|pool| PoolPlan::build(pool, registry)).collect::<Result<_, _>>()?;
-        Ok(Self { generation, model, router, routes, pools, tls: Vec::new() })
+        let listeners = model.listeners.iter();
+        let passages = listeners.map(|listener| Arc::new(Passages::compile(&listener.pass_through)));
+        let passages = passages.collect();
+        Ok(Self { generation, router, routes, pools, passages, tls: Vec::new(), model })
     }
 
     /// Sets up TLS for the listeners and pools that ask for it. Without this they serve nobody.

@@ -8,7 +8,8 @@ use base_model::model::{Listener, Protocol};
 use base_signal::{Counter, Gauge, Histogram, Shard, families};
 use traffic_http::HeadLimits;
 use traffic_http2::Abuse;
-use traffic_tls::{HandshakeFault, ServerTls};
+use traffic_route::Passages;
+use traffic_tls::{ClientHello, HandshakeFault, ServerTls};
 
 use crate::decisions::Standings;
 use crate::plan::{Plan, PlanError, RoutePlan, build_selector};
@@ -32,6 +33,8 @@ pub(crate) struct ListenerView {
     pub(crate) limits: HeadLimits,
     /// What is done in handshakes, where clients come over TLS.
     pub(crate) tls: Option<Arc<ServerTls>>,
+    /// What is passed on by what it asks for in TLS.
+    pub(crate) passages: Arc<Passages>,
     pub(crate) meters: ListenerMeters,
 }
 
@@ -133,12 +136,15 @@ impl ListenerView {
         let handshakes = |result| shard.counter(&families::TLS_HANDSHAKES, &[name, result]);
         let abuses = Abuse::ALL.into_iter().filter(|_| listener.http2.is_some());
         // A listener without TLS has none.
-        let faults = HandshakeFault::ALL.into_iter().filter(|_| listener.tls.is_some());
+        let hears_tls = listener.tls.is_some() || !listener.pass_through.is_empty();
+        let faults = HandshakeFault::ALL.into_iter().filter(|_| hears_tls);
+        let passes_on = listener.protocol != Protocol::Http || !listener.pass_through.is_empty();
         Self {
             index,
             settings: listener.clone(),
             limits: head_limits(listener),
             tls: plan.tls.get(index).cloned().flatten(),
+            passages: plan.passages.get(index).cloned().unwrap_or_default(),
             meters: ListenerMeters {
                 open: shard.gauge(&families::CONNECTIONS_OPEN, &[name]),
                 accepted: shard.counter(&families::CONNECTIONS_ACCEPTED, &[name]),
@@ -149,13 +155,20 @@ impl ListenerView {
                 full: handshakes("full"),
                 resumed: handshakes("resumed"),
                 unintroduced: shard.counter(&families::PROXY_PROTOCOL_FAILURES, &[name]),
-                passed: (listener.protocol != Protocol::Http).then(|| PassedMeters::new(shard, name)),
+                passed: passes_on.then(|| PassedMeters::new(shard, name)),
                 abused: abuses
                     .map(|abuse| (abuse, shard.counter(&families::HTTP2_ABUSE, &[name, abuse.word()])))
                     .collect(),
                 failed: faults.map(|fault| (fault, handshakes(fault.word()))).collect(),
             },
         }
+    }
+}
+
+impl ListenerView {
+    /// The pool for a client that asks for this in TLS, if it is to be passed on.
+    pub(crate) fn passage(&self, hello: &ClientHello) -> Option<usize> {
+        self.passages.find(hello.name.as_deref(), &hello.protocols)
     }
 }
 

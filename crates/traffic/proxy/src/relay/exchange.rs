@@ -90,6 +90,12 @@ impl Asked {
         self.query = request.query().map(|query| self.keep(query));
     }
 
+    /// Keeps the name that the client asks for in TLS, where there is no head.
+    pub(crate) fn note_server_name(&mut self, name: &str) {
+        self.clear();
+        self.host = self.keep(name.as_bytes());
+    }
+
     /// Keeps what the log tells of the client.
     pub(crate) fn note_client(&mut self, fields: &Fields) {
         self.user_agent = fields.get(KnownField::UserAgent).map(|value| self.keep(value));

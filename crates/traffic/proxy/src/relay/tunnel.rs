@@ -60,6 +60,8 @@ pub(crate) enum Parting {
     Ended,
     /// Nothing has moved for too long, or all connections are to end.
     Idle,
+    /// It has lasted for as long as it may.
+    Outlived,
     ClientBroke,
     EndpointBroke,
 }
@@ -73,13 +75,13 @@ pub(crate) struct Tunneled {
     pub(crate) parting: Parting,
 }
 
-/// Relays bytes both ways until both sides have ended, one breaks, or nothing has moved for the idle time. What lies in the
+/// Relays bytes both ways until both sides have ended, one breaks, nothing has moved for the idle time, or it is too late. What lies in the
 /// buffers goes first, behind what the reply's `out` holds.
 pub(crate) async fn tunnel(
     client: &mut Client,
     connection: &mut Connection,
     exchange: &mut Exchange,
-    clock: &dyn Clock,
+    (clock, until): (&dyn Clock, Moment),
 ) -> Tunneled {
     let idle = client.listener.settings.timeouts.idle;
     let (mut up, mut down) = (Way::new(), Way::new());
@@ -114,9 +116,10 @@ pub(crate) async fn tunnel(
         if progress != armed {
             armed = progress;
             let deadline: Moment = clock.now() + idle;
-            client.timer.set(deadline);
+            client.timer.set(deadline.min(until));
         }
-        client.timer.poll_expired(cx).map(|()| Parting::Idle)
+        let is_late = || !client.timer.is_doomed() && clock.now() >= until;
+        client.timer.poll_expired(cx).map(|()| if is_late() { Parting::Outlived } else { Parting::Idle })
     })
     .await;
     Tunneled { up: up.pump.body_bytes, down: down.pump.body_bytes, parting }

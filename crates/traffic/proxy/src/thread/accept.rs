@@ -15,13 +15,14 @@ use base_signal::Gauge;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_local};
 use traffic_net::{Incoming, Stream};
-use traffic_tls::Session;
+use traffic_tls::{ClientHello, Session};
 
 use crate::client::Client;
 use crate::connection::serve_connection;
 use crate::plan::ListenerView;
 use crate::thread::ListenSocket;
 use crate::thread::handshake::enter;
+use crate::thread::hello::overhear;
 use crate::thread::introduction::{hear, is_introduced};
 use crate::timers::Timer;
 use crate::wire::Wire;
@@ -172,7 +173,7 @@ impl Door {
         let listener = Rc::clone(listener);
         let timer = self.worker.timers.timer(Arc::clone(&listener.settings.name));
         let is_introduced = is_introduced(&listener, peer);
-        if listener.settings.tls.is_none() && !is_introduced {
+        if listener.settings.tls.is_none() && !is_introduced && listener.passages.is_empty() {
             let stream = Wire::Http1(stream);
             let client = Client::new(stream, peer, timer, &self.worker.buffers, listener, self.worker.now());
             spawn_local(async move { serve_connection(&counted.worker, client).await });
@@ -181,31 +182,49 @@ impl Door {
         spawn_local(async move {
             // What it needs is given back before requests come.
             let entering = Box::pin(admit(&counted.worker, &listener, &timer, (stream, peer), is_introduced));
-            if let Some((stream, peer, session)) = entering.await {
+            if let Some(Admitted { stream, peer, session, hello }) = entering.await {
                 let (stream, worker) = (Wire::Http1(stream), &counted.worker);
                 let mut client = Client::new(stream, peer, timer, &worker.buffers, listener, worker.now());
-                client.session = session;
+                (client.session, client.hello) = (session, hello);
                 serve_connection(worker, client).await;
             }
         });
     }
 }
 
-/// What goes before the first request: who it is from, and the TLS handshake. `None` if the connection ended with that.
+/// A connection that is let in.
+struct Admitted {
+    stream: Box<dyn Stream>,
+    /// Whom it is from.
+    peer: SocketAddr,
+    /// What the TLS handshake has agreed upon.
+    session: Option<Rc<Session>>,
+    /// What it asks for in TLS, if it is passed on as it is.
+    hello: Option<Box<ClientHello>>,
+}
+
+/// What goes before the first request: who it is from, what it asks for, and the TLS handshake. `None` if the connection ended with that.
 async fn admit(
     worker: &Rc<Worker>,
     listener: &ListenerView,
     timer: &Timer,
     (stream, peer): Accepted,
     is_introduced: bool,
-) -> Option<(Box<dyn Stream>, SocketAddr, Option<Rc<Session>>)> {
+) -> Option<Admitted> {
     let (stream, peer) =
         if is_introduced { hear(worker, listener, timer, stream, peer).await? } else { (stream, peer) };
-    if listener.settings.tls.is_none() {
-        return Some((stream, peer, None));
+    let (stream, hello) = if listener.passages.is_empty() {
+        (stream, None)
+    } else {
+        overhear(worker, listener, timer, stream, peer).await?
+    };
+    let is_passed_on = hello.as_ref().is_some_and(|hello| listener.passage(hello).is_some());
+    if is_passed_on || listener.settings.tls.is_none() {
+        return Some(Admitted { stream, peer, session: None, hello });
     }
     let entered = enter(worker, listener, timer, stream, peer).await?;
-    Some((entered.stream, peer, Some(Rc::new(entered.session))))
+    let session = Some(Rc::new(entered.session));
+    Some(Admitted { stream: entered.stream, peer, session, hello: None })
 }
 
 /// Counts a connection as open until dropped, however its task ends.

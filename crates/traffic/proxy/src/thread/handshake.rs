@@ -71,7 +71,8 @@ pub(super) async fn enter(
     }
 }
 
-fn note(listener: &ListenerView, peer: SocketAddr, fault: HandshakeFault, what: &dyn Display) {
+/// Counts a handshake that failed, and says why.
+pub(super) fn note(listener: &ListenerView, peer: SocketAddr, fault: HandshakeFault, what: &dyn Display) {
     listener.meters.handshake_failed(fault);
     let (listener, fault) = (&*listener.settings.name, fault.word());
     tracing::debug!(target: "aya::tls", listener, %peer, fault, "handshake failed: {what}");

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use traffic_http::forwarding;
 use traffic_net::{
-    Buffer, BufferSize, Introduction, IntroductionError, LONGEST_INTRODUCTION, Prefixed, Stream,
+    Buffer, BufferSize, Ends, Introduction, IntroductionError, LONGEST_INTRODUCTION, Prefixed, Stream,
 };
 
 use crate::plan::ListenerView;
@@ -35,7 +35,10 @@ pub(super) async fn hear(
     match heard {
         Ok(Ok(introduction)) => {
             input.consume(introduction.length);
-            Some((Prefixed::put_back(input, stream), introduction.client.unwrap_or(peer)))
+            Some(match introduction.ends {
+                Some(Ends { client, server }) => (Prefixed::passed_on(input, stream, server), client),
+                None => (Prefixed::put_back(input, stream), peer),
+            })
         }
         // Whoever looks whether the port is open has said nothing wrong.
         Ok(Err(None)) if input.is_empty() => None,

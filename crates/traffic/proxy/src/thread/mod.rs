@@ -3,6 +3,7 @@
 mod accept;
 mod command;
 mod handshake;
+mod hello;
 mod introduction;
 mod probing;
 

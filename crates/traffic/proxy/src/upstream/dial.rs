@@ -1,13 +1,15 @@
 //! Making a connection to an endpoint, with all that belongs to it.
 
 use std::cell::Cell;
-use std::io;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 
-use base_model::model::Offered;
+use base_model::model::{Offered, ProxyVersion};
 use traffic_balance::EndpointState;
-use traffic_net::{BufferPool, Network, Stream};
+use traffic_net::{BufferPool, Ends, Introduction, Network, Stream};
 use traffic_tls::{ClientTls, ConnectError, ConnectFault, EndpointTls, TlsError, connect};
 
 use crate::upstream::meters::PoolMeters;
@@ -19,6 +21,8 @@ pub(crate) struct Dial<'a> {
     meters: &'a PoolMeters,
     endpoint: &'a EndpointState,
     pub(crate) address: SocketAddr,
+    /// Goes ahead of all else, TLS included; empty where nothing does.
+    introduction: Vec<u8>,
     /// `None`: without TLS.
     tls: Option<EndpointTls>,
     shakes_hands: Cell<bool>,
@@ -41,18 +45,20 @@ pub(crate) enum DialError {
 }
 
 impl<'a> Dial<'a> {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         (network, buffers, meters): (&'a dyn Network, &'a BufferPool, &'a PoolMeters),
         endpoint: &'a EndpointState,
-        address: SocketAddr,
+        (address, introduction): (SocketAddr, Vec<u8>),
         tls: Option<EndpointTls>,
     ) -> Self {
-        Self { network, buffers, meters, endpoint, address, tls, shakes_hands: Cell::new(false) }
+        let shakes_hands = Cell::new(false);
+        Self { network, buffers, meters, endpoint, address, introduction, tls, shakes_hands }
     }
 
     /// Connects, and offers this where there is TLS to agree upon it. The caller limits the time, and tells of it with [`Dial::timed_out`].
     pub(crate) async fn run(&self, offered: Offered) -> Result<Dialed, DialError> {
-        let stream = self.network.connect(self.address).await.map_err(DialError::Connect)?;
+        let mut stream = self.network.connect(self.address).await.map_err(DialError::Connect)?;
+        send(&mut *stream, &self.introduction).await.map_err(DialError::Connect)?;
         let Some(tls) = &self.tls else { return Ok(Dialed { stream, agreed: None }) };
         self.shakes_hands.set(true);
         // A handshake needs much that a request does not.
@@ -93,6 +99,31 @@ impl From<DialError> for io::Error {
             DialError::Tls(what) => Self::other(what),
         }
     }
+}
+
+/// What an endpoint is told ahead of all else, in this version of the PROXY protocol: whose connection it is, and which name was asked for. Without ends
+/// it is Aya's own. Empty if nothing is to be told.
+pub(crate) fn introduction(version: Option<ProxyVersion>, ends: Option<Ends>, name: Option<&str>) -> Vec<u8> {
+    match version {
+        None => Vec::new(),
+        Some(ProxyVersion::V1) => Introduction::line(ends),
+        Some(ProxyVersion::V2) => Introduction::bytes(ends, name),
+    }
+}
+
+/// Sends all of it.
+async fn send(stream: &mut dyn Stream, bytes: &[u8]) -> io::Result<()> {
+    let mut sent = 0;
+    poll_fn(|cx| {
+        while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
+            match ready!(stream.poll_send(cx, &[IoSlice::new(rest)]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => sent += count,
+            }
+        }
+        Poll::Ready(Ok(()))
+    })
+    .await
 }
 
 /// Whether these are one and the same.

@@ -63,12 +63,12 @@ impl Reach {
         }
     }
 
-    /// How a connection to it is made for a pool, at this address. Sessions of TLS are kept from one to the next.
+    /// How a connection to it is made for a pool, at this address, with this ahead of all else. Sessions of TLS are kept from one to the next.
     pub(crate) fn dial<'a>(
         &'a self,
         (settings, tls): (&Pool, Option<&Arc<ClientTls>>),
         world: (&'a dyn Network, &'a BufferPool, &'a PoolMeters),
-        address: SocketAddr,
+        (address, introduction): (SocketAddr, Vec<u8>),
     ) -> Result<Dial<'a>, DialError> {
         let tls = match (tls, &settings.tls) {
             (None, None) => None,
@@ -76,7 +76,7 @@ impl Reach {
             // Nothing that was to be encrypted goes out in the clear, whatever was forgotten.
             (None, Some(_)) => return Err(DialError::Tls("the pool's TLS is not set up".to_owned())),
         };
-        Ok(Dial::new(world, &self.state, address, tls))
+        Ok(Dial::new(world, &self.state, (address, introduction), tls))
     }
 
     fn endpoint_tls(&self, of: &Arc<ClientTls>) -> Result<EndpointTls, TlsError> {

@@ -1,9 +1,10 @@
 //! Listeners: addresses that do not collide, limits and times that make sense.
 
+mod pass_through;
 mod tcp;
 mod tls;
 
-pub(super) use tcp::sessions_of_connections;
+pub(super) use tcp::users_of_pools;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -71,6 +72,7 @@ fn one(
         name: name.into(),
         bind: addresses(checker, taken, &listener.bind, &place.key("bind")),
         protocol,
+        pass_through: pass_through::check(checker, listener, names, place),
         tls: tls(checker, listener, place),
         http2: listener
             .http2
@@ -266,6 +268,13 @@ fn timeouts(checker: &mut Checker<'_>, listener: &document::Listener, place: &Pl
         ("idle", idle),
     ];
     checker.positive(&all, place);
+    checker.positive(times.lifetime.map(|lifetime| ("lifetime", lifetime)).as_slice(), place);
+    let passes_on = listener.protocol == document::Protocol::Tcp || !listener.pass_through.is_empty();
+    if times.lifetime.is_some() && !passes_on && checker.clean {
+        let place = place.key("lifetime");
+        let message = format!("`{place}` makes no difference: no connections are passed on here");
+        checker.warning("unused-setting", message, &place, "remove it");
+    }
     ListenerTimeouts {
         tls_handshake: times.tls_handshake.duration(),
         request_head: times.request_head.duration(),
@@ -273,5 +282,6 @@ fn timeouts(checker: &mut Checker<'_>, listener: &document::Listener, place: &Pl
         send_progress: times.send_progress.duration(),
         half_close: times.half_close.duration(),
         idle: idle.duration(),
+        lifetime: times.lifetime.map(TimeSpan::duration),
     }
 }

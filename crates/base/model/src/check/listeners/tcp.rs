@@ -2,7 +2,7 @@
 
 use crate::check::checker::{Checker, Names, reference};
 use crate::document;
-use crate::model::{Listener, Pool, Protocol, Sticky};
+use crate::model::{Action, Listener, Pool, Protocol, Route, Sticky};
 use crate::text::Place;
 
 /// What of a listener is about requests. Where there are none, it does nothing.
@@ -26,16 +26,17 @@ pub(super) fn protocol(
             Protocol::Http
         }
         (document::Protocol::Tcp, None) => {
-            if checker.clean {
+            without_effect(checker, place);
+            // What ends here has to go somewhere.
+            if checker.clean && (listener.pass_through.is_empty() || listener.tls.is_some()) {
                 let message = format!("`{place}` passes connections on, and does not say where to");
                 checker.key_error("no-pool", message, place, "name a pool: `pool: NAME`");
             }
-            Protocol::Http
+            Protocol::Tcp { pool: None }
         }
         (document::Protocol::Tcp, Some(pool)) => {
             without_effect(checker, place);
-            let found = reference(checker, "pool", pool, &names.pools, &place.key("pool"));
-            found.map_or(Protocol::Http, |pool| Protocol::Tcp { pool })
+            Protocol::Tcp { pool: reference(checker, "pool", pool, &names.pools, &place.key("pool")) }
         }
     }
 }
@@ -51,24 +52,48 @@ fn without_effect(checker: &mut Checker<'_>, place: &Place<'_>) {
     }
 }
 
-/// Refuses pools whose sessions only requests can tell apart, where connections are passed on to them.
-pub(in crate::check) fn sessions_of_connections(
+/// Refuses pools that cannot serve those who use them: whole connections, or requests that share them.
+pub(in crate::check) fn users_of_pools(
     checker: &mut Checker<'_>,
-    listeners: &[Listener],
+    (listeners, routes): (&[Listener], &[Route]),
     pools: &[Pool],
 ) {
     let top = Place::ROOT.key("pools");
-    for listener in listeners {
-        let Protocol::Tcp { pool } = listener.protocol else { continue };
-        let Some(pool) = pools.get(pool) else { continue };
-        if let Some(sticky @ (Sticky::Cookie(_) | Sticky::Learn(_))) = &pool.sticky {
-            let (name, word) = (&listener.name, sticky.word());
+    for (index, pool) in pools.iter().enumerate() {
+        let place = top.key(&pool.name);
+        if let Some(listener) = listeners.iter().find(|listener| listener.pools().any(|used| used == index)) {
+            sessions_of_connections(checker, listener, pool, &place);
+        }
+        let passes = |listener: &&Listener| listener.pass_through.iter().any(|entry| entry.pool == index);
+        if let Some(listener) = listeners.iter().find(passes).filter(|_| pool.tls.is_some()) {
+            let name = &listener.name;
+            let message = format!("what `listeners.{name}` passes through is encrypted already");
+            let help = "remove it, or have the listener pass such connections to a pool of their own";
+            checker.key_error("tls-twice", message, &place.key("tls"), help);
+        }
+        if pool.proxy_protocol.is_some()
+            && let Some(route) = routes.iter().find(|route| leads_to(route, index))
+        {
+            let name = &route.name;
             let message = format!(
-                "connections of `listeners.{name}` bring nothing that `sticky: {word}` could know them by"
+                "requests of many clients share the connections that route `{name}` uses, so these are nobody's"
             );
-            let place = top.key(&pool.name);
-            let help = "write `sticky: source`, or give the listener a pool of its own";
-            checker.key_error("needs-requests", message, &place.key("sticky"), help);
+            let help = "remove it: endpoints are told of the client in fields (`forwarded`); or give connections that are passed on a pool of their own";
+            checker.key_error("needs-connections", message, &place.key("proxy-protocol"), help);
         }
     }
+}
+
+fn leads_to(route: &Route, pool: usize) -> bool {
+    matches!(&route.action, Action::Proxy(shares) if shares.iter().any(|share| share.pool == pool))
+}
+
+/// Sessions that only requests can tell apart are none of connections.
+fn sessions_of_connections(checker: &mut Checker<'_>, listener: &Listener, pool: &Pool, place: &Place<'_>) {
+    let Some(sticky @ (Sticky::Cookie(_) | Sticky::Learn(_))) = &pool.sticky else { return };
+    let (name, word) = (&listener.name, sticky.word());
+    let message =
+        format!("connections of `listeners.{name}` bring nothing that `sticky: {word}` could know them by");
+    let help = "write `sticky: source`, or give the listener a pool of its own";
+    checker.key_error("needs-requests", message, &place.key("sticky"), help);
 }

@@ -32,7 +32,9 @@ pub(super) fn check(
             CheckKind::Http { .. } | CheckKind::Grpc { .. } => document.tls != Some(Switch::Off),
             _ => false,
         };
-        Some(ActiveCheck { tls: tls.filter(|_| is_over_tls).cloned(), ..check })
+        // On a port of its own something else listens, which knows nothing of it.
+        let proxy_protocol = pool.proxy_protocol.filter(|_| check.port.is_none()).map(Into::into);
+        Some(ActiveCheck { tls: tls.filter(|_| is_over_tls).cloned(), proxy_protocol, ..check })
     });
     checks.collect()
 }
@@ -75,6 +77,7 @@ fn active_check(
         jitter: check.jitter,
         port: check.port,
         tls: None,
+        proxy_protocol: None,
     })
 }
 

@@ -14,7 +14,9 @@ use super::checker::Checker;
 use super::listeners::{head_limit, pool_http2};
 use super::parse;
 use crate::document::{self, Document};
-use crate::model::{Connections, Endpoint, KindSettings, PassiveCheck, Pool, PoolTimeouts, Preference};
+use crate::model::{
+    Connections, Endpoint, KindSettings, PassiveCheck, Pool, PoolTimeouts, Preference, ProxyVersion,
+};
 use crate::text::Place;
 
 /// Kept in memory for every request on its way, so it has to stay small.
@@ -154,9 +156,19 @@ impl Pool {
             timeouts: PoolTimeouts::from(&pool.timeouts),
             tls: None,
             http2: None,
+            proxy_protocol: pool.proxy_protocol.map(Into::into),
             host: pool.host.as_deref().map(Into::into),
             replay_bytes: pool.replay.length(),
             max_head_bytes: pool.limits.head.length(),
+        }
+    }
+}
+
+impl From<document::ProxyVersion> for ProxyVersion {
+    fn from(document: document::ProxyVersion) -> Self {
+        match document {
+            document::ProxyVersion::V1 => Self::V1,
+            document::ProxyVersion::V2 => Self::V2,
         }
     }
 }

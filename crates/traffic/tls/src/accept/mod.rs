@@ -1,5 +1,9 @@
 //! The handshake with a client.
 
+mod hello;
+
+pub use hello::{ClientHello, HelloError, LONGEST_HELLO};
+
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;

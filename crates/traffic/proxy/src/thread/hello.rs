@@ -1,0 +1,75 @@
+//! What a client asks for in TLS, where connections are passed on by that.
+
+use std::fmt::Display;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+
+use base_model::model::Protocol;
+use traffic_net::{Buffer, BufferSize, Prefixed, Stream};
+use traffic_tls::{ClientHello, HandshakeFault, HelloError, LONGEST_HELLO};
+
+use crate::plan::ListenerView;
+use crate::thread::handshake::note;
+use crate::timers::{Timer, within};
+use crate::worker::Worker;
+
+/// A connection as if nobody had looked, and what its client asks for, if it speaks TLS.
+pub(super) type Overheard = (Box<dyn Stream>, Option<Box<ClientHello>>);
+
+/// Waits for the first message of the client. `None` if the connection has ended, which is counted.
+pub(super) async fn overhear(
+    worker: &Worker,
+    listener: &ListenerView,
+    timer: &Timer,
+    mut stream: Box<dyn Stream>,
+    peer: SocketAddr,
+) -> Option<Overheard> {
+    let patience = listener.settings.timeouts.tls_handshake;
+    timer.set(worker.now() + patience);
+    // As long as such a message may be.
+    let mut input = Buffer::new(worker.buffers.clone(), BufferSize::Small);
+    let heard = within(timer, receive(&mut *stream, &mut input)).await;
+    match heard {
+        Ok(Ok(hello)) => Some((Prefixed::put_back(input, stream), Some(Box::new(hello)))),
+        // Whatever else it is goes on as it would without this; where TLS is asked for, that says what is wrong.
+        Ok(Err(Some(HelloError::NotTls))) => Some((Prefixed::put_back(input, stream), None)),
+        Ok(Err(Some(error))) => refuse(listener, peer, HandshakeFault::Protocol, &error),
+        Ok(Err(None)) if input.is_empty() => None,
+        Ok(Err(None)) => refuse(listener, peer, HandshakeFault::Closed, &"the connection ended within it"),
+        // In some protocols it is the endpoint that speaks first.
+        Err(_) if input.is_empty() && takes_silent(listener) => Some((stream, None)),
+        Err(_) => {
+            let what = format_args!("its first message was not there within {patience:?}");
+            refuse(listener, peer, HandshakeFault::TimedOut, &what)
+        }
+    }
+}
+
+/// Receives until there is a first message; `None` for an error where the connection has ended.
+async fn receive(stream: &mut dyn Stream, input: &mut Buffer) -> Result<ClientHello, Option<HelloError>> {
+    loop {
+        if let Some(hello) = ClientHello::parse(input.filled()).map_err(Some)? {
+            return Ok(hello);
+        }
+        debug_assert!(input.len() < LONGEST_HELLO, "there is room for more");
+        match poll_fn(|cx| stream.poll_receive(cx, input)).await {
+            Ok(count) if count > 0 => {}
+            _ => return Err(None),
+        }
+    }
+}
+
+/// Whether there is a place to go for whoever says nothing.
+fn takes_silent(listener: &ListenerView) -> bool {
+    listener.settings.tls.is_none() && matches!(listener.settings.protocol, Protocol::Tcp { pool: Some(_) })
+}
+
+fn refuse<T>(
+    listener: &ListenerView,
+    peer: SocketAddr,
+    fault: HandshakeFault,
+    what: &dyn Display,
+) -> Option<T> {
+    note(listener, peer, fault, what);
+    None
+}
