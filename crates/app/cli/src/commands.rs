@@ -6,6 +6,7 @@ mod explain;
 mod reference;
 mod run;
 mod simulate;
+mod upgrade;
 
 pub(crate) use config::{check, diff, fmt, schema};
 pub(crate) use demo::demo;
@@ -13,3 +14,4 @@ pub(crate) use explain::{ExplainOptions, explain};
 pub(crate) use reference::{Page, reference};
 pub(crate) use run::{Driver, run};
 pub(crate) use simulate::{SimulateOptions, simulate};
+pub(crate) use upgrade::{UpgradeOptions, upgrade};

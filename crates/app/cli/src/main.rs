@@ -7,6 +7,7 @@ mod commands;
 mod demo;
 mod logging;
 mod output;
+mod service;
 mod terminal;
 mod top;
 mod wire;
@@ -31,7 +32,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve traffic with a configuration; follows the file, SIGHUP, SIGUSR1 (reopen logs) and SIGTERM (drain)
+    /// Serve traffic with a configuration; follows the file, SIGHUP, SIGUSR1 (reopen logs), SIGUSR2 (upgrade) and SIGTERM (drain)
     Run {
         /// The configuration (YAML or JSON)
         file: PathBuf,
@@ -92,6 +93,8 @@ enum Command {
         #[arg(long)]
         plain: bool,
     },
+    /// Have a new process of the program take over from a running one: nobody who connects meanwhile notices
+    Upgrade(commands::UpgradeOptions),
     /// Watch a running Aya: pools and endpoints with their rates, times, states and last errors
     Top(top::TopOptions),
     /// Print a page of the reference
@@ -115,6 +118,7 @@ fn main() -> ExitCode {
             let run_for = seconds.map(Duration::from_secs);
             commands::demo(demo::DemoOptions { run_for, port, admin_port, plain })
         }
+        Command::Upgrade(options) => commands::upgrade(&options),
         Command::Top(options) => top::run(options),
         Command::Reference { page } => commands::reference(page),
     };

@@ -1,13 +1,15 @@
 //! The addresses that are listened on, and the change from one configuration's to the next's.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use base_model::Model;
 use traffic_net::{BindError, Listeners, bind, bind_beside};
 
+use crate::handover::{self, Inheritance, Parcel};
 use crate::workers::Workers;
 
 /// A listener's name and an address as configured; the port may be 0.
@@ -16,10 +18,18 @@ type Place = (Arc<str>, SocketAddr);
 /// What is listened on.
 #[derive(Debug, Default)]
 pub(crate) struct Listening {
-    /// Place → address with its real port.
-    bound: HashMap<Place, SocketAddr>,
+    bound: HashMap<Place, Bound>,
     /// Connections open, by listener.
     open: HashMap<Arc<str>, Arc<AtomicU32>>,
+}
+
+/// An address that is listened on.
+#[derive(Debug)]
+struct Bound {
+    /// With its real port.
+    address: SocketAddr,
+    /// The workers' sockets once more, for a successor. They are open for as long as these are.
+    sockets: Vec<TcpListener>,
 }
 
 /// Sockets that are bound but not yet accepted on. Dropped, they are closed again.
@@ -30,8 +40,13 @@ pub(crate) struct Prepared {
 }
 
 impl Listening {
-    /// Binds what the model has and is not there yet.
-    pub(crate) fn prepare(&self, model: &Model, workers: usize) -> Result<Prepared, BindError> {
+    /// Binds what the model has and is not there yet, or takes it from what was inherited.
+    pub(crate) fn prepare(
+        &self,
+        model: &Model,
+        workers: usize,
+        inheritance: &mut Inheritance,
+    ) -> Result<Prepared, BindError> {
         let wanted: Vec<Place> = model
             .listeners
             .iter()
@@ -40,8 +55,13 @@ impl Listening {
         let mut added = Vec::new();
         for place in wanted.iter().filter(|place| !self.bound.contains_key(*place)) {
             // The same address under another name: the old sockets go once the new ones are there.
-            let is_ours = place.1.port() != 0 && self.bound.values().any(|&bound| bound == place.1);
-            let sockets = if is_ours { bind_beside(place.1, workers) } else { bind(place.1, workers) };
+            let is_ours = place.1.port() != 0 && self.bound.values().any(|bound| bound.address == place.1);
+            let inherited = inheritance.claim(&named(place));
+            let sockets = match inherited.first().and_then(|socket| socket.local_addr().ok()) {
+                Some(address) => complete(Listeners { address, sockets: inherited }, workers),
+                None if is_ours => bind_beside(place.1, workers),
+                None => bind(place.1, workers),
+            };
             match sockets {
                 Ok(sockets) => added.push((place.clone(), sockets)),
                 // `:80` means all addresses there are.
@@ -58,22 +78,55 @@ impl Listening {
     /// Accepts on what was prepared, and no more on what is gone.
     pub(crate) async fn commit(&mut self, prepared: Prepared, workers: &Workers) {
         for place in prepared.removed {
-            if let Some(address) = self.bound.remove(&place) {
+            if let Some(Bound { address, sockets }) = self.bound.remove(&place) {
+                drop(sockets);
                 workers.unlisten(address).await;
             }
         }
         for ((name, configured), sockets) in prepared.added {
             let open = Arc::clone(self.open.entry(Arc::clone(&name)).or_default());
-            self.bound.insert((Arc::clone(&name), configured), sockets.address);
+            let again = sockets.sockets.iter().filter_map(|socket| socket.try_clone().ok()).collect();
+            let bound = Bound { address: sockets.address, sockets: again };
+            self.bound.insert((Arc::clone(&name), configured), bound);
             workers.listen(&name, sockets, &open);
         }
     }
 
     /// The addresses of a listener, with their real ports, in the order of the configuration.
     pub(crate) fn addresses(&self, listener: &base_model::model::Listener) -> Vec<SocketAddr> {
-        let real = |address: &SocketAddr| self.bound.get(&(Arc::clone(&listener.name), *address)).copied();
-        listener.bind.iter().filter_map(real).collect()
+        let bound = |address: &SocketAddr| self.bound.get(&(Arc::clone(&listener.name), *address));
+        listener.bind.iter().filter_map(bound).map(|bound| bound.address).collect()
     }
+
+    /// What a successor is given.
+    ///
+    /// # Errors
+    /// If there are no more descriptors to be had.
+    pub(crate) fn parcels(&self) -> io::Result<Vec<Parcel>> {
+        let parcel = |(place, bound): (&Place, &Bound)| {
+            let sockets = bound.sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?;
+            Ok(Parcel { place: named(place), sockets })
+        };
+        self.bound.iter().map(parcel).collect()
+    }
+
+    /// Lets go of all sockets but those that the workers have: what these close is closed.
+    pub(crate) fn let_go(&mut self) {
+        self.bound.values_mut().for_each(|bound| bound.sockets.clear());
+    }
+}
+
+fn named((name, address): &Place) -> handover::Place {
+    handover::Place { listener: Some(name.to_string()), address: *address }
+}
+
+/// Sees to it that there is one for each worker. More than that may be: each of them has a queue that somebody may wait in.
+fn complete(mut listeners: Listeners, workers: usize) -> Result<Listeners, BindError> {
+    let missing = workers.saturating_sub(listeners.sockets.len());
+    if missing > 0 {
+        listeners.sockets.extend(bind_beside(listeners.address, missing)?.sockets);
+    }
+    Ok(listeners)
 }
 
 /// Whether all IPv4 addresses are wanted on the same port of the same listener.

@@ -4,14 +4,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use base_kit::WallClock;
 use base_model::model::{self, AccessLog as AccessSettings, Admin, LogFormat, LogTarget};
 use base_model::{Diagnostics, KindCatalog, Loaded, Snapshot};
-use base_signal::{AccessFormat, AccessLayout, AccessLog, AccessLogError, AccessTarget, Shard};
+use base_signal::{AccessFormat, AccessLayout, AccessLog, AccessLogError, AccessTarget, Shard, families};
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 use traffic_health::{HealthMonitor, MonitorOptions};
@@ -21,6 +22,7 @@ use traffic_tls::Sessions;
 
 use crate::check_thread::CheckThread;
 use crate::control::{lock, tracked};
+use crate::handover::{HandoverError, Inheritance, Parcel, Place, hand_over};
 use crate::history::History;
 use crate::keys::{self, CookieKey};
 use crate::listening::Listening;
@@ -65,9 +67,14 @@ pub(crate) struct Inner {
     pub(crate) history: Mutex<History>,
     pub(crate) access: Mutex<Option<AccessLog>>,
     pub(crate) admin: Mutex<Option<AdminPort>>,
+    successor: OnceLock<SuccessorCommand>,
+    succeeded: watch::Sender<bool>,
     pub(crate) draining: AtomicBool,
     pub(crate) stopped: watch::Sender<bool>,
 }
+
+/// Makes what a successor is started with.
+type SuccessorCommand = Box<dyn Fn() -> Command + Send + Sync>;
 
 /// The configuration in use.
 pub(crate) struct Current {
@@ -80,6 +87,10 @@ pub(crate) struct Current {
 /// The admin server.
 pub(crate) struct AdminPort {
     pub(crate) address: SocketAddr,
+    /// As configured.
+    configured: SocketAddr,
+    /// Its socket once more, for a successor.
+    socket: Option<std::net::TcpListener>,
     /// Dropped, the server stops.
     _stop: oneshot::Sender<()>,
 }
@@ -134,6 +145,9 @@ pub enum StartError {
         "`io: io-uring`: the kernel does not allow it: {0}; it takes Linux 6.1 and no seccomp rule against it; `io: auto` does without"
     )]
     Driver(io::Error),
+    /// A predecessor was to hand over its sockets.
+    #[error("{0}")]
+    Inheritance(io::Error),
     /// No threads to be had.
     #[error("cannot start a worker: {0}")]
     Worker(io::Error),
@@ -173,9 +187,11 @@ impl Node {
         let history = open_history(&model)?;
         let count = model.operation.workers.unwrap_or_else(cores::usable_cores).get();
         let driver = choose_driver(model.operation.io)?;
+        let mut inheritance = Inheritance::take().map_err(StartError::Inheritance)?;
         let mut listening = Listening::default();
-        let prepared = listening.prepare(&model, count)?;
-        let admin = model.operation.admin.clone().map(bind_admin).transpose()?;
+        let prepared = listening.prepare(&model, count, &mut inheritance)?;
+        let admin = model.operation.admin.clone();
+        let admin = admin.map(|admin| bind_admin(admin, &mut inheritance)).transpose()?;
         let access =
             model.operation.access_log.as_ref().map(|log| start_access_log(log, &metrics)).transpose()?;
 
@@ -225,6 +241,7 @@ impl Node {
         if let Some((settings, socket)) = admin {
             node.serve_admin(settings, socket);
         }
+        inheritance.serve().map_err(StartError::Inheritance)?;
         Ok(node)
     }
 
@@ -262,6 +279,8 @@ impl Node {
             history: parts.history.into(),
             access: parts.access.into(),
             admin: Mutex::default(),
+            successor: OnceLock::new(),
+            succeeded: watch::Sender::new(false),
             draining: AtomicBool::new(false),
             stopped: watch::Sender::new(false),
         });
@@ -301,11 +320,69 @@ impl Node {
         }
     }
 
+    /// Says what a successor is started with.
+    pub fn succeed_with(&self, command: impl Fn() -> Command + Send + Sync + 'static) {
+        // Said once, by whoever started this one.
+        let _ = self.0.successor.set(Box::new(command));
+    }
+
+    /// Starts a successor and hands it all sockets that are listened on, whether anybody waits for that or not. Says its process id once it serves: both
+    /// do then, until this one is shut down. If there is none, this one goes on as before. No configuration is taken up meanwhile.
+    pub fn hand_over(&self) -> oneshot::Receiver<Result<u32, HandoverError>> {
+        let (told, waiting) = oneshot::channel();
+        let node = self.clone();
+        tracked(async move {
+            let _ = told.send(node.find_successor().await);
+        });
+        waiting
+    }
+
+    async fn find_successor(&self) -> Result<u32, HandoverError> {
+        let listening = self.0.listening.lock().await;
+        let command = self.0.successor.get().filter(|_| !*self.0.succeeded.borrow());
+        let command = command.ok_or(HandoverError::Done)?();
+        tracing::info!(target: "aya::node", "starting a successor");
+        let result = match self.parcels(&listening) {
+            Ok(parcels) => hand_over(command, &parcels).await,
+            Err(error) => Err(HandoverError::Send(error)),
+        };
+        let word = if result.is_ok() { "handed-over" } else { "failed" };
+        self.0.shard.counter(&families::UPGRADES, &[word]).increment();
+        match &result {
+            Ok(pid) => {
+                tracing::info!(target: "aya::node", pid, "handed over; this process ends when its connections have");
+                // Whoever asks the admin port from now on asks the successor.
+                lock(&self.0.admin).take();
+                self.0.succeeded.send_replace(true);
+            }
+            Err(error) => {
+                tracing::error!(target: "aya::node", %error, "not handed over, this process goes on");
+            }
+        }
+        result
+    }
+
+    /// Waits until a successor has taken over.
+    pub async fn succeeded(&self) {
+        // It is there for as long as this is.
+        let _ = self.0.succeeded.subscribe().wait_for(|succeeded| *succeeded).await;
+    }
+
+    fn parcels(&self, listening: &Listening) -> io::Result<Vec<Parcel>> {
+        let mut parcels = listening.parcels()?;
+        if let Some(AdminPort { configured, socket: Some(socket), .. }) = &*lock(&self.0.admin) {
+            let place = Place { listener: None, address: *configured };
+            parcels.push(Parcel { place, sockets: vec![socket.try_clone()?] });
+        }
+        Ok(parcels)
+    }
+
     /// Takes no more connections, lets running requests finish within the configured time, then ends the workers. True
     /// if all could finish.
     pub async fn shutdown(&self) -> bool {
         self.0.draining.store(true, Ordering::Relaxed);
         let patience = lock(&self.0.current).snapshot.model.operation.drain;
+        self.0.listening.lock().await.let_go();
         let drained = self.0.workers.drain(patience).await;
         self.0.stopped.send_replace(true);
         let access = lock(&self.0.access).take();
@@ -321,6 +398,7 @@ impl Node {
     pub(crate) fn serve_admin(&self, settings: Admin, socket: std::net::TcpListener) {
         let (stop, stopping) = oneshot::channel::<()>();
         let address = socket.local_addr().unwrap_or(settings.bind);
+        let (configured, again) = (settings.bind, socket.try_clone().ok());
         let token = settings.token.clone();
         let node: Arc<dyn control_api::Node> = Arc::new(self.clone());
         tracked(async move {
@@ -329,7 +407,7 @@ impl Node {
                 tracing::error!(target: "aya::admin", %error, "admin port not served");
             }
         });
-        *lock(&self.0.admin) = Some(AdminPort { address, _stop: stop });
+        *lock(&self.0.admin) = Some(AdminPort { address, configured, socket: again, _stop: stop });
     }
 }
 
@@ -369,8 +447,15 @@ fn open_history(model: &base_model::Model) -> Result<History, StartError> {
     })
 }
 
-/// Binds the admin port; it is shared with nobody.
-pub(crate) fn bind_admin(settings: Admin) -> Result<(Admin, std::net::TcpListener), BindError> {
+/// Binds the admin port, or takes it from what was inherited; it is shared with nobody else.
+pub(crate) fn bind_admin(
+    settings: Admin,
+    inheritance: &mut Inheritance,
+) -> Result<(Admin, std::net::TcpListener), BindError> {
+    let place = Place { listener: None, address: settings.bind };
+    if let Some(socket) = inheritance.claim(&place).pop() {
+        return Ok((settings, socket));
+    }
     let mut bound = traffic_net::bind(settings.bind, 1)?;
     let socket = bound.sockets.pop().ok_or_else(|| BindError::missing(settings.bind))?;
     Ok((settings, socket))

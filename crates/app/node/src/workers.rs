@@ -67,14 +67,14 @@ impl Workers {
         self.commands.len()
     }
 
-    /// Gives each worker its socket of an address.
+    /// Gives each worker its socket of an address, or several where there are more sockets than workers.
     pub(crate) fn listen(
         &self,
         listener: &Arc<str>,
         bound: Listeners,
         open: &Arc<std::sync::atomic::AtomicU32>,
     ) {
-        for (worker, socket) in self.commands.iter().zip(bound.sockets) {
+        for (worker, socket) in self.commands.iter().cycle().zip(bound.sockets) {
             let listen = ListenSocket {
                 listener: Arc::clone(listener),
                 address: bound.address,

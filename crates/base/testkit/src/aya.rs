@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
+use rustix::process::Pid;
 use serde_json::Value;
 
 use crate::client::Client;
@@ -15,7 +16,7 @@ use crate::folder::{TempFolder, target_folder};
 use crate::message::Response;
 use crate::metrics::Metrics;
 use crate::process::{Ended, Memory, Process, Signal};
-use crate::time::{PATIENCE, wait_until};
+use crate::time::{PATIENCE, Stopwatch, wait_until};
 
 /// The name of the configuration in Aya's folder.
 const CONFIG: &str = "aya.yaml";
@@ -25,6 +26,9 @@ const STOP: Duration = Duration::from_secs(8);
 /// Memory that has not changed for so long is at rest.
 const REST: Duration = Duration::from_millis(100);
 
+/// Between two looks whether a process has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
 /// What it says when a task, or all of it, has panicked.
 const PANICS: [&str; 2] = ["panicked at", "aya::panic"];
 
@@ -32,6 +36,8 @@ const PANICS: [&str; 2] = ["panicked at", "aya::panic"];
 #[derive(Debug)]
 pub struct Aya {
     process: Option<Process>,
+    /// Those that have taken over, the last one last. What they write goes where the first one wrote.
+    successors: Vec<Pid>,
     folder: TempFolder,
     listeners: HashMap<String, Vec<SocketAddr>>,
     admin: SocketAddr,
@@ -83,7 +89,7 @@ impl Aya {
             }
         }
         let admin = admin.unwrap_or_else(|| panic!("no admin address in:\n{}", process.stderr()));
-        Self { process: Some(process), folder, listeners, admin }
+        Self { process: Some(process), successors: Vec::new(), folder, listeners, admin }
     }
 
     /// The `aya` command, without arguments.
@@ -277,7 +283,27 @@ impl Aya {
         self.process().id()
     }
 
-    /// Sends it a signal.
+    /// Has a successor take over, and waits until it has. From then on the admin port is that one's.
+    ///
+    /// # Panics
+    /// When none does.
+    pub fn upgrade(&mut self) {
+        const TOLD: &str = "handed over";
+        let before = self.stderr().matches(TOLD).count();
+        match self.successors.last() {
+            Some(pid) => drop(rustix::process::kill_process(*pid, Signal::USR2)),
+            None => self.signal(Signal::USR2),
+        }
+        wait_until("a successor to take over", || self.stderr().matches(TOLD).count() > before);
+        let said = self.stderr();
+        let line = said.lines().rfind(|line| line.contains(TOLD)).expect("it was told");
+        let pid = line.split_once("pid=").expect("it says which").1;
+        let digits: String = pid.chars().take_while(char::is_ascii_digit).collect();
+        let pid = digits.parse().ok().and_then(Pid::from_raw);
+        self.successors.push(pid.unwrap_or_else(|| panic!("no process id in {line}")));
+    }
+
+    /// Sends it a signal: to the first one, whoever has taken over.
     pub fn signal(&mut self, signal: Signal) {
         self.process_mut().signal(signal);
     }
@@ -305,6 +331,25 @@ impl Aya {
         drop(self.process.take());
     }
 
+    /// They hold what the first one writes to.
+    fn end_successors(&self) {
+        for pid in &self.successors {
+            let _ = rustix::process::kill_process(*pid, Signal::TERM);
+        }
+        let runs = |pid: &Pid| {
+            let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+            // The state stands behind the name, which is in brackets.
+            state.is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| !rest.starts_with('Z')))
+        };
+        let watch = Stopwatch::start();
+        while self.successors.iter().any(runs) && watch.elapsed() < STOP {
+            std::thread::sleep(LOOK_EVERY);
+        }
+        for pid in self.successors.iter().filter(|pid| runs(pid)) {
+            let _ = rustix::process::kill_process(*pid, Signal::KILL);
+        }
+    }
+
     fn process(&self) -> &Process {
         self.process.as_ref().expect("it is there until it is dropped")
     }
@@ -316,6 +361,7 @@ impl Aya {
 
 impl Drop for Aya {
     fn drop(&mut self) {
+        self.end_successors();
         let Some(mut process) = self.process.take() else { return };
         process.signal(Signal::TERM);
         let ended = process.ends_within(STOP);

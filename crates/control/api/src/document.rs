@@ -18,6 +18,7 @@ use crate::types::CheckReport;
     ),
     paths(
         routes::index, routes::healthz, routes::readyz, routes::metrics, routes::openapi, routes::status, routes::stats,
+        routes::upgrade,
         routes::show_config, routes::apply, routes::history, routes::rollback,
         routes::list_decisions,
         routes::list, routes::show_pool, routes::add, routes::change, routes::remove,

@@ -28,5 +28,5 @@ pub use types::{
     ConfigView, DecisionFilter, DecisionView, Diagnostic, Durations, EndpointChange, EndpointNow,
     EndpointStats, EndpointView, FailureCount, Health, HistoryEntry, LastFailure, ListenerView, NewEndpoint,
     Origin, PoolStats, PoolView, Readiness, RollbackRequest, SessionView, Severity, Stats, Status,
-    StickyView,
+    StickyView, Upgraded,
 };

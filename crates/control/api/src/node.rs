@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::types::{
     Applied, CheckReport, ConfigView, DecisionFilter, DecisionView, EndpointChange, EndpointView,
-    HistoryEntry, NewEndpoint, PoolView, Readiness, Stats, Status,
+    HistoryEntry, NewEndpoint, PoolView, Readiness, Stats, Status, Upgraded,
 };
 
 /// A result that takes a while.
@@ -51,6 +51,12 @@ pub trait Node: Send + Sync + 'static {
     /// # Errors
     /// Why the configuration in use stays.
     fn rollback(&self, generation: u64) -> Pending<'_, Result<Applied, ApplyError>>;
+
+    /// Has a new process of the program take over, and waits until it serves: this one then ends when its connections have.
+    ///
+    /// # Errors
+    /// Why there is none. This one goes on as before.
+    fn upgrade(&self) -> Pending<'_, Result<Upgraded, NodeError>>;
 
     /// What became of requests that are still remembered, the latest first.
     ///

@@ -29,6 +29,7 @@ pub(crate) use pools::{
 pub(crate) use service::Pages;
 pub(crate) use service::{
     __path_healthz, __path_index, __path_metrics, __path_openapi, __path_readyz, __path_stats, __path_status,
+    __path_upgrade,
 };
 
 /// All of the API.
@@ -41,6 +42,7 @@ pub(crate) fn router(node: NodeRef, pages: Pages, token: Option<Secret>) -> Rout
         .route("/api/v1/openapi.json", get(service::openapi))
         .route("/api/v1/status", get(service::status))
         .route("/api/v1/stats", get(service::stats))
+        .route("/api/v1/upgrade", post(service::upgrade))
         .route("/api/v1/config", get(config::show).post(config::apply))
         .route("/api/v1/config/history", get(config::history))
         .route("/api/v1/config/rollback", post(config::rollback))

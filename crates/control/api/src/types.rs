@@ -16,4 +16,4 @@ pub use pool::{
     StickyView,
 };
 pub use stats::{Answers, Durations, EndpointStats, FailureCount, PoolStats, Stats};
-pub use status::{ListenerView, Readiness, Status};
+pub use status::{ListenerView, Readiness, Status, Upgraded};

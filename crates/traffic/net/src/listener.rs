@@ -46,12 +46,12 @@ impl BindError {
     }
 }
 
-/// The sockets of one address, one for each worker.
+/// The sockets of one address, one for each worker at least.
 #[derive(Debug)]
 pub struct Listeners {
     /// The address they are bound to; its port is never 0.
     pub address: SocketAddr,
-    /// As many as there are workers.
+    /// At least as many as there are workers.
     pub sockets: Vec<TcpListener>,
 }
 

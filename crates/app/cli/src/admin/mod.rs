@@ -4,8 +4,10 @@ mod answer;
 mod target;
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{Error, anyhow};
 use base_model::model::Secret;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -64,14 +66,53 @@ impl From<io::Error> for NoAnswer {
     }
 }
 
+impl NoAnswer {
+    /// Why nothing is known, and what to do about it.
+    pub(crate) fn explained(self, target: &Target) -> Error {
+        let unreachable =
+            format!("the admin port at {target} cannot be asked; see `admin.bind` in its configuration");
+        match self {
+            Self::Late(patience) => anyhow!("no answer in {patience:?}").context(unreachable),
+            Self::Broken(error) => Error::new(error).context(unreachable),
+            Self::NotUnderstood(error) => {
+                Error::new(error).context("the answer is not understood: is it another version of Aya?")
+            }
+            Self::Refused(Refusal { status, detail, how, .. }) => {
+                let detail = if detail.is_empty() { "it refuses" } else { &detail };
+                let how = if how.is_empty() { how } else { format!("; {how}") };
+                anyhow!("{detail} ({status}){how}")
+            }
+        }
+    }
+}
+
 impl Client {
+    /// For the admin port at this URL, with the token in this file if it wants one.
+    pub(crate) fn at(admin: &str, token_file: Option<&Path>, patience: Duration) -> anyhow::Result<Self> {
+        let target: Target = admin
+            .parse()
+            .map_err(|why| anyhow!("`{}` is not where an admin port can be: {why}", admin.escape_debug()))?;
+        Ok(Self::new(target, token(token_file, None).map_err(Error::msg)?, patience))
+    }
+
     pub(crate) fn new(target: Target, token: Option<Secret>, patience: Duration) -> Self {
         Self { target, token, patience, wire: None }
     }
 
     /// What is answered to `GET path`.
     pub(crate) async fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, NoAnswer> {
-        let asked = timeout(self.patience, self.ask(path)).await;
+        self.request("GET", path).await
+    }
+
+    /// What is answered to `POST path`, with nothing in it.
+    pub(crate) async fn post<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, NoAnswer> {
+        // What is done twice may be wrong: it goes over a connection that cannot have been closed meanwhile.
+        self.wire = None;
+        self.request("POST", path).await
+    }
+
+    async fn request<T: DeserializeOwned>(&mut self, method: &str, path: &str) -> Result<T, NoAnswer> {
+        let asked = timeout(self.patience, self.ask(method, path)).await;
         let answer = asked.unwrap_or(Err(NoAnswer::Late(self.patience)));
         if answer.is_err() {
             self.wire = None;
@@ -84,21 +125,24 @@ impl Client {
     }
 
     /// On the connection that is there, if it still is: the server closes one that has been idle.
-    async fn ask(&mut self, path: &str) -> Result<Answer, NoAnswer> {
+    async fn ask(&mut self, method: &str, path: &str) -> Result<Answer, NoAnswer> {
         if let Some(wire) = self.wire.take()
-            && let Ok(answer) = self.ask_on(wire, path).await
+            && let Ok(answer) = self.ask_on(wire, method, path).await
         {
             return Ok(answer);
         }
         let Target { host, port } = &self.target;
         let stream = TcpStream::connect((host.as_str(), *port)).await?;
         stream.set_nodelay(true)?;
-        Ok(self.ask_on(Wire::new(stream), path).await?)
+        Ok(self.ask_on(Wire::new(stream), method, path).await?)
     }
 
-    async fn ask_on(&mut self, mut wire: Wire, path: &str) -> io::Result<Answer> {
+    async fn ask_on(&mut self, mut wire: Wire, method: &str, path: &str) -> io::Result<Answer> {
         let mut request =
-            format!("GET {path} HTTP/1.1\r\nhost: {}\r\naccept: application/json\r\n", self.target);
+            format!("{method} {path} HTTP/1.1\r\nhost: {}\r\naccept: application/json\r\n", self.target);
+        if method == "POST" {
+            request.push_str("content-length: 0\r\n");
+        }
         if let Some(token) = &self.token {
             request.push_str(&format!("authorization: Bearer {}\r\n", token.expose()));
         }

@@ -1,8 +1,9 @@
 //! `aya run`.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,10 +13,13 @@ use clap::ValueEnum;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::commands::config::colour;
-use crate::{logging, output};
+use crate::{logging, output, service};
 
 /// Threads of the control side: API and reloads. Health checks have a thread of their own. None of them is on the request path.
 const CONTROL_THREADS: usize = 2;
+
+/// Where the program lies. Once it is replaced the system knows only the old one.
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
 /// How long tasks of the control side may take to end after all else has.
 const LAST_TASKS: Duration = Duration::from_millis(200);
@@ -44,6 +48,9 @@ pub(crate) fn run(
     workers: Option<NonZeroUsize>,
     io: Option<Driver>,
 ) -> anyhow::Result<ExitCode> {
+    if let Ok(program) = std::env::current_exe() {
+        PROGRAM.get_or_init(|| program);
+    }
     let overrides = Overrides { workers, io: io.map(Into::into) };
     let catalog = catalog();
     let loaded = match base_model::load_file(file, &|name| std::env::var(name).ok(), &catalog) {
@@ -75,7 +82,9 @@ pub(crate) fn run(
         };
         let (version, generation) = (env!("CARGO_PKG_VERSION"), node.generation());
         tracing::info!(target: "aya::node", version, config = %file.display(), generation, "started");
+        node.succeed_with(successor);
         announce(&node);
+        service::ready();
         serve(&node, file, signals).await
     });
     // A thread that waits for a file that does not answer is not waited for.
@@ -99,6 +108,7 @@ fn announce(node: &Node) {
 struct Signals {
     hangup: Signal,
     reopen: Signal,
+    upgrade: Signal,
     terminate: Signal,
     interrupt: Signal,
 }
@@ -108,6 +118,7 @@ impl Signals {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
             reopen: signal(SignalKind::user_defined1())?,
+            upgrade: signal(SignalKind::user_defined2())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
@@ -118,6 +129,7 @@ impl Signals {
 async fn serve(node: &Node, file: &Path, mut signals: Signals) -> anyhow::Result<ExitCode> {
     let following = app_node::follow_file(node.clone(), file.to_owned());
     let mut following = std::pin::pin!(following);
+    let mut has_successor = false;
     loop {
         tokio::select! {
             () = &mut following => break,
@@ -128,11 +140,20 @@ async fn serve(node: &Node, file: &Path, mut signals: Signals) -> anyhow::Result
                 _ = signals.interrupt.recv() => break,
             },
             _ = signals.reopen.recv() => node.reopen_logs(),
+            // What comes of it is in the log.
+            _ = signals.upgrade.recv() => drop(node.hand_over()),
+            () = node.succeeded() => {
+                has_successor = true;
+                break;
+            }
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
         }
     }
     tracing::info!(target: "aya::node", "draining");
+    if !has_successor {
+        service::stopping();
+    }
     tokio::select! {
         drained = node.shutdown() => {
             if !drained {
@@ -145,6 +166,16 @@ async fn serve(node: &Node, file: &Path, mut signals: Signals) -> anyhow::Result
     }
     tracing::info!(target: "aya::node", "stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// What this process was started with, from where it was started: whatever lies there by now.
+fn successor() -> Command {
+    let mut words = std::env::args_os();
+    let name = words.next().unwrap_or_default();
+    let program = PROGRAM.get().cloned().unwrap_or_else(|| name.into());
+    let mut command = Command::new(program);
+    command.args(words);
+    command
 }
 
 fn stopped_at_once() -> ExitCode {

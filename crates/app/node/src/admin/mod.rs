@@ -13,12 +13,13 @@ use base_signal::families;
 use control_api::{
     AdminState, AgentView, Applied, ApplyError, CheckReport, ConfigView, DecisionFilter, DecisionView,
     EndpointChange, EndpointView, Health, HistoryEntry, LastFailure, ListenerView, NewEndpoint, NodeError,
-    Origin, Pending, PoolView, Readiness, Stats, Status, StickyView,
+    Origin, Pending, PoolView, Readiness, Stats, Status, StickyView, Upgraded,
 };
 use traffic_balance::{EndpointState, PoolChangeError, PoolState, Resources};
 
 use crate::apply::{ApplyOutcome, RejectReason};
 use crate::control::lock;
+use crate::handover::HandoverError;
 use crate::node::Node;
 use crate::transitions::Cause;
 
@@ -99,6 +100,26 @@ impl control_api::Node for Node {
                 how: "mend the permissions of the history folder".to_owned(),
             })?;
             self.apply_from_api(source.as_bytes(), Origin::Rollback, None).await
+        })
+    }
+
+    fn upgrade(&self) -> Pending<'_, Result<Upgraded, NodeError>> {
+        Box::pin(async move {
+            let what = |error: &HandoverError| error.to_string();
+            let Ok(result) = self.hand_over().await else {
+                let what = "a fault in Aya kept it from being done".to_owned();
+                return Err(NodeError::Failed { what, how: "see the log".to_owned() });
+            };
+            result.map(|pid| Upgraded { pid }).map_err(|error| match error {
+                HandoverError::Done => NodeError::Conflict {
+                    what: what(&error),
+                    how: "GET /api/v1/status says who answers here now".to_owned(),
+                },
+                _ => NodeError::Failed {
+                    what: what(&error),
+                    how: "this process goes on as before; `aya check` with the new program says whether it takes the configuration".to_owned(),
+                },
+            })
         })
     }
 

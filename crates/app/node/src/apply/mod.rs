@@ -20,6 +20,7 @@ use traffic_proxy::Plan;
 
 use crate::control::lock;
 use crate::files;
+use crate::handover::Inheritance;
 use crate::listening::Prepared;
 use crate::node::{AdminPort, Current, FIRST_CHECKS, Node, Origin, bind_admin, start_access_log};
 
@@ -186,7 +187,10 @@ impl Node {
         next: &Model,
         listening: &crate::listening::Listening,
     ) -> Result<Ready, String> {
-        let sockets = listening.prepare(next, self.0.workers.count()).map_err(|error| error.to_string())?;
+        // What a predecessor left was given out at the start.
+        let mut nothing = Inheritance::default();
+        let sockets = listening.prepare(next, self.0.workers.count(), &mut nothing);
+        let sockets = sockets.map_err(|error| error.to_string())?;
         let (old, new) = (&before.operation, &next.operation);
         let access = if old.access_log == new.access_log {
             None
@@ -197,7 +201,9 @@ impl Node {
         };
         let moved = old.admin.as_ref().map(|admin| admin.bind) != new.admin.as_ref().map(|admin| admin.bind);
         let admin = match &new.admin {
-            Some(admin) if moved => Some(bind_admin(admin.clone()).map_err(|error| error.to_string())?),
+            Some(admin) if moved => {
+                Some(bind_admin(admin.clone(), &mut nothing).map_err(|error| error.to_string())?)
+            }
             Some(admin) if old.admin.as_ref() != Some(admin) => self.reuse_admin_socket(admin)?,
             _ => None,
         };

@@ -159,6 +159,8 @@ families! {
 
     CONFIG_GENERATION = Gauge "aya_config_generation" [], FIXED,
         "Number of the configuration in use; grows by one with each change.";
+    UPGRADES = Counter "aya_upgrades_total" ["result"], FIXED,
+        "Successors that were started, by result: handed-over to one that serves, or failed.";
     CONFIG_RELOADS = Counter "aya_config_reloads_total" ["result"], FIXED,
         "Configurations offered, by result (applied, unchanged, rejected).";
 

@@ -9,7 +9,8 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::NodeRef;
 use super::body::Json;
-use crate::types::{Readiness, Stats, Status};
+use crate::problem::Problem;
+use crate::types::{Readiness, Stats, Status, Upgraded};
 
 /// What the API says about itself.
 #[derive(Debug)]
@@ -52,6 +53,19 @@ pub(super) async fn readyz(State(node): State<NodeRef>) -> Response {
         content_type = "text/plain", body = String)))]
 pub(super) async fn metrics(State(node): State<NodeRef>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], node.metrics()).into_response()
+}
+
+/// Has a new process of the program that lies where this one was started from take over.
+///
+/// It gets the sockets that are listened on; when it serves, this is answered, and this process ends as its connections do. If it does not come to serve, this one goes on as before.
+#[utoipa::path(post, path = "/api/v1/upgrade", tag = "service", operation_id = "upgrade",
+    responses(
+        (status = 200, description = "It serves.", body = Upgraded),
+        (status = 409, description = "Somebody else has asked for it before, and it has been done.", body = Problem, content_type = "application/problem+json"),
+        (status = 500, description = "It did not come to serve; nothing has changed.", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn upgrade(State(node): State<NodeRef>) -> Result<Json<Upgraded>, Problem> {
+    Ok(Json(node.upgrade().await?))
 }
 
 /// This description.

@@ -7,6 +7,7 @@ use crate::types::{
     AdminState, Answers, Applied, AttemptView, CandidateView, Change, ChangeKind, CheckReport, ConfigView,
     DecisionFilter, DecisionView, Diagnostic, Durations, EndpointChange, EndpointStats, EndpointView, Health,
     HistoryEntry, ListenerView, NewEndpoint, Origin, PoolStats, PoolView, Readiness, Severity, Stats, Status,
+    Upgraded,
 };
 
 /// The generation in use.
@@ -201,6 +202,13 @@ impl Node for Fake {
         let entry =
             HistoryEntry { generation: 6, fingerprint: "e".into(), applied_ms: 1, origin: Origin::Api };
         Ok(vec![entry])
+    }
+
+    fn upgrade(&self) -> Pending<'_, Result<Upgraded, NodeError>> {
+        Box::pin(async move {
+            self.note("upgrade".to_owned());
+            Ok(Upgraded { pid: 7 })
+        })
     }
 
     fn rollback(&self, generation: u64) -> Pending<'_, Result<Applied, ApplyError>> {

@@ -99,7 +99,7 @@ impl Engine {
 }
 
 async fn obey(worker: &Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
-    let mut acceptors: BTreeMap<SocketAddr, Acceptor> = BTreeMap::new();
+    let mut acceptors: BTreeMap<SocketAddr, Vec<Acceptor>> = BTreeMap::new();
     while let Some(command) = commands.recv().await {
         match command {
             Command::Adopt(plan, done) => {
@@ -109,12 +109,12 @@ async fn obey(worker: &Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
             Command::Listen(socket) => {
                 let address = socket.address;
                 match Acceptor::start(worker, socket) {
-                    Ok(acceptor) => drop(acceptors.insert(address, acceptor)),
+                    Ok(acceptor) => acceptors.entry(address).or_default().push(acceptor),
                     Err(error) => tracing::error!(target: "aya::worker", %address, %error, "cannot accept"),
                 }
             }
             Command::Unlisten(address, done) => {
-                if let Some(acceptor) = acceptors.remove(&address) {
+                for acceptor in acceptors.remove(&address).into_iter().flatten() {
                     acceptor.stop().await;
                 }
                 let _ = done.send(());
@@ -122,7 +122,7 @@ async fn obey(worker: &Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
             Command::AccessLog(writer) => *worker.access.borrow_mut() = writer,
             Command::Recall(query, answer) => recall(worker, &query, answer),
             Command::Drain => {
-                for (_, acceptor) in std::mem::take(&mut acceptors) {
+                for acceptor in std::mem::take(&mut acceptors).into_values().flatten() {
                     acceptor.stop().await;
                 }
                 drain(worker, &mut commands).await;

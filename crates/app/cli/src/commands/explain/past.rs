@@ -5,11 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Error, anyhow};
 use base_kit::WallClock;
 use control_api::{AttemptView, CandidateView, DecisionView, EndpointNow, SessionView};
 
-use crate::admin::{Client, NoAnswer, Refusal, Target, escaped, token};
+use crate::admin::{Client, escaped};
 use crate::output;
 
 /// No answer in this time is none.
@@ -25,16 +24,13 @@ pub(super) fn explain(
     token_file: Option<&Path>,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let target: Target = admin
-        .parse()
-        .map_err(|why| anyhow!("`{}` is not where an admin port can be: {why}", admin.escape_debug()))?;
-    let mut client = Client::new(target, token(token_file, None).map_err(Error::msg)?, PATIENCE);
+    let mut client = Client::at(admin, token_file, PATIENCE)?;
     let path = format!("/api/v1/decisions?request-id={}", escaped(id));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answer = runtime.block_on(client.get(&path));
     // A name that is still being looked up is not waited for.
     runtime.shutdown_background();
-    let found: Vec<DecisionView> = answer.map_err(|none| problem(&client.target, none))?;
+    let found: Vec<DecisionView> = answer.map_err(|none| none.explained(&client.target))?;
     if found.is_empty() {
         output::say(&format!(
             "aya: request `{id}` is not remembered: too many came after it (`decisions.keep`, `decisions.failures`), \
@@ -50,24 +46,6 @@ pub(super) fn explain(
         output::print(&texts.join("\n"))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Why nothing is known, and what to do about it.
-fn problem(target: &Target, none: NoAnswer) -> Error {
-    let unreachable =
-        format!("the admin port at {target} cannot be asked; see `admin.bind` in its configuration");
-    match none {
-        NoAnswer::Late(patience) => anyhow!("no answer in {patience:?}").context(unreachable),
-        NoAnswer::Broken(error) => Error::new(error).context(unreachable),
-        NoAnswer::NotUnderstood(error) => {
-            Error::new(error).context("the answer is not understood: is it another version of Aya?")
-        }
-        NoAnswer::Refused(Refusal { status, detail, how, .. }) => {
-            let detail = if detail.is_empty() { "it refuses" } else { &detail };
-            let how = if how.is_empty() { how } else { format!("; {how}") };
-            anyhow!("{detail} ({status}){how}")
-        }
-    }
 }
 
 fn to_text(decision: &DecisionView) -> String {
