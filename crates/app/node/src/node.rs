@@ -22,10 +22,10 @@ use traffic_tls::Sessions;
 
 use crate::check_thread::CheckThread;
 use crate::control::{lock, tracked};
-use crate::handover::{HandoverError, Inheritance, Parcel, Place, hand_over};
 use crate::history::History;
 use crate::keys::{self, CookieKey};
 use crate::listening::Listening;
+use crate::listening::handover::{HandoverError, Inheritance, Parcel, Place, hand_over};
 use crate::workers::Workers;
 use crate::{cores, files, transitions};
 
@@ -190,18 +190,15 @@ impl Node {
         let mut inheritance = Inheritance::take().map_err(StartError::Inheritance)?;
         let mut listening = Listening::default();
         let prepared = listening.prepare(&model, count, &mut inheritance)?;
-        let admin = model.operation.admin.clone();
-        let admin = admin.map(|admin| bind_admin(admin, &mut inheritance)).transpose()?;
+        let admin =
+            model.operation.admin.clone().map(|admin| bind_admin(admin, &mut inheritance)).transpose()?;
         let access =
             model.operation.access_log.as_ref().map(|log| start_access_log(log, &metrics)).transpose()?;
 
         let endpoints = Arc::new(traffic_balance::Registry::new());
         endpoints.reconcile(&model.pools);
-        let on_check = transitions::counting_checks(&metrics);
-        let (kept_connections, probes_at_once) = (files::kept_by_checks(&model), files::checks_at_once());
-        let options =
-            MonitorOptions { on_check, probes_at_once, kept_connections, ..MonitorOptions::default() };
         let checks = CheckThread::start().map_err(StartError::Worker)?;
+        let options = check_options(&model, &metrics);
         let health = HealthMonitor::new(checks.handle().clone(), counting, options);
         health.apply(&model.pools, &endpoints);
         let generation = history.latest() + 1;
@@ -425,6 +422,12 @@ struct Parts {
     listening: Listening,
     history: History,
     access: Option<AccessLog>,
+}
+
+fn check_options(model: &base_model::Model, metrics: &base_signal::Registry) -> MonitorOptions {
+    let on_check = transitions::counting_checks(metrics);
+    let (kept_connections, probes_at_once) = (files::kept_by_checks(model), files::checks_at_once());
+    MonitorOptions { on_check, probes_at_once, kept_connections, ..MonitorOptions::default() }
 }
 
 fn choose_driver(wanted: model::Driver) -> Result<Driver, StartError> {

@@ -33,6 +33,20 @@ fn formatting_keeps_what_values_are() {
 }
 
 #[test]
+fn comments_between_the_dashes_of_lists_in_lists_come_to_rest() {
+    for source in [
+        "- -\n\n#above\n    a\n",
+        "- a\n\n-\n  # above\n  - b\n  # between\n  - c\n",
+        "- a\n- -\n\n    - b\n\n    - c\n# below\n- d\n",
+        "x:\n  - # beside\n    - - {a: 1}  # behind\n      - b\n",
+    ] {
+        let once = format(source, "x").unwrap();
+        assert_eq!(format(&once, "x").unwrap(), once, "{source}");
+        assert_eq!(once.matches('#').count(), source.matches('#').count(), "{once}");
+    }
+}
+
+#[test]
 fn long_lines_are_broken_and_json_becomes_yaml() {
     let source = r#"{"listeners": {"web": {"bind": ":80"}}, "pools": {"api": {"endpoints": ["10.0.0.1:8080", "10.0.0.2:8080", "10.0.0.3:8080", "10.0.0.4:8080"], "balance": "weighted-round-robin"}}}"#;
     let expected = "listeners: {web: {bind: \":80\"}}\npools:\n  api:\n    endpoints: [10.0.0.1:8080, 10.0.0.2:8080, 10.0.0.3:8080, 10.0.0.4:8080]\n    \

@@ -19,7 +19,7 @@ use traffic_balance::{EndpointState, PoolChangeError, PoolState, Resources};
 
 use crate::apply::{ApplyOutcome, RejectReason};
 use crate::control::lock;
-use crate::handover::HandoverError;
+use crate::listening::handover::HandoverError;
 use crate::node::Node;
 use crate::transitions::Cause;
 

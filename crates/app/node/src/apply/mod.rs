@@ -20,8 +20,8 @@ use traffic_proxy::Plan;
 
 use crate::control::lock;
 use crate::files;
-use crate::handover::Inheritance;
 use crate::listening::Prepared;
+use crate::listening::handover::Inheritance;
 use crate::node::{AdminPort, Current, FIRST_CHECKS, Node, Origin, bind_admin, start_access_log};
 
 /// How long reading a configuration may take, the files that it names included: ten times what 100,000 routes need on a machine that

@@ -28,6 +28,8 @@ pub(super) struct Writer<'a> {
     style: Style<'a>,
     /// In front of the next line, instead of the last two spaces of its indentation.
     dash: bool,
+    /// Whether the comments above the first item of the next list were written already, above the dash of the list around it.
+    is_led: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -36,7 +38,7 @@ impl<'a> Writer<'a> {
             Style::Source(source) => lines(source),
             Style::Leaves => Vec::new(),
         };
-        Self { out: String::new(), comments: comments.into(), lines, style, dash: false }
+        Self { out: String::new(), comments: comments.into(), lines, style, dash: false, is_led: false }
     }
 
     /// The text of the tree.
@@ -73,12 +75,20 @@ impl<'a> Writer<'a> {
 
     fn list(&mut self, items: &[Node], indent: usize, until: u32) {
         let column = items.first().map_or(1, |item| item.span.start.column.saturating_sub(2).max(1));
+        let is_led = std::mem::take(&mut self.is_led);
         for (index, item) in items.iter().enumerate() {
             let start = item.span.start.line;
             let next = items.get(index + 1).map_or(until, |next| next.span.start.line);
-            self.comments_before(start, indent);
+            let is_block = !self.fits(item, indent + 2);
+            // Where the dash of a list stands is not known: what is above its first item could be above or below that. It goes above it.
+            self.is_led = is_block && matches!(&item.value, Value::List(inner) if !inner.is_empty());
+            match (is_led && index == 0, self.is_led) {
+                (true, _) => {}
+                (false, true) => self.comments_above(first_line(item), indent),
+                (false, false) => self.comments_before(start, indent),
+            }
             match &item.value {
-                Value::Map(entries) if !entries.is_empty() && !self.fits(item, indent + 2) => {
+                Value::Map(entries) if !entries.is_empty() && is_block => {
                     self.dash = true;
                     self.map(entries, indent + 2, next);
                 }
@@ -100,8 +110,9 @@ impl<'a> Writer<'a> {
             let text = flow(node);
             return self.line(indent, &format!("{head} {text}{comment}"));
         }
-        // Behind a marked key's colon it would stand in the next line, and come down from there the next time.
-        let comment = if head.starts_with('?') { String::new() } else { self.trailing_comment(start) };
+        // Behind a marked key's colon it would stand in the next line, and come down from there the next time; behind the dash of a list it would come up.
+        let comment =
+            if head.starts_with('?') || self.is_led { String::new() } else { self.trailing_comment(start) };
         self.line(indent, &format!("{head}{comment}"));
         match &node.value {
             Value::List(items) => self.list(items, indent + 2, next),
@@ -162,12 +173,16 @@ impl<'a> Writer<'a> {
         self.comments.iter().any(|comment| inside.contains(&comment.at.line))
     }
 
-    /// The comments above a line, and the blank line in front of them.
+    /// The comments above a line, and the blank line in front of it.
     fn comments_before(&mut self, line: u32, indent: usize) {
+        self.comments_above(line, indent);
+        self.blank_line_before(line);
+    }
+
+    fn comments_above(&mut self, line: u32, indent: usize) {
         while let Some(comment) = self.comments.pop_front_if(|comment| comment.at.line < line) {
             self.own_line_comment(&comment, indent);
         }
-        self.blank_line_before(line);
     }
 
     /// What stands below the last entry of a block, as far as it is indented like it.
@@ -205,6 +220,14 @@ impl<'a> Writer<'a> {
         {
             self.out.push('\n');
         }
+    }
+}
+
+/// Where the first item of a list of lists begins.
+fn first_line(node: &Node) -> u32 {
+    match &node.value {
+        Value::List(items) => items.first().map_or(node.span.start.line, first_line),
+        _ => node.span.start.line,
     }
 }
 

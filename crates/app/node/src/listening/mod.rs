@@ -1,5 +1,9 @@
 //! The addresses that are listened on, and the change from one configuration's to the next's.
 
+pub(crate) mod handover;
+
+pub use handover::HandoverError;
+
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -9,8 +13,8 @@ use std::sync::atomic::AtomicU32;
 use base_model::Model;
 use traffic_net::{BindError, Listeners, bind, bind_beside};
 
-use crate::handover::{self, Inheritance, Parcel};
 use crate::workers::Workers;
+use handover::{Inheritance, Parcel};
 
 /// A listener's name and an address as configured; the port may be 0.
 type Place = (Arc<str>, SocketAddr);
