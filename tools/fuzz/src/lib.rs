@@ -74,7 +74,7 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         name: "client_hello",
-        claim: "The first message of a TLS handshake is read or refused the same however it comes; what the library reads, it is read as, too",
+        claim: "The first message of a TLS handshake is read or refused the same however it comes; the library hears the same in it",
         run: targets::client_hello::run,
     },
     Target {

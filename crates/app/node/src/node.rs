@@ -379,7 +379,10 @@ impl Node {
     pub async fn shutdown(&self) -> bool {
         self.0.draining.store(true, Ordering::Relaxed);
         let patience = lock(&self.0.current).snapshot.model.operation.drain;
-        self.0.listening.lock().await.let_go();
+        // While a successor starts, or a configuration is taken up, they are not to be had: then they are closed with the process.
+        if let Ok(mut listening) = self.0.listening.try_lock() {
+            listening.let_go();
+        }
         let drained = self.0.workers.drain(patience).await;
         self.0.stopped.send_replace(true);
         let access = lock(&self.0.access).take();

@@ -26,8 +26,8 @@ pub(super) async fn overhear(
 ) -> Option<Overheard> {
     let patience = listener.settings.timeouts.tls_handshake;
     timer.set(worker.now() + patience);
-    // As long as such a message may be.
-    let mut input = Buffer::new(worker.buffers.clone(), BufferSize::Small);
+    // Most fit; it grows to what such a message may have at most.
+    let mut input = Buffer::new(worker.buffers.clone(), BufferSize::Tiny);
     let heard = within(timer, receive(&mut *stream, &mut input)).await;
     match heard {
         Ok(Ok(hello)) => Some((Prefixed::put_back(input, stream), Some(Box::new(hello)))),
@@ -51,7 +51,10 @@ async fn receive(stream: &mut dyn Stream, input: &mut Buffer) -> Result<ClientHe
         if let Some(hello) = ClientHello::parse(input.filled()).map_err(Some)? {
             return Ok(hello);
         }
-        debug_assert!(input.len() < LONGEST_HELLO, "there is room for more");
+        debug_assert!(input.len() < LONGEST_HELLO, "it would have been refused");
+        if !input.is_empty() && input.spare().is_empty() {
+            input.grow();
+        }
         match poll_fn(|cx| stream.poll_receive(cx, input)).await {
             Ok(count) if count > 0 => {}
             _ => return Err(None),

@@ -124,7 +124,8 @@ fn body(message: &[u8]) -> Result<Option<&[u8]>, HelloError> {
     Ok(bytes.take(length))
 }
 
-/// The first name of the extension that is one of a host; outer `None` where it is malformed.
+/// The name of the extension that is one of a host; outer `None` where it is malformed. Of several, which are not allowed, one server takes the first
+/// and another one the last.
 fn name(value: &[u8]) -> Option<Option<Box<str>>> {
     let mut value = Bytes(value);
     let mut names = Bytes(value.block::<2>()?);
@@ -132,8 +133,8 @@ fn name(value: &[u8]) -> Option<Option<Box<str>>> {
     while !names.0.is_empty() {
         let kind = names.number::<1>()?;
         let name = names.block::<2>()?;
-        if kind == HOST_NAME && found.is_none() {
-            found = Some(name);
+        if kind == HOST_NAME && found.replace(name).is_some() {
+            return None;
         }
     }
     Some(found.and_then(host_name))
@@ -277,6 +278,8 @@ mod tests {
             assert_eq!(ClientHello::parse(other), Err(HelloError::NotTls), "{other:?}");
         }
         let no_list = extension(16, &[0]);
+        let two_names = extension(0, b"\x00\x08\x00\x00\x01a\x00\x00\x01b");
+        let rest_of_a_name = extension(0, b"\x00\x05\x00\x00\x01ab");
         let too_much = extension(0, &[0, 1]);
         for broken in [
             &b"\x16\x03\x01\x00\x00"[..],
@@ -285,6 +288,8 @@ mod tests {
             &framed(&message(b"short")),
             &with(&no_list),
             &with(&too_much),
+            &with(&two_names),
+            &with(&rest_of_a_name),
             &with(b"\x00"),
             &framed(&message(&[&[3; FIXED_BYTES][..], &[0, 0, 0, 1, 0, 0, 0, 9]].concat())),
         ] {
