@@ -47,6 +47,21 @@ fn comments_between_the_dashes_of_lists_in_lists_come_to_rest() {
 }
 
 #[test]
+fn nothing_with_an_anchor_stays_an_item() {
+    for (source, formatted) in [
+        ("a: [&b, x]\n", "a: [null, x]\n"),
+        ("a: [&b.#c, \"\"]\n", "a: [null, \"\"]\n"),
+        ("a: [x, &b]\n", "a: [x, null]\n"),
+        ("a: {b: &c , d: [&e]}\n", "a: {b: , d: [null]}\n"),
+        ("- &a\n- x\n", "-\n- x\n"),
+    ] {
+        let once = format(source, "x").unwrap();
+        assert_eq!(once, formatted, "{source}");
+        assert_eq!(format(&once, "x").unwrap(), once, "{source}");
+    }
+}
+
+#[test]
 fn long_lines_are_broken_and_json_becomes_yaml() {
     let source = r#"{"listeners": {"web": {"bind": ":80"}}, "pools": {"api": {"endpoints": ["10.0.0.1:8080", "10.0.0.2:8080", "10.0.0.3:8080", "10.0.0.4:8080"], "balance": "weighted-round-robin"}}}"#;
     let expected = "listeners: {web: {bind: \":80\"}}\npools:\n  api:\n    endpoints: [10.0.0.1:8080, 10.0.0.2:8080, 10.0.0.3:8080, 10.0.0.4:8080]\n    \

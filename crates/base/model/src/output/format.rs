@@ -55,7 +55,10 @@ pub fn render_full(document: &Document) -> String {
 /// Whether two trees hold the same values.
 fn same(a: &Node, b: &Node) -> bool {
     match (&a.value, &b.value) {
-        (Value::Scalar(a), Value::Scalar(b)) => a.text == b.text && a.kind == b.kind,
+        // Nothing may be written in several ways.
+        (Value::Scalar(a), Value::Scalar(b)) => {
+            a.kind == b.kind && (a.text == b.text || a.kind == ScalarKind::Null)
+        }
         (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
         (Value::Map(a), Value::Map(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.key == b.key && same(&a.node, &b.node))

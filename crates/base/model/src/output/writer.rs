@@ -250,7 +250,13 @@ fn is_leaf(node: &Node) -> bool {
 pub(super) fn flow(node: &Node) -> String {
     match &node.value {
         Value::Scalar(scalar) => text_of(scalar),
-        Value::List(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
+        Value::List(items) => {
+            // Between brackets nothing at all is no item.
+            let item = |item: &Node| {
+                Some(flow(item)).filter(|text| !text.is_empty()).unwrap_or_else(|| "null".to_owned())
+            };
+            format!("[{}]", items.iter().map(item).collect::<Vec<_>>().join(", "))
+        }
         Value::Map(entries) => {
             let entry = |entry: &Entry| {
                 let key = text_of(&Scalar::new(entry.key.clone(), true));
