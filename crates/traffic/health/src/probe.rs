@@ -40,13 +40,10 @@ impl Target {
     pub(crate) async fn connect(&self) -> Result<TcpStream, ProbeFailure> {
         let connected = TcpStream::connect(self.address).await;
         let mut socket = connected.map_err(|error| ProbeFailure::of_connect(&error))?;
-        let introduction = match self.proxy_protocol {
-            None => return Ok(socket),
-            Some(ProxyVersion::V1) => Introduction::line(None),
-            Some(ProxyVersion::V2) => Introduction::bytes(None, None),
-        };
-        let written = socket.write_all(&introduction).await;
-        written.map_err(|error| ProbeFailure::Broken(error.to_string()))?;
+        if let Some(version) = self.proxy_protocol {
+            let written = socket.write_all(&Introduction::encode(version, None, None)).await;
+            written.map_err(|error| ProbeFailure::Broken(error.to_string()))?;
+        }
         Ok(socket)
     }
 }

@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use base_model::model::ProxyVersion;
 use proxy_header::{ParseConfig, Protocol, ProxiedAddress, ProxyHeader, Tlv};
 use thiserror::Error;
 
@@ -77,8 +78,16 @@ impl Introduction {
         Ok(Some(Self { ends, length }))
     }
 
-    /// As version 1 says it: a line of text. Without ends it says that the client is not known.
-    pub fn line(ends: Option<Ends>) -> Vec<u8> {
+    /// What this version says of a connection with these ends, whose client has asked for this name. Without ends the proxy speaks for itself.
+    pub fn encode(version: ProxyVersion, ends: Option<Ends>, name: Option<&str>) -> Vec<u8> {
+        match version {
+            ProxyVersion::V1 => Self::line(ends),
+            ProxyVersion::V2 => Self::bytes(ends, name),
+        }
+    }
+
+    /// A line of text. It has no room for a name; without ends it says that nothing is known.
+    fn line(ends: Option<Ends>) -> Vec<u8> {
         let mut out = Vec::new();
         // It fails only for a mix of address families, and for what version 1 has no place for.
         match ends.map(Ends::alike) {
@@ -91,8 +100,7 @@ impl Introduction {
         out
     }
 
-    /// As version 2 says it: bytes; with the name that the client has asked for, if it did. Without ends it says that the proxy speaks for itself.
-    pub fn bytes(ends: Option<Ends>, name: Option<&str>) -> Vec<u8> {
+    fn bytes(ends: Option<Ends>, name: Option<&str>) -> Vec<u8> {
         let named = ends.map(Ends::alike).map(|ends| ProxiedAddress::stream(ends.client, ends.server));
         let name = name.map(|name| Tlv::Authority(name.into()));
         let mut out = Vec::new();

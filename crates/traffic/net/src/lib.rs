@@ -21,4 +21,4 @@ pub use listener::{BindError, Listeners, accept_backlog, bind, bind_beside};
 pub use network::{Connecting, Driver, Incoming, Network, TcpNetwork};
 pub use prefixed::Prefixed;
 pub use ring::{BusyPolls, RingNetwork};
-pub use stream::{Peek, Stream, TcpSocket, is_pending_now};
+pub use stream::{Peek, Stream, TcpSocket, is_pending_now, send_all};

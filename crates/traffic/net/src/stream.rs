@@ -73,6 +73,22 @@ pub trait Stream {
     }
 }
 
+/// Sends all of it. The caller limits the time.
+///
+/// # Errors
+/// If the connection is broken.
+pub async fn send_all(stream: &mut dyn Stream, bytes: &[u8]) -> io::Result<()> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let sent = poll_fn(|cx| stream.poll_send(cx, &[IoSlice::new(rest)])).await?;
+        if sent == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        rest = rest.get(sent..).unwrap_or_default();
+    }
+    Ok(())
+}
+
 /// Whether this would have to wait. Nobody is told when it no longer has to.
 pub fn is_pending_now<T>(poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> bool {
     let mut cx = Context::from_waker(Waker::noop());

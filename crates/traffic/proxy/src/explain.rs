@@ -146,13 +146,9 @@ fn follow(plan: &Plan, question: &Question<'_>, explanation: &mut Explanation) -
     let passage = passages.zip(question.hello);
     let passage = passage.and_then(|(all, hello)| all.find(hello.name.as_deref(), &hello.protocols));
     explanation.is_passed_through = passage.is_some();
-    let destination = match (passage, listener.protocol) {
-        (Some(pool), _) => Some(pool),
-        (None, Protocol::Tcp { pool: Some(pool) }) => Some(pool),
-        (None, Protocol::Tcp { pool: None }) => return Err(Failure::with(Reason::NoRoute, NOWHERE)),
-        (None, Protocol::Http) => None,
-    };
-    if let Some(pool) = destination {
+    if passage.is_some() || listener.protocol != Protocol::Http {
+        let pool = passage.or(listener.protocol.pool());
+        let pool = pool.ok_or_else(|| Failure::with(Reason::NoRoute, NOWHERE))?;
         // Nobody looks at what would be asked.
         let nothing = RequestHead::new();
         return choice(plan, pool, (1, 1), &nothing, question.peer)

@@ -71,11 +71,7 @@ pub struct PassThrough {
 impl Listener {
     /// The pools that connections are passed on to.
     pub fn pools(&self) -> impl Iterator<Item = usize> {
-        let rest = match self.protocol {
-            Protocol::Tcp { pool } => pool,
-            Protocol::Http => None,
-        };
-        self.pass_through.iter().map(|entry| entry.pool).chain(rest)
+        self.pass_through.iter().map(|entry| entry.pool).chain(self.protocol.pool())
     }
 }
 
@@ -85,6 +81,14 @@ impl Protocol {
         match self {
             Self::Http => "http",
             Self::Tcp { .. } => "tcp",
+        }
+    }
+
+    /// The pool that connections go to which nothing else takes.
+    pub const fn pool(self) -> Option<usize> {
+        match self {
+            Self::Http => None,
+            Self::Tcp { pool } => pool,
         }
     }
 }

@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 
 use base_model::model::{Http2, Offered};
 use base_signal::Reason;
+use traffic_net::Introduction;
 
 use crate::failure::{Failure, Fault};
 use crate::life::Life;
 use crate::relay::Broken;
 use crate::timers::{Expired, within};
-use crate::upstream::{Connection, Dial, DialError, Dialed, LocalPool, SharedConnection, Turn, introduction};
+use crate::upstream::{Connection, Dial, DialError, Dialed, LocalPool, SharedConnection, Turn};
 use crate::wire::Wire;
 use crate::worker::Worker;
 
@@ -44,10 +45,9 @@ impl Life<'_> {
             .address()
             .ok_or_else(|| failed(Failure::with(Reason::ConnectFailed, "its name has no address")))?;
         let world = (&*self.worker.network, &self.worker.buffers, &local.meters);
-        let version = local.settings.proxy_protocol;
-        let ends = version.and_then(|_| self.client.ends());
-        let introduction = introduction(version, ends, self.client.server_name());
-        let place = (address, introduction);
+        let introduce =
+            |version| Introduction::encode(version, self.client.ends(), self.client.server_name());
+        let place = (address, local.settings.proxy_protocol.map(introduce));
         let dial = match turn.dial((&local.settings, local.tls.as_ref()), world, place) {
             Ok(dial) => dial,
             Err(error) => return Err(failed(Failure::dial(&error))),

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use base_kit::Moment;
-use base_model::model::Protocol;
 use base_signal::Reason;
 use traffic_balance::{Feedback, Outcome, RequestFacts};
 use traffic_http::request_id::RequestId;
@@ -81,14 +80,8 @@ impl Life<'_> {
     fn destination(&self) -> Result<usize, Failure> {
         let listener = self.view.listener(&self.client.listener.settings.name);
         let listener = listener.ok_or(Failure::from(Reason::ShuttingDown))?;
-        let asked = self.client.hello.as_deref();
-        if let Some(pool) = asked.and_then(|hello| listener.passage(hello)) {
-            return Ok(pool);
-        }
-        match listener.settings.protocol {
-            Protocol::Tcp { pool: Some(pool) } => Ok(pool),
-            _ => Err(Failure::with(Reason::NoRoute, NOWHERE)),
-        }
+        let passage = self.client.hello.as_deref().and_then(|hello| listener.passage(hello));
+        passage.or(listener.settings.protocol.pool()).ok_or_else(|| Failure::with(Reason::NoRoute, NOWHERE))
     }
 
     async fn carry(

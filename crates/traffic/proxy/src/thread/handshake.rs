@@ -2,14 +2,12 @@
 
 use std::fmt::Display;
 use std::future::poll_fn;
-use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::{Poll, ready};
 
 use base_signal::Reason;
 use traffic_http::{Method, Version};
-use traffic_net::{Buffer, BufferSize, Stream};
+use traffic_net::{Buffer, BufferSize, Stream, send_all};
 use traffic_tls::{Accepted, HandshakeError, HandshakeFault, accept};
 
 use crate::answer;
@@ -85,15 +83,6 @@ async fn tell_plain(worker: &Worker, stream: &mut dyn Stream) {
     let mut told = answer::of_failure(&Failure::from(Reason::TlsRequired));
     worker.date.put(&mut told.head, &*worker.clock);
     answer::encode(&mut told, Method::Get, Version::Http11, true, &mut out);
-    let mut sent = 0;
-    poll_fn(|cx| {
-        while let Some(rest) = out.get(sent..).filter(|rest| !rest.is_empty()) {
-            match ready!(stream.poll_send(cx, &[IoSlice::new(rest)])) {
-                Ok(count) if count > 0 => sent += count,
-                _ => break,
-            }
-        }
-        Poll::Ready(())
-    })
-    .await;
+    // Whoever does not take it does without.
+    let _ = send_all(stream, &out).await;
 }

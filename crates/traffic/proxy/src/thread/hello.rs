@@ -1,15 +1,14 @@
 //! What a client asks for in TLS, where connections are passed on by that.
 
 use std::fmt::Display;
-use std::future::poll_fn;
 use std::net::SocketAddr;
 
-use base_model::model::Protocol;
 use traffic_net::{Buffer, BufferSize, Prefixed, Stream};
-use traffic_tls::{ClientHello, HandshakeFault, HelloError, LONGEST_HELLO};
+use traffic_tls::{ClientHello, HandshakeFault, HelloError};
 
 use crate::plan::ListenerView;
 use crate::thread::handshake::note;
+use crate::thread::opening::receive;
 use crate::timers::{Timer, within};
 use crate::worker::Worker;
 
@@ -28,7 +27,7 @@ pub(super) async fn overhear(
     timer.set(worker.now() + patience);
     // Most fit; it grows to what such a message may have at most.
     let mut input = Buffer::new(worker.buffers.clone(), BufferSize::Tiny);
-    let heard = within(timer, receive(&mut *stream, &mut input)).await;
+    let heard = within(timer, receive(&mut *stream, &mut input, ClientHello::parse)).await;
     match heard {
         Ok(Ok(hello)) => Some((Prefixed::put_back(input, stream), Some(Box::new(hello)))),
         // Whatever else it is goes on as it would without this; where TLS is asked for, that says what is wrong.
@@ -45,26 +44,9 @@ pub(super) async fn overhear(
     }
 }
 
-/// Receives until there is a first message; `None` for an error where the connection has ended.
-async fn receive(stream: &mut dyn Stream, input: &mut Buffer) -> Result<ClientHello, Option<HelloError>> {
-    loop {
-        if let Some(hello) = ClientHello::parse(input.filled()).map_err(Some)? {
-            return Ok(hello);
-        }
-        debug_assert!(input.len() < LONGEST_HELLO, "it would have been refused");
-        if !input.is_empty() && input.spare().is_empty() {
-            input.grow();
-        }
-        match poll_fn(|cx| stream.poll_receive(cx, input)).await {
-            Ok(count) if count > 0 => {}
-            _ => return Err(None),
-        }
-    }
-}
-
 /// Whether there is a place to go for whoever says nothing.
 fn takes_silent(listener: &ListenerView) -> bool {
-    listener.settings.tls.is_none() && matches!(listener.settings.protocol, Protocol::Tcp { pool: Some(_) })
+    listener.settings.tls.is_none() && listener.settings.protocol.pool().is_some()
 }
 
 fn refuse<T>(

@@ -1,7 +1,6 @@
 //! Who a connection is from, where a proxy in front says so by the PROXY protocol.
 
 use std::fmt::Display;
-use std::future::poll_fn;
 use std::net::SocketAddr;
 
 use traffic_http::forwarding;
@@ -10,6 +9,7 @@ use traffic_net::{
 };
 
 use crate::plan::ListenerView;
+use crate::thread::opening::receive;
 use crate::timers::{Timer, within};
 use crate::worker::Worker;
 
@@ -31,7 +31,11 @@ pub(super) async fn hear(
     timer.set(worker.now() + patience);
     // As long as an introduction may be.
     let mut input = Buffer::new(worker.buffers.clone(), BufferSize::Small);
-    let heard = within(timer, receive(&mut *stream, &mut input)).await;
+    let parse = |input: &[u8]| match Introduction::parse(input) {
+        Ok(None) if input.len() >= LONGEST_INTRODUCTION => Err(IntroductionError::TooLong),
+        parsed => parsed,
+    };
+    let heard = within(timer, receive(&mut *stream, &mut input, parse)).await;
     match heard {
         Ok(Ok(introduction)) => {
             input.consume(introduction.length);
@@ -45,24 +49,6 @@ pub(super) async fn hear(
         Ok(Err(None)) => refuse(listener, peer, &"the connection ended within its introduction"),
         Ok(Err(Some(error))) => refuse(listener, peer, &error),
         Err(_) => refuse(listener, peer, &format_args!("no introduction came within {patience:?}")),
-    }
-}
-
-/// Receives until there is an introduction; `None` for an error where the connection has ended.
-async fn receive(
-    stream: &mut dyn Stream,
-    input: &mut Buffer,
-) -> Result<Introduction, Option<IntroductionError>> {
-    loop {
-        match Introduction::parse(input.filled()).map_err(Some)? {
-            Some(introduction) => return Ok(introduction),
-            None if input.len() >= LONGEST_INTRODUCTION => return Err(Some(IntroductionError::TooLong)),
-            None => {}
-        }
-        match poll_fn(|cx| stream.poll_receive(cx, input)).await {
-            Ok(count) if count > 0 => {}
-            _ => return Err(None),
-        }
     }
 }
 

@@ -5,6 +5,7 @@ mod command;
 mod handshake;
 mod hello;
 mod introduction;
+mod opening;
 mod probing;
 
 use std::collections::BTreeMap;

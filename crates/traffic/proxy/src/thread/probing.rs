@@ -8,9 +8,10 @@ use std::rc::Rc;
 
 use tokio::task::spawn_local;
 use traffic_balance::ProbeAnswer;
+use traffic_net::Introduction;
 
 use crate::plan::View;
-use crate::upstream::{LocalPool, ProbeLine, Reach, introduction};
+use crate::upstream::{LocalPool, ProbeLine, Reach};
 use crate::worker::Worker;
 
 /// Probes under way at once on a worker; what a balancer wants beyond is left out. Each holds a connection of its own anyway; this
@@ -57,8 +58,10 @@ async fn probe(worker: &Worker, local: &LocalPool, reach: &Reach, mut line: Box<
     let host = local.settings.host.as_deref().unwrap_or(reach.state.name());
     let (world, tls) = ((&*worker.network, &worker.buffers, &local.meters), local.tls.as_ref());
     let dial = |address| {
-        let introduction = introduction(local.settings.proxy_protocol, None, None);
-        reach.dial((&local.settings, tls), world, (address, introduction)).ok()
+        let introduce = |version| Introduction::encode(version, None, None);
+        reach
+            .dial((&local.settings, tls), world, (address, local.settings.proxy_protocol.map(introduce)))
+            .ok()
     };
     let answer = match reach.state.address().and_then(dial) {
         None => None,

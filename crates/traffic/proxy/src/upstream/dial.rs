@@ -1,15 +1,13 @@
 //! Making a connection to an endpoint, with all that belongs to it.
 
 use std::cell::Cell;
-use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Poll, ready};
 
-use base_model::model::{Offered, ProxyVersion};
+use base_model::model::Offered;
 use traffic_balance::EndpointState;
-use traffic_net::{BufferPool, Ends, Introduction, Network, Stream};
+use traffic_net::{BufferPool, Network, Stream, send_all};
 use traffic_tls::{ClientTls, ConnectError, ConnectFault, EndpointTls, TlsError, connect};
 
 use crate::upstream::meters::PoolMeters;
@@ -21,8 +19,8 @@ pub(crate) struct Dial<'a> {
     meters: &'a PoolMeters,
     endpoint: &'a EndpointState,
     pub(crate) address: SocketAddr,
-    /// Goes ahead of all else, TLS included; empty where nothing does.
-    introduction: Vec<u8>,
+    /// Goes ahead of all else, TLS included.
+    introduction: Option<Vec<u8>>,
     /// `None`: without TLS.
     tls: Option<EndpointTls>,
     shakes_hands: Cell<bool>,
@@ -48,7 +46,7 @@ impl<'a> Dial<'a> {
     pub(crate) fn new(
         (network, buffers, meters): (&'a dyn Network, &'a BufferPool, &'a PoolMeters),
         endpoint: &'a EndpointState,
-        (address, introduction): (SocketAddr, Vec<u8>),
+        (address, introduction): (SocketAddr, Option<Vec<u8>>),
         tls: Option<EndpointTls>,
     ) -> Self {
         let shakes_hands = Cell::new(false);
@@ -58,7 +56,9 @@ impl<'a> Dial<'a> {
     /// Connects, and offers this where there is TLS to agree upon it. The caller limits the time, and tells of it with [`Dial::timed_out`].
     pub(crate) async fn run(&self, offered: Offered) -> Result<Dialed, DialError> {
         let mut stream = self.network.connect(self.address).await.map_err(DialError::Connect)?;
-        send(&mut *stream, &self.introduction).await.map_err(DialError::Connect)?;
+        if let Some(introduction) = &self.introduction {
+            send_all(&mut *stream, introduction).await.map_err(DialError::Connect)?;
+        }
         let Some(tls) = &self.tls else { return Ok(Dialed { stream, agreed: None }) };
         self.shakes_hands.set(true);
         // A handshake needs much that a request does not.
@@ -99,31 +99,6 @@ impl From<DialError> for io::Error {
             DialError::Tls(what) => Self::other(what),
         }
     }
-}
-
-/// What an endpoint is told ahead of all else, in this version of the PROXY protocol: whose connection it is, and which name was asked for. Without ends
-/// it is Aya's own. Empty if nothing is to be told.
-pub(crate) fn introduction(version: Option<ProxyVersion>, ends: Option<Ends>, name: Option<&str>) -> Vec<u8> {
-    match version {
-        None => Vec::new(),
-        Some(ProxyVersion::V1) => Introduction::line(ends),
-        Some(ProxyVersion::V2) => Introduction::bytes(ends, name),
-    }
-}
-
-/// Sends all of it.
-async fn send(stream: &mut dyn Stream, bytes: &[u8]) -> io::Result<()> {
-    let mut sent = 0;
-    poll_fn(|cx| {
-        while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
-            match ready!(stream.poll_send(cx, &[IoSlice::new(rest)]))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                count => sent += count,
-            }
-        }
-        Poll::Ready(Ok(()))
-    })
-    .await
 }
 
 /// Whether these are one and the same.

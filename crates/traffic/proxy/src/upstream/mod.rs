@@ -11,7 +11,7 @@ mod sessions;
 mod shared;
 
 pub(crate) use connection::Connection;
-pub(crate) use dial::{Dial, DialError, Dialed, introduction};
+pub(crate) use dial::{Dial, DialError, Dialed};
 pub(crate) use meters::PoolMeters;
 pub(crate) use pool::{LocalPool, PickContext};
 pub(crate) use probe_line::ProbeLine;

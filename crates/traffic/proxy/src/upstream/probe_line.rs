@@ -1,7 +1,7 @@
 //! The connection on which one endpoint is asked.
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use base_kit::Moment;
 use base_model::model::Offered;
 use traffic_balance::LoadReport;
 use traffic_http::{BodyEvent, BodyReader, Framing, HeadLimits, HttpError, Method, ResponseHead};
-use traffic_net::{Buffer, BufferPool, BufferSize, Stream};
+use traffic_net::{Buffer, BufferPool, BufferSize, Stream, send_all};
 use traffic_tls::ClientTls;
 
 use crate::upstream::dial::Dial;
@@ -96,7 +96,7 @@ impl ProbeLine {
 
     async fn ask_on(&mut self, stream: &mut dyn Stream) -> io::Result<Answer> {
         self.empty();
-        self.send(stream).await?;
+        send_all(stream, self.request.as_bytes()).await?;
         let framing = self.read_head(stream).await?;
         let report = self.head.fields().find(LoadReport::FIELD).and_then(LoadReport::parse);
         let is_good = (200..=299).contains(&self.head.status());
@@ -143,18 +143,6 @@ impl ProbeLine {
                 self.read(stream).await?;
             }
         }
-    }
-
-    async fn send(&self, stream: &mut dyn Stream) -> io::Result<()> {
-        let mut rest = self.request.as_bytes();
-        while !rest.is_empty() {
-            let sent = poll_fn(|cx| stream.poll_send(cx, &[IoSlice::new(rest)])).await?;
-            if sent == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            rest = rest.get(sent..).unwrap_or_default();
-        }
-        Ok(())
     }
 
     async fn read(&mut self, stream: &mut dyn Stream) -> io::Result<()> {

@@ -68,7 +68,7 @@ impl Reach {
         &'a self,
         (settings, tls): (&Pool, Option<&Arc<ClientTls>>),
         world: (&'a dyn Network, &'a BufferPool, &'a PoolMeters),
-        (address, introduction): (SocketAddr, Vec<u8>),
+        (address, introduction): (SocketAddr, Option<Vec<u8>>),
     ) -> Result<Dial<'a>, DialError> {
         let tls = match (tls, &settings.tls) {
             (None, None) => None,
