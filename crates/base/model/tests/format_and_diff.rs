@@ -61,6 +61,28 @@ fn nothing_with_an_anchor_stays_an_item() {
     }
 }
 
+/// Plain, these would end an item or the document.
+#[test]
+fn texts_that_look_like_marks_are_quoted() {
+    for (source, formatted) in [
+        ("a: [b\n  - , c]\n", "a: [\"b -\", c]\n"),
+        ("a: {b: c\n  - }\n", "a: {b: \"c -\"}\n"),
+        (" ...\n", "\"...\"\n"),
+        ("a: ../b - c.yaml\n", "a: ../b - c.yaml\n"),
+    ] {
+        assert_eq!(format(source, "x").unwrap(), formatted, "{source}");
+    }
+}
+
+/// A text of several lines that becomes a block, and comments below an item that is nothing.
+#[test]
+fn what_moves_with_the_first_look_has_come_to_rest() {
+    for source in ["- a\n\n- b\n\n  c\n", "a:\n-  # beside\n     # below\n", "- -\n\n    # below\n- a\n"] {
+        let once = format(source, "x").unwrap();
+        assert_eq!(format(&once, "x").unwrap(), once, "{source}");
+    }
+}
+
 #[test]
 fn long_lines_are_broken_and_json_becomes_yaml() {
     let source = r#"{"listeners": {"web": {"bind": ":80"}}, "pools": {"api": {"endpoints": ["10.0.0.1:8080", "10.0.0.2:8080", "10.0.0.3:8080", "10.0.0.4:8080"], "balance": "weighted-round-robin"}}}"#;

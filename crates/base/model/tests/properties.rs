@@ -5,7 +5,7 @@
 mod catalog;
 
 use base_model::diagnostic::Colour;
-use base_model::{format, load, load_bytes, render_full};
+use base_model::{FormatError, format, load, load_bytes, render_full};
 use proptest::prelude::*;
 
 /// Pieces that get deeper into the checks than random letters do.
@@ -115,9 +115,43 @@ fn survive(source: &str) {
             diagnostics.to_json();
         }
     }
-    if let Ok(text) = format(source, "random.yaml") {
-        let twice = format(&text, "random.yaml").unwrap();
-        assert_eq!(twice, text, "formatting twice changes more than once");
+    come_to_rest(source);
+}
+
+/// What can be read can be formatted, and once is enough.
+fn come_to_rest(source: &str) {
+    match format(source, "random.yaml") {
+        Ok(text) => {
+            let twice = format(&text, "random.yaml").unwrap();
+            assert_eq!(twice, text, "formatting twice changes more than once");
+        }
+        Err(FormatError::Unreadable(_)) => {}
+        Err(error @ FormatError::Unfaithful(_)) => panic!("{error}\n{source}"),
+    }
+}
+
+/// Every text of three characters that mean something somewhere, wherever a text can stand.
+#[test]
+fn any_short_text_can_be_formatted() {
+    const PLACES: &[(&str, &str)] = &[
+        ("", "\n"),
+        ("- ", "\n"),
+        ("a: ", "\n"),
+        ("", ": b\n"),
+        ("a: [", ", b]\n"),
+        ("a: [b, ", "]\n"),
+        ("a: {b: ", ", c: d}\n"),
+        ("a: {b: ", "}\n"),
+        ("a: {", ": b}\n"),
+    ];
+    let characters: Vec<char> = "a0- :,[]{}#&*!|>'%?~.\n".chars().collect();
+    for number in 0..characters.len().pow(3) {
+        let digits = [number, number / characters.len(), number / characters.len().pow(2)];
+        let text: String = digits.iter().map(|digit| characters[digit % characters.len()]).collect();
+        let quoted = serde_json::Value::from(text).to_string();
+        for (before, after) in PLACES {
+            come_to_rest(&format!("{before}{quoted}{after}"));
+        }
     }
 }
 

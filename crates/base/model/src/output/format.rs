@@ -11,6 +11,9 @@ use crate::document::Document;
 use crate::limits::MAX_SOURCE_BYTES;
 use crate::text::{self, Entry, Node, Scalar, ScalarKind, Value};
 
+/// More than any text is known to need.
+const MOST_PASSES: usize = 8;
+
 /// Why a text could not be formatted.
 #[derive(Debug, thiserror::Error)]
 pub enum FormatError {
@@ -36,14 +39,29 @@ pub fn format(source: &str, file_name: &str) -> Result<String, FormatError> {
             None => Ok(source.to_owned()),
         };
     };
-    let comments = comments::find(source, &root);
-    let result = Writer::new(Style::Source(source), comments.clone()).write(&root);
+    let mut text = source.to_owned();
+    let mut tree = root;
+    // What a text looks like may say where its comments and blank lines go, so that a new look can move them once more.
+    for _ in 0..MOST_PASSES {
+        let (next, next_tree) =
+            rewritten(&text, &tree).ok_or_else(|| FormatError::Unfaithful(file_name.to_owned()))?;
+        if next == text {
+            break;
+        }
+        (text, tree) = (next, next_tree);
+    }
+    Ok(text)
+}
+
+/// The canonical text of a tree, and the tree that it is read as; `None` if that does not say the same.
+fn rewritten(source: &str, root: &Node) -> Option<(String, Node)> {
+    let comments = comments::find(source, root);
+    let result = Writer::new(Style::Source(source), comments.clone()).write(root);
     // Nothing but an anchor is a document without a value, of which nothing is left.
     let nothing = || root.is_null().then(|| Node { span: Span::default(), value: root.value.clone() });
-    let again = text::read(&result, None, &mut Problems::default()).or_else(nothing);
-    let faithful =
-        again.is_some_and(|again| same(&root, &again) && kept(&comments, &comments::find(&result, &again)));
-    if faithful { Ok(result) } else { Err(FormatError::Unfaithful(file_name.to_owned())) }
+    let again = text::read(&result, None, &mut Problems::default()).or_else(nothing)?;
+    let faithful = same(root, &again) && kept(&comments, &comments::find(&result, &again));
+    faithful.then_some((result, again))
 }
 
 /// Everything spelled out, with all defaults. Reading it gives the same model.

@@ -285,7 +285,11 @@ fn can_be_plain(text: &str) -> bool {
         && !text.contains(": ")
         && !text.contains("::")
         && !text.ends_with([':', ' '])
+        // Between brackets it would begin an item.
+        && !text.ends_with(" -")
         && !text.contains("  ")
+        // The end of a document.
+        && !text.starts_with("...")
 }
 
 /// In double quotes. JSON's escapes are YAML's too.
