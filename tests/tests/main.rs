@@ -32,6 +32,7 @@ mod tcp;
 mod timeouts;
 mod tls;
 mod top;
+mod udp;
 mod upgrade;
 mod upstream;
 mod upstream_tls;

@@ -16,7 +16,7 @@ use base_signal::{AccessFormat, AccessLayout, AccessLog, AccessLogError, AccessT
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 use traffic_health::{HealthMonitor, MonitorOptions};
-use traffic_net::{BindError, Driver, RingNetwork};
+use traffic_net::{BindError, BoundSocket, Driver, RingNetwork, Transport};
 use traffic_proxy::{Plan, PlanError, TransitionSink};
 use traffic_tls::Sessions;
 
@@ -369,7 +369,7 @@ impl Node {
         let mut parcels = listening.parcels()?;
         if let Some(AdminPort { configured, socket: Some(socket), .. }) = &*lock(&self.0.admin) {
             let place = Place { listener: None, address: *configured };
-            parcels.push(Parcel { place, sockets: vec![socket.try_clone()?] });
+            parcels.push(Parcel { place, sockets: vec![BoundSocket::Tcp(socket.try_clone()?)] });
         }
         Ok(parcels)
     }
@@ -459,11 +459,15 @@ pub(crate) fn bind_admin(
     inheritance: &mut Inheritance,
 ) -> Result<(Admin, std::net::TcpListener), BindError> {
     let place = Place { listener: None, address: settings.bind };
-    if let Some(socket) = inheritance.claim(&place).pop() {
+    if let Some(socket) = inheritance.claim(&place, Transport::Tcp).pop().and_then(BoundSocket::into_tcp) {
         return Ok((settings, socket));
     }
-    let mut bound = traffic_net::bind(settings.bind, 1)?;
-    let socket = bound.sockets.pop().ok_or_else(|| BindError::missing(settings.bind))?;
+    let mut bound = traffic_net::bind(settings.bind, Transport::Tcp, 1)?;
+    let socket = bound
+        .sockets
+        .pop()
+        .and_then(BoundSocket::into_tcp)
+        .ok_or_else(|| BindError::missing(settings.bind))?;
     Ok((settings, socket))
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use base_signal::{AccessWriter, Registry};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
-use traffic_net::{Driver, Listeners};
+use traffic_net::{Driver, Listeners, Transport};
 use traffic_proxy::{Command, Decision, DecisionQuery, ListenSocket, Plan, TransitionSink, WorkerSetup};
 
 /// Names of threads are cut at 15 bytes by the system; this leaves room for the number.
@@ -86,8 +86,8 @@ impl Workers {
     }
 
     /// Has all workers stop accepting on an address. Returns when they have.
-    pub(crate) async fn unlisten(&self, address: std::net::SocketAddr) {
-        self.tell_all(|done| Command::Unlisten(address, done)).await;
+    pub(crate) async fn unlisten(&self, address: std::net::SocketAddr, transport: Transport) {
+        self.tell_all(|done| Command::Unlisten(address, transport, done)).await;
     }
 
     /// Has all workers use a plan. Returns when they do.

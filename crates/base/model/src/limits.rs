@@ -65,6 +65,9 @@ pub const MAX_TICKET_KEYS: usize = 8;
 /// Bytes of such a secret: 32 printable characters are beyond guessing if they were drawn at random.
 pub const MIN_TICKET_KEY_BYTES: usize = 32;
 
+/// Bytes of a datagram that is sent to check an endpoint: every network passes so many on in one piece (RFC 9000 §14).
+pub const MAX_DATAGRAM_BYTES: usize = 1_200;
+
 /// Segments of one path: a look-up goes one level down for each.
 pub const MAX_PATH_SEGMENTS: usize = 256;
 

@@ -21,7 +21,7 @@ pub use operation::{
 };
 pub use pool::{
     ActiveCheck, BodyMatch, CheckKind, Connections, Endpoint, KindSettings, PassiveCheck, PeerCheck, Pool,
-    PoolTimeouts, Preference, ProxyVersion, StatusRange, Subset,
+    PoolTimeouts, Preference, ProxyVersion, StatusRange, Subset, Udp,
 };
 pub use route::{
     Action, CertificateMatch, CertificateTest, FieldMatch, FilterUse, Match, PathPattern, Route, Share,

@@ -131,6 +131,8 @@ fn full_yaml_shows_every_key() {
         ".send",
         ".exec",
         ".icmp",
+        ".udp",
+        ".expect",
         ".grpc",
         ".file",
         ".rewrite",

@@ -33,6 +33,8 @@ pub enum CauseKind {
     ExecCheck,
     /// An echo request to its machine.
     IcmpCheck,
+    /// A check with a datagram.
+    UdpCheck,
     /// Looking up its name.
     NameLookup,
     /// Requests that failed in a row.
@@ -55,7 +57,7 @@ pub enum CauseKind {
 
 impl CauseKind {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::HttpCheck,
         Self::TcpCheck,
         Self::TlsCheck,
@@ -63,6 +65,7 @@ impl CauseKind {
         Self::AgentCheck,
         Self::ExecCheck,
         Self::IcmpCheck,
+        Self::UdpCheck,
         Self::NameLookup,
         Self::ConsecutiveFailures,
         Self::MoreErrorsThanPeers,
@@ -84,6 +87,7 @@ impl CauseKind {
             Self::AgentCheck => "agent-check",
             Self::ExecCheck => "exec-check",
             Self::IcmpCheck => "icmp-check",
+            Self::UdpCheck => "udp-check",
             Self::NameLookup => "name-lookup",
             Self::ConsecutiveFailures => "consecutive-failures",
             Self::MoreErrorsThanPeers => "more-errors-than-peers",

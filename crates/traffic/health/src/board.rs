@@ -371,5 +371,6 @@ const fn cause_kind(check: &CheckKind) -> CauseKind {
         CheckKind::Agent { .. } => CauseKind::AgentCheck,
         CheckKind::Exec { .. } => CauseKind::ExecCheck,
         CheckKind::Icmp => CauseKind::IcmpCheck,
+        CheckKind::Udp { .. } => CauseKind::UdpCheck,
     }
 }

@@ -10,6 +10,7 @@ mod http;
 mod icmp;
 mod tcp;
 mod tls;
+mod udp;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub static ALL: &[&dyn ProbeKind] = &[
     &agent::AgentKind,
     &exec::ExecKind,
     &icmp::IcmpKind,
+    &udp::UdpKind,
 ];
 
 /// The name of a check's kind and its probe. A check that no kind can run fails always, and says why.

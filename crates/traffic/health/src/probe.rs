@@ -57,6 +57,8 @@ pub enum Passed {
     Answered(u16),
     /// The echo came back.
     Echoed,
+    /// A datagram was answered, by so many bytes.
+    Replied(usize),
     /// The health service says that it serves.
     Serving,
     /// The program ended well; what it wrote first.
@@ -86,6 +88,7 @@ impl fmt::Display for Passed {
             Self::Connected => f.write_str("connected"),
             Self::Answered(status) => write!(f, "status {status}"),
             Self::Echoed => f.write_str("echo reply"),
+            Self::Replied(length) => write!(f, "reply of {length} bytes"),
             Self::Serving => f.write_str("serving"),
             Self::Exited(said) if said.is_empty() => f.write_str("exit status 0"),
             Self::Exited(said) => write!(f, "exit status 0, `{said}`"),
@@ -132,6 +135,9 @@ pub enum ProbeFailure {
     /// The body does not hold what it must.
     #[error("body without {0}")]
     Body(String),
+    /// A datagram was answered by another one than wanted.
+    #[error("a reply of {0} bytes without what is expected")]
+    UnexpectedReply(usize),
     /// This process may not send echo requests.
     #[error(
         "the system lets this process send no echo requests: take its group into `net.ipv4.ping_group_range` (sysctl), \

@@ -65,6 +65,18 @@ impl Introduction {
     /// # Errors
     /// If what has come does not begin with one.
     pub fn parse(input: &[u8]) -> Result<Option<Self>, IntroductionError> {
+        Self::parse_of(input, Protocol::Stream)
+    }
+
+    /// Reads it from the front of a datagram.
+    ///
+    /// # Errors
+    /// If the datagram does not begin with all of one.
+    pub fn parse_datagram(datagram: &[u8]) -> Result<Self, IntroductionError> {
+        Self::parse_of(datagram, Protocol::Datagram)?.ok_or(IntroductionError::Malformed)
+    }
+
+    fn parse_of(input: &[u8], protocol: Protocol) -> Result<Option<Self>, IntroductionError> {
         let Some(length) = length(input)? else { return Ok(None) };
         let Some(whole) = input.get(..length) else { return Ok(None) };
         let (header, used) =
@@ -73,7 +85,7 @@ impl Introduction {
             return Err(IntroductionError::Malformed);
         }
         check_values(whole)?;
-        let named = header.proxied_address().filter(|named| named.protocol == Protocol::Stream);
+        let named = header.proxied_address().filter(|named| named.protocol == protocol);
         let ends = named.map(|named| Ends { client: named.source, server: named.destination });
         Ok(Some(Self { ends, length }))
     }
@@ -84,6 +96,16 @@ impl Introduction {
             ProxyVersion::V1 => Self::line(ends),
             ProxyVersion::V2 => Self::bytes(ends, name),
         }
+    }
+
+    /// What version 2 says of a datagram that was sent between these ends.
+    pub fn encode_datagram(ends: Ends) -> Vec<u8> {
+        let Ends { client, server } = ends.alike();
+        let mut out = Vec::new();
+        let named = ProxiedAddress::datagram(client, server);
+        // It fails only for a mix of address families.
+        let _ = ProxyHeader::with_address(named).encode_v2(&mut out);
+        out
     }
 
     /// A line of text. It has no room for a name; without ends it says that nothing is known.

@@ -7,6 +7,7 @@
 //! Not here: protocols, time-outs, configuration.
 
 mod buffer;
+mod datagram;
 mod introduction;
 mod listener;
 mod network;
@@ -16,8 +17,9 @@ mod ring;
 mod stream;
 
 pub use buffer::{Buffer, BufferPool, BufferSize};
+pub use datagram::{Catch, DatagramSocket, EndpointSocket, Piece};
 pub use introduction::{Ends, Introduction, IntroductionError, LONGEST_INTRODUCTION};
-pub use listener::{BindError, Listeners, accept_backlog, bind, bind_beside};
+pub use listener::{BindError, BoundSocket, Listeners, Transport, accept_backlog, bind, bind_beside};
 pub use network::{Connecting, Driver, Incoming, Network, TcpNetwork};
 pub use prefixed::Prefixed;
 pub use ring::{BusyPolls, RingNetwork};

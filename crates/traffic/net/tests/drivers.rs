@@ -18,7 +18,8 @@ use base_kit::{Clock as _, MonotonicClock};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::spawn_local;
 use traffic_net::{
-    Buffer, BufferPool, BufferSize, Driver, Incoming, Network, Peek, RingNetwork, Stream, TcpNetwork, bind,
+    BoundSocket, Buffer, BufferPool, BufferSize, Driver, Incoming, Network, Peek, RingNetwork, Stream,
+    TcpNetwork, Transport, bind,
 };
 
 /// For what must happen: far more than it takes.
@@ -64,9 +65,10 @@ impl Scene {
             Driver::Epoll => Rc::new(TcpNetwork),
             Driver::IoUring => Rc::new(RingNetwork::start(&pool).unwrap()),
         };
-        let mut listeners = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let mut listeners = bind("127.0.0.1:0".parse().unwrap(), Transport::Tcp, 1).unwrap();
         let address = listeners.address;
-        let incoming = network.listen(address, listeners.sockets.pop().unwrap()).unwrap();
+        let Some(BoundSocket::Tcp(socket)) = listeners.sockets.pop() else { panic!("not of TCP") };
+        let incoming = network.listen(address, socket).unwrap();
         Self { network, pool, incoming, address }
     }
 

@@ -14,7 +14,7 @@ use base_model::Model;
 use base_signal::Registry as Metrics;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle, spawn_local};
-use traffic_net::BufferPool;
+use traffic_net::{BoundSocket, BufferPool};
 use traffic_proxy::{Command, Engine, ListenSocket, Plan, Surroundings, WorkerSetup};
 
 use crate::client;
@@ -170,7 +170,7 @@ impl Stage {
         let (commands, received) = unbounded_channel();
         let open = Arc::new(AtomicU32::new(0));
         // The simulated network does not look at the socket.
-        let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let socket = BoundSocket::Tcp(TcpListener::bind("127.0.0.1:0").expect("a port"));
         let address = FRONT.parse().expect("an address");
         let listen = ListenSocket { listener: "front".into(), address, socket, open: Arc::clone(&open) };
         let _ = commands.send(Command::Listen(listen));

@@ -18,6 +18,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("npm", "npm"),
     ("slowhttptest", "slowhttptest"),
     ("ip", "iproute2"),
+    ("dig", "bind9-dnsutils"),
+    ("dnsperf", "dnsperf"),
+    ("dnsmasq", "dnsmasq-base"),
     ("nft", "nftables"),
 ];
 /// Servers that the smuggling grid and the differential meet. Without one of them they say so on their page; CI has them all.

@@ -238,6 +238,7 @@ impl Report<'_> {
                 "tls: its whole connection is passed on as it is, by what it asks for in the handshake (`pass-through`)",
             ),
             Protocol::Tcp { .. } => Some("tcp: whole connections are passed on, whatever is asked on them"),
+            Protocol::Udp { .. } => Some("udp: datagrams are passed on, whatever is in them"),
             Protocol::Http => None,
         }
     }

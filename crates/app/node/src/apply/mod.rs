@@ -16,6 +16,7 @@ use base_model::model::Pool;
 use base_model::{Change, Diagnostics, Loaded, Model, Snapshot, diff};
 use base_signal::{AccessLog, families};
 use control_api::HistoryEntry;
+use traffic_net::{BoundSocket, Transport};
 use traffic_proxy::Plan;
 
 use crate::control::lock;
@@ -225,8 +226,10 @@ impl Node {
         settings: &base_model::model::Admin,
     ) -> Result<Option<(base_model::model::Admin, std::net::TcpListener)>, String> {
         let Some(address) = lock(&self.0.admin).as_ref().map(|admin| admin.address) else { return Ok(None) };
-        let mut bound = traffic_net::bind_beside(address, 1).map_err(|error| error.to_string())?;
-        Ok(bound.sockets.pop().map(|socket| (settings.clone(), socket)))
+        let mut bound =
+            traffic_net::bind_beside(address, Transport::Tcp, 1).map_err(|error| error.to_string())?;
+        let socket = bound.sockets.pop().and_then(BoundSocket::into_tcp);
+        Ok(socket.map(|socket| (settings.clone(), socket)))
     }
 
     /// Has the workers use the next configuration.

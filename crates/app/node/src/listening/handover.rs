@@ -7,19 +7,20 @@ use std::env;
 use std::ffi::OsStr;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_type};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use traffic_net::{BoundSocket, Transport};
 
 /// Says to the successor that it is one.
 const VARIABLE: &str = "AYA_TAKES_OVER";
@@ -38,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Parcel {
     pub(crate) place: Place,
-    pub(crate) sockets: Vec<TcpListener>,
+    pub(crate) sockets: Vec<BoundSocket>,
 }
 
 /// Where sockets listen.
@@ -192,9 +193,12 @@ impl Inheritance {
     }
 
     /// Takes the sockets of a place, if there are any; else those at the same address.
-    pub(crate) fn claim(&mut self, place: &Place) -> Vec<TcpListener> {
-        let exact = |parcel: &Parcel| parcel.place == *place;
-        let renamed = |parcel: &Parcel| place.address.port() != 0 && parcel.place.address == place.address;
+    pub(crate) fn claim(&mut self, place: &Place, transport: Transport) -> Vec<BoundSocket> {
+        let is_of = |parcel: &Parcel| parcel.sockets.iter().all(|socket| socket.transport() == transport);
+        let exact = |parcel: &Parcel| parcel.place == *place && is_of(parcel);
+        let renamed = |parcel: &Parcel| {
+            place.address.port() != 0 && parcel.place.address == place.address && is_of(parcel)
+        };
         let found = self.parcels.iter().position(exact).or_else(|| self.parcels.iter().position(renamed));
         found.map(|index| self.parcels.swap_remove(index).sockets).unwrap_or_default()
     }
@@ -229,15 +233,27 @@ fn receive(channel: BorrowedFd<'_>) -> io::Result<Vec<Parcel>> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let Message::Sockets(place) = serde_json::from_slice(text)? else { return Ok(parcels) };
-        let sockets = ancillary.drain().flat_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(descriptors) => descriptors.map(TcpListener::from).collect(),
-            _ => Vec::new(),
-        });
+        let mut sockets = Vec::new();
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                for descriptor in descriptors {
+                    sockets.push(bound(descriptor)?);
+                }
+            }
+        }
         match parcels.iter_mut().find(|parcel| parcel.place == place) {
-            Some(parcel) => parcel.sockets.extend(sockets),
-            None => parcels.push(Parcel { sockets: sockets.collect(), place }),
+            Some(parcel) => parcel.sockets.append(&mut sockets),
+            None => parcels.push(Parcel { sockets, place }),
         }
     }
+}
+
+/// What sort of socket it is, it says itself.
+fn bound(descriptor: OwnedFd) -> io::Result<BoundSocket> {
+    Ok(match socket_type(&descriptor)? {
+        SocketType::DGRAM => BoundSocket::Udp(descriptor.into()),
+        _ => BoundSocket::Tcp(descriptor.into()),
+    })
 }
 
 #[cfg(test)]
@@ -248,16 +264,20 @@ mod tests {
         Place { listener: Some(listener.to_owned()), address: address.parse().unwrap() }
     }
 
-    fn listening(count: usize) -> Vec<TcpListener> {
-        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect()
+    fn listening(transport: Transport, count: usize) -> Vec<BoundSocket> {
+        traffic_net::bind("127.0.0.1:0".parse().unwrap(), transport, count).unwrap().sockets
     }
 
     #[test]
     fn sockets_arrive_where_they_belong() {
         let (own, theirs) = channel().unwrap();
         let parcels = [
-            Parcel { place: place("web", "127.0.0.1:0"), sockets: listening(SOCKETS_PER_MESSAGE + 3) },
-            Parcel { place: place("other", "127.0.0.1:80"), sockets: listening(1) },
+            Parcel {
+                place: place("web", "127.0.0.1:0"),
+                sockets: listening(Transport::Tcp, SOCKETS_PER_MESSAGE + 3),
+            },
+            Parcel { place: place("other", "127.0.0.1:80"), sockets: listening(Transport::Tcp, 1) },
+            Parcel { place: place("dns", "127.0.0.1:53"), sockets: listening(Transport::Udp, 2) },
         ];
         send(own.as_fd(), &parcels).unwrap();
         let received = receive(theirs.as_fd()).unwrap();
@@ -268,14 +288,14 @@ mod tests {
         };
         assert_eq!(addresses(&received), addresses(&parcels));
         let mut inheritance = Inheritance { parcels: received, is_awaited: true };
-        assert_eq!(
-            inheritance.claim(&place("new", "127.0.0.1:0")).len(),
-            0,
-            "any port is not that of another"
-        );
-        assert_eq!(inheritance.claim(&place("web", "127.0.0.1:0")).len(), SOCKETS_PER_MESSAGE + 3);
-        assert_eq!(inheritance.claim(&place("web", "127.0.0.1:0")).len(), 0, "taken");
-        assert_eq!(inheritance.claim(&place("renamed", "127.0.0.1:80")).len(), 1);
+        let mut claim = |name, address, transport| inheritance.claim(&place(name, address), transport).len();
+        assert_eq!(claim("new", "127.0.0.1:0", Transport::Tcp), 0, "any port is not that of another");
+        assert_eq!(claim("web", "127.0.0.1:0", Transport::Udp), 0, "connections are no datagrams");
+        assert_eq!(claim("web", "127.0.0.1:0", Transport::Tcp), SOCKETS_PER_MESSAGE + 3);
+        assert_eq!(claim("web", "127.0.0.1:0", Transport::Tcp), 0, "taken");
+        assert_eq!(claim("renamed", "127.0.0.1:53", Transport::Tcp), 0, "of UDP");
+        assert_eq!(claim("renamed", "127.0.0.1:80", Transport::Tcp), 1);
+        assert_eq!(claim("renamed", "127.0.0.1:53", Transport::Udp), 2);
     }
 
     #[test]

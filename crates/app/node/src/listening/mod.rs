@@ -6,18 +6,19 @@ pub use handover::HandoverError;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use base_model::Model;
-use traffic_net::{BindError, Listeners, bind, bind_beside};
+use base_model::model::{Listener, Protocol};
+use traffic_net::{BindError, BoundSocket, Listeners, Transport, bind, bind_beside};
 
 use crate::workers::Workers;
 use handover::{Inheritance, Parcel};
 
-/// A listener's name and an address as configured; the port may be 0.
-type Place = (Arc<str>, SocketAddr);
+/// A listener's name, an address as configured, whose port may be 0, and what comes in there.
+type Place = (Arc<str>, SocketAddr, Transport);
 
 /// What is listened on.
 #[derive(Debug, Default)]
@@ -33,7 +34,7 @@ struct Bound {
     /// With its real port.
     address: SocketAddr,
     /// The workers' sockets once more, for a successor. They are open for as long as these are.
-    sockets: Vec<TcpListener>,
+    sockets: Vec<BoundSocket>,
 }
 
 /// Sockets that are bound but not yet accepted on. Dropped, they are closed again.
@@ -54,17 +55,20 @@ impl Listening {
         let wanted: Vec<Place> = model
             .listeners
             .iter()
-            .flat_map(|listener| listener.bind.iter().map(|&address| (Arc::clone(&listener.name), address)))
+            .flat_map(|listener| listener.bind.iter().map(|&address| place(listener, address)))
             .collect();
         let mut added = Vec::new();
         for place in wanted.iter().filter(|place| !self.bound.contains_key(*place)) {
             // The same address under another name: the old sockets go once the new ones are there.
-            let is_ours = place.1.port() != 0 && self.bound.values().any(|bound| bound.address == place.1);
-            let inherited = inheritance.claim(&named(place));
+            let (_, configured, transport) = *place;
+            let is_it =
+                |(place, bound): (&Place, &Bound)| bound.address == configured && place.2 == transport;
+            let is_ours = configured.port() != 0 && self.bound.iter().any(is_it);
+            let inherited = inheritance.claim(&named(place), transport);
             let sockets = match inherited.first().and_then(|socket| socket.local_addr().ok()) {
-                Some(address) => complete(Listeners { address, sockets: inherited }, workers),
-                None if is_ours => bind_beside(place.1, workers),
-                None => bind(place.1, workers),
+                Some(address) => complete(Listeners { address, sockets: inherited }, transport, workers),
+                None if is_ours => bind_beside(configured, transport, workers),
+                None => bind(configured, transport, workers),
             };
             match sockets {
                 Ok(sockets) => added.push((place.clone(), sockets)),
@@ -84,21 +88,22 @@ impl Listening {
         for place in prepared.removed {
             if let Some(Bound { address, sockets }) = self.bound.remove(&place) {
                 drop(sockets);
-                workers.unlisten(address).await;
+                workers.unlisten(address, place.2).await;
             }
         }
-        for ((name, configured), sockets) in prepared.added {
+        for (place, sockets) in prepared.added {
+            let name = Arc::clone(&place.0);
             let open = Arc::clone(self.open.entry(Arc::clone(&name)).or_default());
             let again = sockets.sockets.iter().filter_map(|socket| socket.try_clone().ok()).collect();
             let bound = Bound { address: sockets.address, sockets: again };
-            self.bound.insert((Arc::clone(&name), configured), bound);
+            self.bound.insert(place, bound);
             workers.listen(&name, sockets, &open);
         }
     }
 
     /// The addresses of a listener, with their real ports, in the order of the configuration.
-    pub(crate) fn addresses(&self, listener: &base_model::model::Listener) -> Vec<SocketAddr> {
-        let bound = |address: &SocketAddr| self.bound.get(&(Arc::clone(&listener.name), *address));
+    pub(crate) fn addresses(&self, listener: &Listener) -> Vec<SocketAddr> {
+        let bound = |address: &SocketAddr| self.bound.get(&place(listener, *address));
         listener.bind.iter().filter_map(bound).map(|bound| bound.address).collect()
     }
 
@@ -108,7 +113,7 @@ impl Listening {
     /// If there are no more descriptors to be had.
     pub(crate) fn parcels(&self) -> io::Result<Vec<Parcel>> {
         let parcel = |(place, bound): (&Place, &Bound)| {
-            let sockets = bound.sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?;
+            let sockets = bound.sockets.iter().map(BoundSocket::try_clone).collect::<io::Result<_>>()?;
             Ok(Parcel { place: named(place), sockets })
         };
         self.bound.iter().map(parcel).collect()
@@ -120,15 +125,23 @@ impl Listening {
     }
 }
 
-fn named((name, address): &Place) -> handover::Place {
+fn place(listener: &Listener, address: SocketAddr) -> Place {
+    let transport = match listener.protocol {
+        Protocol::Udp { .. } => Transport::Udp,
+        Protocol::Http | Protocol::Tcp { .. } => Transport::Tcp,
+    };
+    (Arc::clone(&listener.name), address, transport)
+}
+
+fn named((name, address, _): &Place) -> handover::Place {
     handover::Place { listener: Some(name.to_string()), address: *address }
 }
 
 /// Sees to it that there is one for each worker. More than that may be: each of them has a queue that somebody may wait in.
-fn complete(mut listeners: Listeners, workers: usize) -> Result<Listeners, BindError> {
+fn complete(mut listeners: Listeners, transport: Transport, workers: usize) -> Result<Listeners, BindError> {
     let missing = workers.saturating_sub(listeners.sockets.len());
     if missing > 0 {
-        listeners.sockets.extend(bind_beside(listeners.address, missing)?.sockets);
+        listeners.sockets.extend(bind_beside(listeners.address, transport, missing)?.sockets);
     }
     Ok(listeners)
 }
@@ -136,5 +149,6 @@ fn complete(mut listeners: Listeners, workers: usize) -> Result<Listeners, BindE
 /// Whether all IPv4 addresses are wanted on the same port of the same listener.
 fn has_ipv4_twin(place: &Place, wanted: &[Place]) -> bool {
     let twin = SocketAddr::from((Ipv4Addr::UNSPECIFIED, place.1.port()));
-    place.1.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && wanted.contains(&(Arc::clone(&place.0), twin))
+    place.1.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+        && wanted.contains(&(Arc::clone(&place.0), twin, place.2))
 }

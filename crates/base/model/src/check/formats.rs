@@ -32,6 +32,7 @@ pub(super) fn check(format: &str, text: &str) -> Result<(), Fault> {
         "status-range" => parse::status_range(text).map(drop),
         "log-target" => parse::log_target(text).map(drop),
         "line" => parse::line(text),
+        "bytes" => parse::bytes(text).map(drop),
         "argument" => parse::argument(text),
         _ => Ok(()),
     }
@@ -64,6 +65,7 @@ pub(super) fn described(format: &str) -> &'static str {
         "origin-path" => "a path such as `/healthz`",
         "status-range" => "statuses such as `200-299`",
         "line" => "one line of text",
+        "bytes" => "a text, or `hex:` and digits such as `hex:0a1b`",
         "argument" => "an argument of a program",
         "log-target" => "`stdout`, `stderr` or the path of a file",
         _ => "a text",

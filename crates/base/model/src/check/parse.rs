@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::limits::{MAX_LINE_BYTES, MAX_REGEX_BYTES};
+use crate::limits::{MAX_DATAGRAM_BYTES, MAX_LINE_BYTES, MAX_REGEX_BYTES};
 use crate::model::{Host, HostPattern, LogTarget, PathPattern, StatusRange, ValuePattern};
 
 /// What is wrong with a text.
@@ -480,6 +480,36 @@ pub(super) fn argument(text: &str) -> Result<(), Fault> {
         false => Ok(()),
         true => Err(Fault::new("an argument cannot hold a zero byte", "remove it")),
     }
+}
+
+/// Bytes of a datagram: a text as it is, or `hex:` and digits, with spaces and line ends where one likes.
+pub(super) fn bytes(text: &str) -> Result<Vec<u8>, Fault> {
+    let bytes = match text.strip_prefix("hex:") {
+        None => text.as_bytes().to_vec(),
+        Some(digits) => hex(digits).ok_or_else(|| {
+            let problem = format!("`{text}` is not a row of bytes");
+            Fault::new(problem, "write two hexadecimal digits for each behind `hex:`, as in `hex:0a1b`")
+        })?,
+    };
+    match bytes.len() {
+        1..=MAX_DATAGRAM_BYTES => Ok(bytes),
+        0 => Err(Fault::new("there is nothing to send or to look for", "write a text, or `hex:` and digits")),
+        length => Err(Fault::new(
+            format!("{length} bytes are more than every network passes on in one datagram"),
+            format!("write at most {MAX_DATAGRAM_BYTES} bytes"),
+        )),
+    }
+}
+
+fn hex(digits: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = digits
+        .chars()
+        .filter(|c| !c.is_ascii_whitespace())
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect();
+    let digits = digits?;
+    let (pairs, rest) = digits.as_chunks::<2>();
+    rest.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }
 
 /// One line, to be sent as it is.

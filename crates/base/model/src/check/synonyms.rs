@@ -25,7 +25,8 @@ const fn of(beside: &'static str, words: &'static [&'static str], meant: Meant) 
 const TLS_OF_LISTENER: Meant =
     Help("it belongs to a listener: `tls: {certificates: {cert: site.pem, key: site.key}}`");
 const ONE_STICKINESS: Meant = Help("a pool is sticky in one way: keep one of `cookie`, `source` and `learn`");
-const NO_OTHER_PROTOCOL: Meant = Help("it is not there yet: the protocols so far are `http` and `tcp`");
+const NO_OTHER_PROTOCOL: Meant =
+    Help("it is not there yet: the protocols so far are `http`, `tcp` and `udp`");
 
 /// Names for which versions and ciphers are spoken.
 const VERSIONS_AND_CIPHERS: &[&str] = &[
@@ -350,7 +351,7 @@ const WORDS: &[Synonym] = &[
     of("round-robin", &["rr", "roundrobin", "wrr"], Word("round-robin")),
     of(
         "http",
-        &["https", "tls", "ssl", "tcp", "udp", "h2", "h2c", "http2", "h3", "http3", "quic", "grpc", "ws"],
+        &["https", "tls", "ssl", "h2", "h2c", "http2", "h3", "http3", "quic", "grpc", "ws"],
         NO_OTHER_PROTOCOL,
     ),
     of("http", &["http1", "http11"], Word("http")),

@@ -19,7 +19,7 @@ pub struct Listener {
     /// What is spoken there.
     #[serde(default)]
     pub protocol: Protocol,
-    /// With `protocol: tcp`, the pool that connections are passed on to. With `http`, routes say where requests go.
+    /// With `protocol: tcp` and `udp`, the pool that connections or datagrams are passed on to. With `http`, routes say where requests go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
     /// Connections that are passed on as they are, by what the client asks for in its TLS handshake; all others go on as they would without this. The most
@@ -53,7 +53,7 @@ pub struct Listener {
     #[serde(default = "default_via")]
     #[schemars(with = "OrOff<Token>")]
     pub via: OrOff<String>,
-    /// Connections open at once; more wait in the kernel's queue. As many as there may be open files for, at most 100000, if not given.
+    /// Connections open at once; more wait in the kernel's queue. With `protocol: udp`, sessions; datagrams that would begin more are dropped. As many as there may be open files for, at most 100000, if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub max_connections: Option<u32>,
@@ -94,6 +94,8 @@ pub enum Protocol {
     Http,
     /// Whatever clients and endpoints agree upon: bytes are passed on both ways as they come.
     Tcp,
+    /// Datagrams are passed on both ways as they come. Those of one client's address and port are a session; the pool's `udp` says when it is over.
+    Udp,
 }
 
 /// What the other side of an HTTP/2 connection is granted.

@@ -60,8 +60,11 @@ pub struct Pool {
     #[serde(default = "OrOff::<PoolHttp2>::off", deserialize_with = "switched")]
     #[schemars(with = "Switched<PoolHttp2>")]
     pub http2: OrOff<PoolHttp2>,
-    /// Connections to endpoints begin with the PROXY protocol of this version, which says who the client is. For listeners that pass connections on; requests of
-    /// many clients share a connection, and tell it in their fields.
+    /// When sessions over UDP are over, for listeners with `protocol: udp`.
+    #[serde(default, skip_serializing_if = "Udp::is_usual")]
+    pub udp: Udp,
+    /// Connections to endpoints begin with the PROXY protocol of this version, which says who the client is; so does each datagram (`v2` only). For listeners that
+    /// pass connections or datagrams on; requests of many clients share a connection, and tell it in their fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_protocol: Option<ProxyVersion>,
     /// The `Host` sent to endpoints; the client's if not given.
@@ -85,6 +88,32 @@ pub enum ProxyVersion {
     V1,
     /// Bytes: addresses, and the name that the client asks for in TLS, if there is one.
     V2,
+}
+
+/// When sessions over UDP are over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Udp {
+    /// Without a datagram either way. With `replies`, an endpoint that owes one by then has failed.
+    pub timeout: TimeSpan,
+    /// Datagrams that answer each of the client's: 1 for DNS. A session that has had them all is over at once. With 0, each datagram is balanced by itself.
+    /// Nobody knows if not given, and no endpoint is blamed for its silence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000))]
+    pub replies: Option<u32>,
+}
+
+impl Udp {
+    // Shape of `skip_serializing_if`.
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for Udp {
+    fn default() -> Self {
+        Self { timeout: TimeSpan::from_secs(60), replies: None }
+    }
 }
 
 /// How HTTP/2 is spoken to endpoints.
@@ -120,6 +149,7 @@ impl Default for Pool {
             timeouts: PoolTimeouts::default(),
             tls: None,
             http2: OrOff::Off,
+            udp: Udp::default(),
             proxy_protocol: None,
             host: None,
             replay: default_replay(),
@@ -204,7 +234,7 @@ impl From<EndpointForm> for Endpoint {
 }
 
 /// A check that asks the endpoint: one of `tcp: true`, `tls: on`, `http: /path`, `grpc: true`, `agent: true`,
-/// `exec: [program, …]` and `icmp: true`.
+/// `exec: [program, …]`, `icmp: true` and `udp: TEXT`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Check {
@@ -239,6 +269,14 @@ pub struct Check {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("const" = true))]
     pub icmp: Option<bool>,
+    /// A datagram of these bytes is answered: a text, or `hex:` and digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "bytes"))]
+    pub udp: Option<String>,
+    /// What the answer holds (with `udp`): a text, or `hex:` and digits. Whatever it holds if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "bytes"))]
+    pub expect: Option<String>,
     /// The method (with `http`); `GET` if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "method"))]
@@ -300,6 +338,8 @@ impl Default for Check {
             send: None,
             exec: None,
             icmp: None,
+            udp: None,
+            expect: None,
             method: None,
             host: None,
             headers: IndexMap::new(),

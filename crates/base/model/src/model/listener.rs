@@ -55,6 +55,11 @@ pub enum Protocol {
         /// Index in [`crate::Model::pools`]; `None` where only what [`Listener::pass_through`] takes goes anywhere.
         pool: Option<usize>,
     },
+    /// Datagrams, which belong together by whom they are from.
+    Udp {
+        /// Index in [`crate::Model::pools`].
+        pool: usize,
+    },
 }
 
 /// Connections over TLS that are passed on as they are.
@@ -69,7 +74,7 @@ pub struct PassThrough {
 }
 
 impl Listener {
-    /// The pools that connections are passed on to.
+    /// The pools that connections or datagrams are passed on to.
     pub fn pools(&self) -> impl Iterator<Item = usize> {
         self.pass_through.iter().map(|entry| entry.pool).chain(self.protocol.pool())
     }
@@ -81,14 +86,16 @@ impl Protocol {
         match self {
             Self::Http => "http",
             Self::Tcp { .. } => "tcp",
+            Self::Udp { .. } => "udp",
         }
     }
 
-    /// The pool that connections go to which nothing else takes.
+    /// The pool that connections and datagrams go to which nothing else takes.
     pub const fn pool(self) -> Option<usize> {
         match self {
             Self::Http => None,
             Self::Tcp { pool } => pool,
+            Self::Udp { pool } => Some(pool),
         }
     }
 }

@@ -34,6 +34,8 @@ pub struct Pool {
     pub tls: Option<Arc<PoolTls>>,
     /// HTTP/2 where the endpoint agrees to it in the TLS handshake, and always without TLS, with this much granted; `None`: HTTP/1.1.
     pub http2: Option<Http2>,
+    /// How sessions over UDP come to their end.
+    pub udp: Udp,
     /// How connections to endpoints say who the client is, if they do.
     pub proxy_protocol: Option<ProxyVersion>,
     /// The `Host` sent to endpoints; `None` passes the client's on.
@@ -42,6 +44,21 @@ pub struct Pool {
     pub replay_bytes: usize,
     /// Longest response head, in bytes; at most 256 KiB.
     pub max_head_bytes: usize,
+}
+
+/// How sessions over UDP come to their end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Udp {
+    /// Without a datagram either way.
+    pub timeout: Duration,
+    /// Datagrams that answer each of the client's; a session that has had them all is over. `None`: nobody knows.
+    pub replies: Option<u32>,
+}
+
+impl Default for Udp {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(60), replies: None }
+    }
 }
 
 /// The versions of the PROXY protocol.
@@ -138,6 +155,13 @@ pub enum CheckKind {
     },
     /// The machine answers an echo request.
     Icmp,
+    /// A datagram is answered.
+    Udp {
+        /// What is sent; at most 1,200 bytes.
+        send: Arc<[u8]>,
+        /// What the answer holds; anything if `None`.
+        expect: Option<Arc<[u8]>>,
+    },
     /// A program ends with exit status 0.
     Exec {
         /// An absolute path, or a name that is looked for in `PATH`.

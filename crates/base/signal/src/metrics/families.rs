@@ -89,6 +89,14 @@ families! {
         "Connections of listeners with protocol: tcp that are over, by what came of them: ended by both sides, or failed.";
     TCP_DURATION = Histogram "aya_tcp_connection_duration_seconds" ["listener"], HISTOGRAMS,
         "Time from the begin of a connection of a listener with protocol: tcp to its end.";
+    UDP_SESSIONS = Counter "aya_udp_sessions_total" ["listener", "result"], NAMED,
+        "Sessions of listeners with protocol: udp that are over, by what came of them: ended, or failed.";
+    UDP_DURATION = Histogram "aya_udp_session_duration_seconds" ["listener"], HISTOGRAMS,
+        "Time from the first datagram of a session to its end.";
+    UDP_DATAGRAMS = Counter "aya_udp_datagrams_total" ["listener", "direction"], NAMED,
+        "Datagrams of listeners with protocol: udp, from clients (up) and to them (down).";
+    UDP_DROPPED = Counter "aya_udp_datagrams_dropped_total" ["listener", "cause"], NAMED,
+        "Datagrams that were not passed on: as many sessions as may be were open (no-session), no endpoint could take it (no-endpoint), or the system did not (not-taken).";
     HTTP2_CONNECTIONS = Counter "aya_http2_connections_total" ["listener"], NAMED,
         "Client connections on which HTTP/2 was begun.";
     HTTP2_ABUSE = Counter "aya_http2_abuse_total" ["listener", "kind"], NAMED,
@@ -153,7 +161,7 @@ families! {
     ENDPOINT_UTILIZATION = Gauge "aya_endpoint_utilization_percent" ["pool", "endpoint", "resource"], ENDPOINTS,
         "What an endpoint's machine has in use (cpu, memory, io), in percent, as it or its agent told last; only what was told.";
     ENDPOINT_TRANSITIONS = Counter "aya_endpoint_transitions_total" ["pool", "to", "cause"], NAMED,
-        "Changes of an endpoint's state (or of a pool's: panic and calm), by new state and kind of cause (http-check, tcp-check, tls-check, grpc-check, agent-check, exec-check, icmp-check, name-lookup, consecutive-failures, more-errors-than-peers, slower-than-peers, like-its-peers, panic-threshold, ejection-over, admin, configuration).";
+        "Changes of an endpoint's state (or of a pool's: panic and calm), by new state and kind of cause (http-check, tcp-check, tls-check, grpc-check, agent-check, exec-check, icmp-check, udp-check, name-lookup, consecutive-failures, more-errors-than-peers, slower-than-peers, like-its-peers, panic-threshold, ejection-over, admin, configuration).";
     HEALTH_CHECKS = Counter "aya_health_checks_total" ["pool", "result"], NAMED,
         "Active health checks made, by result (pass, fail, or silent for an agent that could not be asked or was not understood).";
 

@@ -1,6 +1,7 @@
 //! The life of a request, from its head to its record. `docs/design/life-of-a-request.md` tells the same in prose.
 
 mod connect;
+mod datagrams;
 mod facts;
 mod forward;
 mod grpc;
@@ -27,11 +28,13 @@ use crate::plan::View;
 use crate::relay::Exchange;
 use crate::worker::Worker;
 
+pub(crate) use datagrams::DatagramSession;
 pub(crate) use facts::balance_key;
 pub(crate) use head::{Admitted, admit, certificate_view, send_path};
 pub(crate) use identity::{Arrival, identify};
 pub(crate) use local::{MAX_FORWARDS, spend_forward};
 pub(crate) use pass::{NOWHERE, pass_on};
+pub(crate) use record::Recorder;
 pub use sticky::SessionChoice;
 pub(crate) use sticky::choose_session;
 use switch::Websocket;

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use base_kit::Moment;
 use base_signal::{AccessRecord, TlsRecord};
+use traffic_tls::Session;
 
 use crate::decisions::{End, Names, Over};
 use crate::life::Life;
+use crate::plan::{ListenerView, View};
 use crate::relay::Exchange;
+use crate::worker::Worker;
 
 impl Life<'_> {
     /// Counts the request and logs it.
@@ -26,9 +29,45 @@ impl Life<'_> {
 
     /// Counts and logs a connection that was passed on.
     pub(super) fn record_connection(&mut self) {
-        let (record, now) = (&self.exchange.record, self.worker.now());
+        let now = self.worker.now();
+        self.recorder().record_passed(now);
+    }
+
+    #[inline]
+    fn write_down(&mut self, now: Moment, duration: Duration) {
+        self.recorder().write_down(now, duration);
+    }
+
+    fn recorder(&mut self) -> Recorder<'_> {
+        Recorder {
+            worker: self.worker,
+            view: &self.view,
+            listener: &self.client.listener,
+            session: self.client.session.as_deref(),
+            protocol: if self.client.is_passed_on() { "TCP" } else { self.version.name() },
+            exchange: self.exchange,
+        }
+    }
+}
+
+/// What becomes a record: of a request, a connection or a session of datagrams.
+pub(crate) struct Recorder<'a> {
+    pub(crate) worker: &'a Worker,
+    pub(crate) view: &'a View,
+    pub(crate) listener: &'a ListenerView,
+    /// Of TLS, where the client has come over it.
+    pub(crate) session: Option<&'a Session>,
+    /// What is spoken, as the log says it.
+    pub(crate) protocol: &'static str,
+    pub(crate) exchange: &'a mut Exchange,
+}
+
+impl Recorder<'_> {
+    /// Counts and logs what was passed on as it is.
+    pub(crate) fn record_passed(&mut self, now: Moment) {
+        let record = &self.exchange.record;
         let duration = now - record.started;
-        if let Some(passed) = &self.client.listener.meters.passed {
+        if let Some(passed) = &self.listener.meters.passed {
             if record.reason.is_some() { &passed.failed } else { &passed.ended }.increment();
             passed.duration.record(duration);
         }
@@ -38,7 +77,7 @@ impl Life<'_> {
     /// What is counted and written down of requests and connections alike.
     #[inline]
     fn write_down(&mut self, now: Moment, duration: Duration) {
-        let (record, listener) = (&self.exchange.record, &self.client.listener.meters);
+        let (record, listener) = (&self.exchange.record, &self.listener.meters);
         listener.received.add(record.bytes_received);
         listener.sent.add(record.bytes_sent);
         if let Some(reason) = record.reason {
@@ -65,7 +104,7 @@ impl Life<'_> {
                 method: asked.method(),
                 host: asked.host(),
                 path: asked.path(),
-                listener: &self.client.listener.settings.name,
+                listener: &self.listener.settings.name,
                 route: route.map(|route| &*route.route.name),
                 pool: pool.map(|(_, pool)| (&*pool.settings.name, &*pool.settings.balance.name)),
             };
@@ -86,7 +125,7 @@ impl Life<'_> {
 
     fn log(&self, duration: Duration) {
         let (record, asked) = (&self.exchange.record, &self.exchange.asked);
-        let (plan, listener) = (&self.view.plan, &self.client.listener.settings);
+        let (plan, listener) = (&self.view.plan, &self.listener.settings);
         let pool = record.pool.and_then(|index| plan.pools.get(index)).map(|pool| &*pool.settings.name);
         let line = AccessRecord {
             time: self.worker.clock.since_epoch().saturating_sub(duration),
@@ -97,7 +136,7 @@ impl Life<'_> {
             host: asked.host(),
             path: asked.path(),
             query: asked.query(),
-            version: if self.client.is_passed_on() { "TCP" } else { self.version.name() },
+            version: self.protocol,
             status: record.status,
             reason: record.reason,
             route: record.route.and_then(|index| plan.routes.get(index)).map(|route| &*route.route.name),
@@ -113,7 +152,7 @@ impl Life<'_> {
             user_agent: asked.user_agent(),
             referer: asked.referer(),
             trace_id: asked.trace_id(),
-            tls: self.client.session.as_ref().map(|session| TlsRecord {
+            tls: self.session.map(|session| TlsRecord {
                 version: session.version,
                 cipher: session.cipher,
                 name: session.name.as_deref(),

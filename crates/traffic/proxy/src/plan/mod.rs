@@ -14,7 +14,7 @@ use traffic_http::FieldName;
 use traffic_route::{CompileError, Passages, Router, Split};
 use traffic_tls::{Certificate, ClientTls, ServerTls, Sessions, TlsError};
 
-pub(crate) use view::{ListenerView, View, head_limits};
+pub(crate) use view::{DatagramMeters, ListenerView, View, head_limits};
 
 /// A compiled configuration. Immutable; every worker holds the newest.
 pub struct Plan {

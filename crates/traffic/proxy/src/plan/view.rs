@@ -53,8 +53,10 @@ pub(crate) struct ListenerMeters {
     pub(crate) resumed: Counter,
     /// Connections that were to be introduced and were not.
     pub(crate) unintroduced: Counter,
-    /// Where connections are passed on.
+    /// Where connections or datagrams are passed on.
     pub(crate) passed: Option<PassedMeters>,
+    /// Where these are datagrams.
+    pub(crate) datagrams: Option<DatagramMeters>,
     failed: Vec<(HandshakeFault, Counter)>,
     abused: Vec<(Abuse, Counter)>,
 }
@@ -64,6 +66,20 @@ pub(crate) struct PassedMeters {
     pub(crate) ended: Counter,
     pub(crate) failed: Counter,
     pub(crate) duration: Histogram,
+}
+
+/// What becomes of datagrams.
+pub(crate) struct DatagramMeters {
+    /// From clients.
+    pub(crate) up: Counter,
+    /// To them.
+    pub(crate) down: Counter,
+    /// Those of strangers, while there were as many sessions as there may be.
+    pub(crate) no_session: Counter,
+    /// Those that no endpoint could take.
+    pub(crate) no_endpoint: Counter,
+    /// Those that the system had no room for, or refused.
+    pub(crate) not_taken: Counter,
 }
 
 impl ListenerMeters {
@@ -138,6 +154,7 @@ impl ListenerView {
         // A listener without TLS has none.
         let hears_tls = listener.tls.is_some() || !listener.pass_through.is_empty();
         let faults = HandshakeFault::ALL.into_iter().filter(|_| hears_tls);
+        let is_udp = matches!(listener.protocol, Protocol::Udp { .. });
         let passes_on = listener.protocol != Protocol::Http || !listener.pass_through.is_empty();
         Self {
             index,
@@ -155,7 +172,8 @@ impl ListenerView {
                 full: handshakes("full"),
                 resumed: handshakes("resumed"),
                 unintroduced: shard.counter(&families::PROXY_PROTOCOL_FAILURES, &[name]),
-                passed: passes_on.then(|| PassedMeters::new(shard, name)),
+                passed: passes_on.then(|| PassedMeters::new(shard, listener)),
+                datagrams: is_udp.then(|| DatagramMeters::new(shard, name)),
                 abused: abuses
                     .map(|abuse| (abuse, shard.counter(&families::HTTP2_ABUSE, &[name, abuse.word()])))
                     .collect(),
@@ -173,12 +191,30 @@ impl ListenerView {
 }
 
 impl PassedMeters {
-    fn new(shard: &Shard, listener: &str) -> Self {
-        let connections = |result| shard.counter(&families::TCP_CONNECTIONS, &[listener, result]);
+    fn new(shard: &Shard, listener: &Listener) -> Self {
+        let (passed, duration) = match listener.protocol {
+            Protocol::Udp { .. } => (&families::UDP_SESSIONS, &families::UDP_DURATION),
+            Protocol::Tcp { .. } | Protocol::Http => (&families::TCP_CONNECTIONS, &families::TCP_DURATION),
+        };
+        let name = &*listener.name;
         Self {
-            ended: connections("ended"),
-            failed: connections("failed"),
-            duration: shard.histogram(&families::TCP_DURATION, &[listener]),
+            ended: shard.counter(passed, &[name, "ended"]),
+            failed: shard.counter(passed, &[name, "failed"]),
+            duration: shard.histogram(duration, &[name]),
+        }
+    }
+}
+
+impl DatagramMeters {
+    fn new(shard: &Shard, listener: &str) -> Self {
+        let datagrams = |direction| shard.counter(&families::UDP_DATAGRAMS, &[listener, direction]);
+        let dropped = |cause| shard.counter(&families::UDP_DROPPED, &[listener, cause]);
+        Self {
+            up: datagrams("up"),
+            down: datagrams("down"),
+            no_session: dropped("no-session"),
+            no_endpoint: dropped("no-endpoint"),
+            not_taken: dropped("not-taken"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,7 +20,6 @@ use traffic_tls::{ClientHello, Session};
 use crate::client::Client;
 use crate::connection::serve_connection;
 use crate::plan::ListenerView;
-use crate::thread::ListenSocket;
 use crate::thread::handshake::enter;
 use crate::thread::hello::overhear;
 use crate::thread::introduction::{hear, is_introduced};
@@ -30,10 +29,10 @@ use crate::worker::Worker;
 
 /// How long to wait when the system has no descriptor or memory for another connection, or a listener is at its limit: short
 /// enough not to be felt, long enough not to burn a core.
-const PAUSE: Duration = Duration::from_millis(10);
+pub(super) const PAUSE: Duration = Duration::from_millis(10);
 
 /// How often it is said at most that a listener is at its limit.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+pub(super) const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// The task that accepts on one socket.
 pub(super) struct Acceptor {
@@ -42,13 +41,18 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    pub(super) fn start(worker: &Rc<Worker>, socket: ListenSocket) -> io::Result<Self> {
+    pub(super) fn start(
+        worker: &Rc<Worker>,
+        listener: Arc<str>,
+        (address, socket): (SocketAddr, TcpListener),
+        open: Arc<AtomicU32>,
+    ) -> io::Result<Self> {
         let stop = Rc::new(Notify::new());
-        let mut incoming = worker.network.listen(socket.address, socket.socket)?;
+        let mut incoming = worker.network.listen(address, socket)?;
         let door = Door {
             worker: Rc::clone(worker),
-            listener: socket.listener,
-            open: socket.open,
+            listener,
+            open,
             next: Cell::default(),
             complained: Cell::default(),
         };
@@ -228,15 +232,15 @@ async fn admit(
 }
 
 /// Counts a connection as open until dropped, however its task ends.
-struct Counted {
-    worker: Rc<Worker>,
+pub(super) struct Counted {
+    pub(super) worker: Rc<Worker>,
     open: Arc<AtomicU32>,
     gauge: Gauge,
 }
 
 impl Counted {
     /// For a connection that has its place in `open` already.
-    fn new(worker: &Rc<Worker>, open: &Arc<AtomicU32>, gauge: Gauge) -> Self {
+    pub(super) fn new(worker: &Rc<Worker>, open: &Arc<AtomicU32>, gauge: Gauge) -> Self {
         gauge.add(1);
         worker.connection_opened();
         Self { worker: Rc::clone(worker), open: Arc::clone(open), gauge }

@@ -1,12 +1,13 @@
 //! What the control side tells a worker.
 
 use std::fmt;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use base_signal::AccessWriter;
 use tokio::sync::oneshot;
+use traffic_net::{BoundSocket, Transport};
 
 use crate::decisions::{Decision, DecisionQuery};
 use crate::plan::Plan;
@@ -19,8 +20,8 @@ pub struct ListenSocket {
     /// Where it listens.
     pub address: SocketAddr,
     /// Bound and listening, non-blocking.
-    pub socket: TcpListener,
-    /// Connections open on the listener, over all workers.
+    pub socket: BoundSocket,
+    /// Connections or sessions open on the listener, over all workers.
     pub open: Arc<AtomicU32>,
 }
 
@@ -28,10 +29,10 @@ pub struct ListenSocket {
 pub enum Command {
     /// Use this plan from the next request on.
     Adopt(Arc<Plan>, oneshot::Sender<()>),
-    /// Accept connections here.
+    /// Accept connections, or take datagrams, here.
     Listen(ListenSocket),
     /// Accept what waits there, then no more.
-    Unlisten(SocketAddr, oneshot::Sender<()>),
+    Unlisten(SocketAddr, Transport, oneshot::Sender<()>),
     /// Log requests there, or nowhere.
     AccessLog(Option<AccessWriter>),
     /// Say what is remembered of requests.

@@ -2,6 +2,7 @@
 
 mod accept;
 mod command;
+mod datagrams;
 mod handshake;
 mod hello;
 mod introduction;
@@ -22,13 +23,14 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_local};
 
-use traffic_net::{Driver, RingNetwork};
+use traffic_net::{BoundSocket, Driver, RingNetwork, Transport};
 
 use crate::decisions::{Decision, DecisionQuery};
 use crate::plan::{Plan, PlanError};
 use crate::worker::{Surroundings, Worker, WorkerSetup};
 
 use accept::Acceptor;
+use datagrams::DatagramDoor;
 use probing::send_probes;
 
 pub use crate::worker::Vitals;
@@ -100,7 +102,7 @@ impl Engine {
 }
 
 async fn obey(worker: &Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
-    let mut acceptors: BTreeMap<SocketAddr, Vec<Acceptor>> = BTreeMap::new();
+    let mut entrances: BTreeMap<(SocketAddr, Transport), Vec<Entrance>> = BTreeMap::new();
     while let Some(command) = commands.recv().await {
         match command {
             Command::Adopt(plan, done) => {
@@ -108,28 +110,56 @@ async fn obey(worker: &Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
                 let _ = done.send(());
             }
             Command::Listen(socket) => {
-                let address = socket.address;
-                match Acceptor::start(worker, socket) {
-                    Ok(acceptor) => acceptors.entry(address).or_default().push(acceptor),
+                let (address, transport) = (socket.address, socket.socket.transport());
+                match Entrance::open(worker, socket) {
+                    Ok(entrance) => entrances.entry((address, transport)).or_default().push(entrance),
                     Err(error) => tracing::error!(target: "aya::worker", %address, %error, "cannot accept"),
                 }
             }
-            Command::Unlisten(address, done) => {
-                for acceptor in acceptors.remove(&address).into_iter().flatten() {
-                    acceptor.stop().await;
+            Command::Unlisten(address, transport, done) => {
+                for entrance in entrances.remove(&(address, transport)).into_iter().flatten() {
+                    entrance.close().await;
                 }
                 let _ = done.send(());
             }
             Command::AccessLog(writer) => *worker.access.borrow_mut() = writer,
             Command::Recall(query, answer) => recall(worker, &query, answer),
             Command::Drain => {
-                for acceptor in std::mem::take(&mut acceptors).into_values().flatten() {
-                    acceptor.stop().await;
+                for entrance in std::mem::take(&mut entrances).into_values().flatten() {
+                    entrance.close().await;
                 }
                 drain(worker, &mut commands).await;
                 return;
             }
             Command::Cut => worker.cut_all(),
+        }
+    }
+}
+
+/// The task that takes what comes in by one socket.
+enum Entrance {
+    Tcp(Acceptor),
+    Udp(DatagramDoor),
+}
+
+impl Entrance {
+    fn open(worker: &Rc<Worker>, socket: ListenSocket) -> io::Result<Self> {
+        let ListenSocket { listener, address, socket, open } = socket;
+        match socket {
+            BoundSocket::Tcp(socket) => {
+                Acceptor::start(worker, listener, (address, socket), open).map(Self::Tcp)
+            }
+            BoundSocket::Udp(socket) => {
+                DatagramDoor::start(worker, listener, (address, socket), open).map(Self::Udp)
+            }
+        }
+    }
+
+    /// Takes no more.
+    async fn close(self) {
+        match self {
+            Self::Tcp(acceptor) => acceptor.stop().await,
+            Self::Udp(door) => door.stop(),
         }
     }
 }

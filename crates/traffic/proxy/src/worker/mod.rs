@@ -2,7 +2,7 @@
 
 mod surroundings;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use base_kit::{Clock, Moment, SeededRng};
 use base_signal::{AccessWriter, Counter, Reason, Shard, families};
 use tokio::sync::Notify;
 use traffic_balance::{EndpointId, EndpointState, Transition};
-use traffic_net::{BufferPool, Network};
+use traffic_net::{BufferPool, Catch, Network};
 
 use crate::decisions::{Decision, DecisionQuery, Decisions};
 use crate::plan::{Plan, PlanError, View};
@@ -72,6 +72,8 @@ pub(crate) struct Worker {
     failures: Vec<Counter>,
     view: RefCell<Rc<View>>,
     reaches: RefCell<BTreeMap<EndpointId, Rc<Reach>>>,
+    /// What datagrams are taken with, once there are any.
+    catch: OnceCell<RefCell<Catch>>,
     exchanges: Shelf<Exchange>,
     lenders: Lenders,
     connections: Cell<usize>,
@@ -102,6 +104,7 @@ impl Worker {
             decisions: RefCell::new(decisions),
             failures,
             reaches: RefCell::default(),
+            catch: OnceCell::new(),
             exchanges: Shelf::default(),
             lenders: Lenders::default(),
             connections: Cell::new(0),
@@ -162,6 +165,11 @@ impl Worker {
     /// Whether requests are logged.
     pub(crate) fn logs(&self) -> bool {
         self.access.borrow().is_some()
+    }
+
+    /// Memory for datagrams that are passed on at once.
+    pub(crate) fn catch(&self) -> &RefCell<Catch> {
+        self.catch.get_or_init(RefCell::default)
     }
 
     /// Memory for a request.

@@ -3,8 +3,7 @@
 mod pass_through;
 mod tcp;
 mod tls;
-
-pub(super) use tcp::users_of_pools;
+mod udp;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -18,8 +17,8 @@ use crate::diagnostic::Span;
 use crate::document::{self, Document, OrOff};
 use crate::limits::MAX_HEAD_BYTES;
 use crate::model::{
-    Forwarded, ForwardedMode, ForwardedStyle, Http2, Listener, ListenerTimeouts, ListenerTls, Offered,
-    Protocol, RequestId,
+    Forwarded, ForwardedMode, ForwardedStyle, Http2, Listener, ListenerTimeouts, ListenerTls, Offered, Pool,
+    Protocol, RequestId, Route,
 };
 use crate::text::Place;
 
@@ -59,7 +58,10 @@ fn one(
     listener: &document::Listener,
     place: &Place<'_>,
 ) -> Listener {
-    let protocol = tcp::protocol(checker, listener, names, place);
+    let protocol = match listener.protocol {
+        document::Protocol::Udp => udp::protocol(checker, listener, names, place),
+        _ => tcp::protocol(checker, listener, names, place),
+    };
     let limits = &listener.limits;
     head_limit(checker, limits.head, place);
     if limits.target > limits.head || limits.target.bytes() == 0 {
@@ -70,7 +72,12 @@ fn one(
     }
     Listener {
         name: name.into(),
-        bind: addresses(checker, taken, &listener.bind, &place.key("bind")),
+        bind: addresses(
+            checker,
+            taken,
+            (&listener.bind, Transport::of(listener.protocol)),
+            &place.key("bind"),
+        ),
         protocol,
         pass_through: pass_through::check(checker, listener, names, place),
         tls: tls(checker, listener, place),
@@ -98,11 +105,21 @@ fn tls(
     place: &Place<'_>,
 ) -> Option<Arc<ListenerTls>> {
     let offered = match listener.protocol {
-        document::Protocol::Tcp => Offered::Nothing,
+        document::Protocol::Tcp | document::Protocol::Udp => Offered::Nothing,
         document::Protocol::Http if listener.http2.on().is_some() => Offered::Http2,
         document::Protocol::Http => Offered::Http1,
     };
     tls::check(checker, listener.tls.as_ref()?, offered, &place.key("tls")).map(Arc::new)
+}
+
+/// Refuses pools that cannot serve those who use them.
+pub(super) fn users_of_pools(
+    checker: &mut Checker<'_>,
+    (listeners, routes): (&[Listener], &[Route]),
+    pools: &[Pool],
+) {
+    tcp::users_of_pools(checker, (listeners, routes), pools);
+    udp::users_of_pools(checker, listeners, pools);
 }
 
 /// Windows that flow control can count with (RFC 9113 §6.9.1), and in which something fits.
@@ -156,14 +173,14 @@ pub(super) fn head_limit(checker: &mut Checker<'_>, head: ByteSize, place: &Plac
 fn addresses(
     checker: &mut Checker<'_>,
     taken: &mut Taken,
-    texts: &[String],
+    (texts, transport): (&[String], Transport),
     place: &Place<'_>,
 ) -> Vec<SocketAddr> {
     let mut out = Vec::new();
     for (index, text) in texts.iter().enumerate() {
         let place = place.index(index);
         let addresses = checker.parsed(text, parse::bind_address, &place).unwrap_or_default();
-        taken.claim(checker, &addresses, &place);
+        taken.claim(checker, (&addresses, transport), &place);
         out.extend(addresses);
     }
     out
@@ -174,20 +191,44 @@ fn admin_address(checker: &mut Checker<'_>, taken: &mut Taken, document: &Docume
     let Some(admin) = &document.admin else { return };
     let top = Place::ROOT.key("admin");
     let addresses = parse::bind_address(&admin.bind).unwrap_or_default();
-    taken.claim(checker, &addresses, &top.key("bind"));
+    taken.claim(checker, (&addresses, Transport::Tcp), &top.key("bind"));
+}
+
+/// What ports are of: both have their own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Transport {
+    Tcp,
+    Udp,
+}
+
+impl Transport {
+    const fn of(protocol: document::Protocol) -> Self {
+        match protocol {
+            document::Protocol::Udp => Self::Udp,
+            document::Protocol::Http | document::Protocol::Tcp => Self::Tcp,
+        }
+    }
 }
 
 /// Addresses that somebody listens on, by port.
 #[derive(Default)]
-struct Taken(HashMap<u16, Vec<(SocketAddr, Span, String)>>);
+struct Taken(HashMap<(Transport, u16), Vec<Claim>>);
+
+/// An address, where it is written, and whose it is.
+type Claim = (SocketAddr, Span, String);
 
 impl Taken {
     /// Says so if one of them is taken. Port 0 is any free one, so it never is.
-    fn claim(&mut self, checker: &mut Checker<'_>, addresses: &[SocketAddr], place: &Place<'_>) {
+    fn claim(
+        &mut self,
+        checker: &mut Checker<'_>,
+        (addresses, transport): (&[SocketAddr], Transport),
+        place: &Place<'_>,
+    ) {
         let span = place.span(checker.root);
         let mut told = false;
         for address in addresses.iter().filter(|address| address.port() != 0) {
-            let others = self.0.entry(address.port()).or_default();
+            let others = self.0.entry((transport, address.port())).or_default();
             if let Some((other, first, owner)) = others.iter().find(|(other, ..)| collide(address, other)) {
                 let message = if address == other {
                     format!("the address {address} is listened on twice")
@@ -256,7 +297,8 @@ fn timeouts(checker: &mut Checker<'_>, listener: &document::Listener, place: &Pl
     let times = &listener.timeouts;
     let usual = match listener.protocol {
         document::Protocol::Http => IDLE_HTTP,
-        document::Protocol::Tcp => IDLE_TCP,
+        // Over UDP it is the pool that says when a session is over.
+        document::Protocol::Tcp | document::Protocol::Udp => IDLE_TCP,
     };
     let idle = times.idle.unwrap_or(usual);
     let all = [

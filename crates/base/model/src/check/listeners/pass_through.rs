@@ -19,6 +19,10 @@ pub(super) fn check(
     if listener.pass_through.is_empty() {
         return Vec::new();
     }
+    if listener.protocol == document::Protocol::Udp {
+        // Refused as a whole.
+        return Vec::new();
+    }
     if listener.protocol == document::Protocol::Http && listener.tls.is_none() && checker.clean {
         let message = "what is not passed on here would be served without TLS at the same address".to_owned();
         let help = "add `tls`, or write `protocol: tcp`";

@@ -6,7 +6,8 @@ use crate::model::{Action, Listener, Pool, Protocol, Route, Sticky};
 use crate::text::Place;
 
 /// What of a listener is about requests. Where there are none, it does nothing.
-const ABOUT_REQUESTS: [&str; 6] = ["http2", "trusted-proxies", "forwarded", "request-id", "via", "limits"];
+pub(super) const ABOUT_REQUESTS: [&str; 6] =
+    ["http2", "trusted-proxies", "forwarded", "request-id", "via", "limits"];
 /// The same of its times.
 const TIMES_OF_REQUESTS: [&str; 3] = ["request-head", "body-progress", "send-progress"];
 
@@ -25,7 +26,7 @@ pub(super) fn protocol(
             checker.key_error("pool-of-requests", message, &place.key("pool"), &help);
             Protocol::Http
         }
-        (document::Protocol::Tcp, None) => {
+        (_, None) => {
             without_effect(checker, place);
             // What ends here has to go somewhere.
             if checker.clean && (listener.pass_through.is_empty() || listener.tls.is_some()) {
@@ -34,7 +35,7 @@ pub(super) fn protocol(
             }
             Protocol::Tcp { pool: None }
         }
-        (document::Protocol::Tcp, Some(pool)) => {
+        (_, Some(pool)) => {
             without_effect(checker, place);
             Protocol::Tcp { pool: reference(checker, "pool", pool, &names.pools, &place.key("pool")) }
         }
@@ -53,7 +54,7 @@ fn without_effect(checker: &mut Checker<'_>, place: &Place<'_>) {
 }
 
 /// Refuses pools that cannot serve those who use them: whole connections, or requests that share them.
-pub(in crate::check) fn users_of_pools(
+pub(super) fn users_of_pools(
     checker: &mut Checker<'_>,
     (listeners, routes): (&[Listener], &[Route]),
     pools: &[Pool],

@@ -90,6 +90,7 @@ fn asked(check: &document::Check) -> Vec<&'static str> {
         ("agent", check.agent.is_some()),
         ("exec", check.exec.is_some()),
         ("icmp", check.icmp.is_some()),
+        ("udp", check.udp.is_some()),
         // Beside these two it says how they are asked.
         ("tls", check.tls == Some(Switch::On) && check.http.is_none() && grpc_service(check).is_none()),
     ];
@@ -120,6 +121,14 @@ fn check_kind(checker: &mut Checker<'_>, check: &document::Check, place: &Place<
     if check.icmp.is_some() {
         return CheckKind::Icmp;
     }
+    if let Some(sent) = &check.udp {
+        let mut bytes = |text, key| Some(Arc::from(checker.parsed(text, parse::bytes, &place.key(key))?));
+        let send = bytes(sent, "udp").unwrap_or_default();
+        return CheckKind::Udp {
+            send,
+            expect: check.expect.as_deref().and_then(|text| bytes(text, "expect")),
+        };
+    }
     if check.tls == Some(Switch::On) {
         return CheckKind::Tls;
     }
@@ -148,10 +157,15 @@ fn exec_check(checker: &mut Checker<'_>, words: &[String], place: &Place<'_>) ->
 /// Refuses keys that a check of this kind cannot use.
 fn only_what_it_uses(checker: &mut Checker<'_>, check: &document::Check, kind: &str, place: &Place<'_>) {
     let usual = document::Check::default();
-    for key in ["method", "host", "headers", "status", "body", "send", "rise", "fall", "port", "tls"] {
+    for key in
+        ["method", "host", "headers", "status", "body", "send", "expect", "rise", "fall", "port", "tls"]
+    {
         let help = match (key, kind) {
             ("send", "agent") => continue,
+            ("send", "udp") => "write it behind `udp`: `udp: PING`",
             ("send", _) => "remove it, or check with `agent: true`",
+            ("expect", "udp") => continue,
+            ("expect", _) => "remove it, or check with `udp: PING`",
             // The usual values may stand: a configuration that is spelled out has them.
             ("rise", "agent") if check.rise != usual.rise => HOLDS_AT_ONCE,
             ("fall", "agent") if check.fall != usual.fall => HOLDS_AT_ONCE,

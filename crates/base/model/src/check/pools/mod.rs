@@ -15,7 +15,7 @@ use super::listeners::{head_limit, pool_http2};
 use super::parse;
 use crate::document::{self, Document};
 use crate::model::{
-    Connections, Endpoint, KindSettings, PassiveCheck, Pool, PoolTimeouts, Preference, ProxyVersion,
+    Connections, Endpoint, KindSettings, PassiveCheck, Pool, PoolTimeouts, Preference, ProxyVersion, Udp,
 };
 use crate::text::Place;
 
@@ -44,6 +44,7 @@ fn one(
     ejection::check(checker, &pool.ejection, &place.key("ejection"));
     check_connections(checker, &pool.connections, &place.key("connections"));
     check_timeouts(checker, &pool.timeouts, &place.key("timeouts"));
+    checker.positive(&[("timeout", pool.udp.timeout)], &place.key("udp"));
     let tls = pool.tls.as_ref().and_then(|tls| tls::check(checker, tls, &place.key("tls"))).map(Arc::new);
     Pool {
         endpoints: endpoints(checker, pool, &place.key("endpoints")),
@@ -156,6 +157,7 @@ impl Pool {
             timeouts: PoolTimeouts::from(&pool.timeouts),
             tls: None,
             http2: None,
+            udp: Udp { timeout: pool.udp.timeout.duration(), replies: pool.udp.replies },
             proxy_protocol: pool.proxy_protocol.map(Into::into),
             host: pool.host.as_deref().map(Into::into),
             replay_bytes: pool.replay.length(),
