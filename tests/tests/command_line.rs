@@ -1,6 +1,7 @@
 //! The command as people meet it: bad input, the demo, the examples.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -286,8 +287,29 @@ fn well_over_tls() -> Nginx {
     Nginx::start_tls(&issued, answers)
 }
 
+/// A backend that answers datagrams on its port, too: with what they say, and a word of its own.
+fn well_over_udp() -> Backend {
+    let backend = well();
+    let socket = std::net::UdpSocket::bind(backend.address()).expect("the port of TCP is free for UDP");
+    std::thread::spawn(move || {
+        let mut datagram = [0; 1_500];
+        while let Ok((length, peer)) = socket.recv_from(&mut datagram) {
+            let _ = socket.send_to(&[&datagram[..length], b"PONG"].concat(), peer);
+        }
+    });
+    backend
+}
+
+/// Asks over UDP, and wants an answer.
+fn ask_over_udp(address: SocketAddr) -> bool {
+    let socket = std::net::UdpSocket::bind((LOOPBACK, 0)).expect("a free port");
+    socket.set_read_timeout(Some(Duration::from_secs(15))).expect("it can be set");
+    socket.send_to(b"anybody there?", address).expect("it goes out");
+    socket.recv(&mut [0; 1_500]).is_ok()
+}
+
 /// Backends in the places of the addresses that examples name; those on ports that begin with 844 speak TLS, on
-/// 5005 gRPC.
+/// 5005 gRPC, on 53 UDP, too.
 #[derive(Default)]
 struct Cast {
     plain: HashMap<String, Backend>,
@@ -309,6 +331,9 @@ impl Cast {
             } else if word.starts_with("127.0.0.1:5005") {
                 let server = self.grpc.get_or_insert_with(|| Python::script_with(GRPC, &[], &["serve"]));
                 out.push_str(&server.address().to_string());
+            } else if word.starts_with("127.0.0.1:53") {
+                let backend = self.plain.entry(word.to_owned()).or_insert_with(well_over_udp);
+                out.push_str(&backend.to_string());
             } else if word.starts_with("127.0.0.1:") {
                 let backend = self.plain.entry(word.to_owned()).or_insert_with(well);
                 out.push_str(&backend.to_string());
@@ -401,6 +426,11 @@ fn example_runs(file: &Path) {
     for listener in ask("/api/v1/status")["listeners"].as_array().expect("listeners are listed") {
         let address =
             listener["addresses"][0].as_str().and_then(|text| text.parse().ok()).expect("an address");
+        if listener["protocol"] == "udp" {
+            // Some say that nobody answers.
+            assert!(listener["name"] == "logs" || ask_over_udp(address), "{name}: {listener}");
+            continue;
+        }
         let response = Client::connect(address).get("/");
         assert!((200..500).contains(&response.status), "{name}: {} {}", response.status, response.reason());
     }

@@ -376,6 +376,35 @@ fn no_question_is_lost_in_an_upgrade() {
     assert!(asked > 50, "{asked}");
 }
 
+/// A connection over QUIC stays with its endpoint, from whichever port its client goes on.
+#[test]
+fn connections_over_quic_are_known_by_their_ids() {
+    // What an endpoint says first has a long header, with the id that it has chosen.
+    let quic = |name: &'static str, id: &'static [u8]| {
+        Endpoint::new(move |packet| match packet.first() {
+            Some(first) if first & 0x80 != 0 => vec![[b"\xc0\0\0\0\x01\0\x08", id, name.as_bytes()].concat()],
+            _ => vec![name.as_bytes().to_vec()],
+        })
+    };
+    let endpoints = [quic("a", b"id-of-a-"), quic("b", b"id-of-b-")];
+    let addresses = [endpoints[0].address, endpoints[1].address];
+    let aya = Aya::start(&config("", "sticky: {learn: quic}", &addresses));
+    let mut met = Vec::new();
+    for number in 0..6_u8 {
+        let hello = [b"\xc0\0\0\0\x01\x08chosen-", &[number][..], b"\0 hello"].concat();
+        let answer = ask(&client(&aya), &hello);
+        let (head, name) = answer.split_at(15);
+        met.push(name.to_vec());
+        let packet = [b"\x40", &head[7..], b" and more"].concat();
+        for _ in 0..5 {
+            assert_eq!(ask(&client(&aya), &packet), name, "from a new port each time");
+        }
+    }
+    met.sort_unstable();
+    met.dedup();
+    assert_eq!(met.len(), 2, "both were met");
+}
+
 /// An answer comes from the address that was asked, of all that the machine has.
 #[test]
 fn answers_come_from_where_was_asked() {

@@ -23,7 +23,7 @@ pub struct Pool {
     #[schemars(with = "BalancerSlot")]
     pub balance: Value,
     /// Keeps a session with its endpoint, whatever the balancer would choose: `{cookie: NAME}`, `source`, `{learn: {cookie: NAME}}` or
-    /// `{learn: {header: NAME}}`. Nothing does if not given.
+    /// `{learn: {header: NAME}}`; for datagrams `source` or `{learn: quic}`. Nothing does if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sticky: Option<Sticky>,
     /// Active checks: `tcp`, `tls`, `{http: /path}`, `agent`, or a list of checks that must all pass. None if not given.

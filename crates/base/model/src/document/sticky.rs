@@ -8,7 +8,7 @@ use super::forms::{OneOrSome, one_or_many};
 use super::operation::SecretSource;
 
 /// How a session is known: by a cookie of Aya's own (`{cookie: NAME}`), by the client's address (`source`), or by what endpoints
-/// name their sessions (`{learn: {cookie: NAME}}`, `{learn: {header: NAME}}`).
+/// name their sessions (`{learn: {cookie: NAME}}`, `{learn: {header: NAME}}`, `{learn: quic}`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, from = "StickyForm")]
 pub enum Sticky {
@@ -116,7 +116,7 @@ impl Default for Prefixes {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[schemars(inline)]
 pub struct StickyLearn {
-    /// Where the session's name stands: `{cookie: NAME}` or `{header: NAME}`.
+    /// Where the session's name stands: `{cookie: NAME}`, `{header: NAME}` or `quic`.
     pub learn: LearnFrom,
     /// How long a session is kept after its last request.
     #[serde(default = "default_ttl")]
@@ -136,6 +136,8 @@ pub enum LearnFrom {
     Cookie(#[schemars(extend("format" = "cookie-name"))] String),
     /// A field of their answers, or of the requests.
     Header(#[schemars(extend("format" = "header-name"))] String),
+    /// The connection id of QUIC, for listeners with `protocol: udp`.
+    Quic,
 }
 
 /// A long lunch.

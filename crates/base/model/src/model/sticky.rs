@@ -26,6 +26,11 @@ impl Sticky {
         }
     }
 
+    /// Whether only datagrams of QUIC have what it looks at.
+    pub const fn is_of_quic(&self) -> bool {
+        matches!(self, Self::Learn(StickyLearn { from: SessionName::ConnectionId, .. }))
+    }
+
     /// How many sessions are kept, and how long; `None` if the clients keep them.
     pub const fn limits(&self) -> Option<SessionLimits> {
         match self {
@@ -96,6 +101,8 @@ pub enum SessionName {
     Cookie(Arc<str>),
     /// In this field, of requests and answers; in lower case.
     Header(Arc<str>),
+    /// In packets of QUIC: the connection id that the endpoint has chosen (RFC 9000 §5.1).
+    ConnectionId,
 }
 
 /// How many sessions are kept, and how long.

@@ -92,6 +92,8 @@ pub enum NamedBy<'a> {
     Header(&'a str),
     /// By its client.
     Client,
+    /// By the connection id in its packets of QUIC.
+    ConnectionId,
 }
 
 /// One worker's knowledge of a pool's sessions.
@@ -133,6 +135,7 @@ impl Stickiness {
             Method::Source(..) => NamedBy::Client,
             Method::Learn(SessionName::Cookie(name), _) => NamedBy::Cookie(name),
             Method::Learn(SessionName::Header(name), _) => NamedBy::Header(name),
+            Method::Learn(SessionName::ConnectionId, _) => NamedBy::ConnectionId,
         }
     }
 

@@ -15,13 +15,14 @@ use base_model::model::ProxyVersion;
 use base_signal::{Counter, Reason};
 use rustix::io::Errno;
 use tokio::sync::Notify;
-use traffic_balance::{EndpointState, Feedback, Health, Outcome, RequestFacts};
+use traffic_balance::{EndpointState, Feedback, Health, NamedBy, Outcome, RequestFacts, Session, Stickiness};
 use traffic_http::request_id::RequestId;
 use traffic_net::{DatagramSocket, EndpointSocket, Ends, Introduction, Piece};
 
 use crate::decisions::{After, Choice};
 use crate::failure::{Failure, Fault};
 use crate::life::Recorder;
+use crate::life::connection_id;
 use crate::plan::{DatagramMeters, ListenerView, View};
 use crate::relay::Exchange;
 use crate::timers::Timer;
@@ -62,6 +63,8 @@ struct State {
     kept: Vec<Vec<u8>>,
     /// Whether that is all of it.
     is_all_kept: bool,
+    /// The connection id that the endpoint was last seen to choose, where sessions are known by it.
+    chosen: Vec<u8>,
     /// Replies that are still to come, where it is known how many there are.
     awaited: u64,
     /// How it has ended, once it has.
@@ -82,7 +85,7 @@ impl DatagramSession {
         worker: &Rc<Worker>,
         (view, listener): (&Rc<View>, &Rc<ListenerView>),
         back: WayBack,
-        ends: Ends,
+        (ends, first): (Ends, &Piece<'_>),
     ) -> Self {
         let mut exchange = worker.borrow_exchange();
         exchange.record.started = worker.now();
@@ -97,6 +100,7 @@ impl DatagramSession {
             way: None,
             kept: Vec::new(),
             is_all_kept: true,
+            chosen: Vec::new(),
             awaited: 0,
             over: None,
         };
@@ -109,9 +113,52 @@ impl DatagramSession {
             changed: Notify::new(),
             state: RefCell::new(state),
         };
+        session.find_session(first);
         session.find_way(None);
         session.rest();
         session
+    }
+
+    /// Finds the endpoint that its client has been with, if sessions are kept.
+    fn find_session(&self, first: &Piece<'_>) {
+        let State { view, pool, exchange: Some(exchange), .. } = &mut *self.state.borrow_mut() else {
+            return;
+        };
+        let Some((local, sessions)) =
+            view.pools.get(*pool).and_then(|local| Some((local, local.sessions.as_ref()?)))
+        else {
+            return;
+        };
+        let now = exchange.record.started;
+        let mut sessions = sessions.borrow_mut();
+        sessions.refresh(&local.state, now, &|endpoint| self.worker.reach(endpoint));
+        exchange.session = match sessions.stickiness.named_by() {
+            NamedBy::ConnectionId => session_of(&sessions.stickiness, first, now),
+            _ => sessions.stickiness.find_client(self.ends.client.ip(), now),
+        };
+        if let Some(name) = exchange.session.endpoint.and_then(|endpoint| sessions.name(endpoint)) {
+            exchange.notes.bound_to(name);
+        }
+    }
+
+    /// Keeps the connection id that the endpoint has chosen: its client may come back with it from elsewhere.
+    fn learn(&self, state: &mut State, piece: &Piece<'_>) {
+        let State { view, pool, way: Some(way), chosen, .. } = state else { return };
+        let Some(sessions) = view.pools.get(*pool).and_then(|local| local.sessions.as_ref()) else { return };
+        let sessions = sessions.borrow();
+        if sessions.stickiness.named_by() != NamedBy::ConnectionId {
+            return;
+        }
+        for datagram in piece.datagrams() {
+            let Some(id) = connection_id::chosen(datagram).filter(|id| *id != chosen.as_slice()) else {
+                continue;
+            };
+            let (endpoint, now) = (way.turn.state.id(), self.worker.now());
+            let bound = sessions.stickiness.answered(Session::default(), endpoint, (Some(id), true), now);
+            sessions.count(&bound);
+            chosen.clear();
+            chosen.extend_from_slice(id);
+        }
     }
 
     /// Whether what its client sends now belongs to it still: it is not over, and its endpoint is fit and still there.
@@ -231,6 +278,7 @@ impl DatagramSession {
             exchange.record.bytes_sent += piece.bytes.len() as u64;
         }
         self.note_reply(state);
+        self.learn(state, piece);
         state.awaited = state.awaited.saturating_sub(piece.count() as u64);
         let is_done =
             state.awaited == 0 && state.local().is_some_and(|local| local.settings.udp.replies.is_some());
@@ -310,7 +358,7 @@ impl DatagramSession {
     /// Chooses an endpoint, and sends it what was kept. `last` is what became of the one before.
     fn find_way(&self, mut last: Option<Failure>) {
         loop {
-            let found = self.next_way(&mut self.state.borrow_mut(), last.is_some());
+            let found = self.next_way(&mut self.state.borrow_mut());
             match found {
                 Ok(way) => {
                     let state = &mut *self.state.borrow_mut();
@@ -337,7 +385,7 @@ impl DatagramSession {
         }
     }
 
-    fn next_way(&self, state: &mut State, is_retry: bool) -> Result<Way, Failure> {
+    fn next_way(&self, state: &mut State) -> Result<Way, Failure> {
         let State { view, pool, exchange: Some(exchange), .. } = state else {
             return Err(Reason::Internal.into());
         };
@@ -345,11 +393,6 @@ impl DatagramSession {
         let local = view.pools.get(*pool).ok_or(Failure::from(Reason::NoRoute))?;
         exchange.record.pool = Some(*pool);
         let now = worker.now();
-        if let Some(sessions) = local.sessions.as_ref().filter(|_| !is_retry) {
-            let mut sessions = sessions.borrow_mut();
-            sessions.refresh(&local.state, now, &|endpoint| worker.reach(endpoint));
-            exchange.session = sessions.stickiness.find_client(self.ends.client.ip(), now);
-        }
         loop {
             let context = PickContext {
                 facts: RequestFacts { client: self.ends.client.ip(), key: None },
@@ -469,6 +512,12 @@ impl Way {
         }
         self.socket.send_one(&[&self.introduction, datagram].concat())
     }
+}
+
+/// The session that a client's first datagram names by a connection id.
+fn session_of(stickiness: &Stickiness, first: &Piece<'_>, now: Moment) -> Session {
+    let named = first.datagrams().next().into_iter().flat_map(connection_id::asked);
+    named.map(|id| stickiness.find(id, now)).find(Session::is_known).unwrap_or_default()
 }
 
 /// Binds the session of a client's address to the endpoint.

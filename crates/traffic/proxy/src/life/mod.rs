@@ -1,6 +1,7 @@
 //! The life of a request, from its head to its record. `docs/design/life-of-a-request.md` tells the same in prose.
 
 mod connect;
+mod connection_id;
 mod datagrams;
 mod facts;
 mod forward;

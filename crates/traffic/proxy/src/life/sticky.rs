@@ -47,7 +47,8 @@ impl Life<'_> {
             NamedBy::OwnCookie(_) => (None, true),
             NamedBy::Cookie(name) => (cookie_set(fields, name), false),
             NamedBy::Header(name) => (fields.find(name), false),
-            NamedBy::Client => (None, false),
+            // There are none in answers to requests.
+            NamedBy::Client | NamedBy::ConnectionId => (None, false),
         };
         let binds = status < FIRST_UNBOUND_STATUS && !(is_own && is_for_everybody(fields));
         let bound = sessions.stickiness.answered(exchange.session, turn.state.id(), (named, binds), now);
@@ -72,6 +73,7 @@ pub(crate) fn session_of(
     let mut session = Session::default();
     match stickiness.named_by() {
         NamedBy::Client => session = stickiness.find_client(client, now),
+        NamedBy::ConnectionId => {}
         NamedBy::Header(name) => {
             session = stickiness.find(request.fields().find(name).unwrap_or_default(), now);
         }
@@ -105,6 +107,9 @@ pub(crate) fn choose_session(
     let session = session_of(&stickiness, request, client, Moment::ZERO);
     let why = match stickiness.named_by() {
         NamedBy::Client => "the client's address: the running process knows where it has been".to_owned(),
+        NamedBy::ConnectionId => {
+            "the connection id in packets: the running process knows who has chosen it".to_owned()
+        }
         NamedBy::Cookie(name) if session.is_named() => {
             format!("the cookie `{name}`: the running process knows who has set it")
         }

@@ -145,7 +145,7 @@ impl Door {
         let server = SocketAddr::new(flow.to.unwrap_or(self.address.ip()), self.address.port());
         let way_back = (Rc::clone(&self.socket), flow.peer, flow.to);
         let ends = Ends { client: flow.client, server };
-        let begun = DatagramSession::begin(&self.worker, (view, listener), way_back, ends);
+        let begun = DatagramSession::begin(&self.worker, (view, listener), way_back, (ends, piece));
         let session = Rc::new(begun);
         self.sessions.borrow_mut().insert(flow, Rc::clone(&session));
         session.send(piece);

@@ -119,7 +119,7 @@ pub(super) fn users_of_pools(
     pools: &[Pool],
 ) {
     tcp::users_of_pools(checker, (listeners, routes), pools);
-    udp::users_of_pools(checker, listeners, pools);
+    udp::users_of_pools(checker, (listeners, routes), pools);
 }
 
 /// Windows that flow control can count with (RFC 9113 §6.9.1), and in which something fits.

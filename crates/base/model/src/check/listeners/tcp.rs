@@ -92,6 +92,9 @@ fn leads_to(route: &Route, pool: usize) -> bool {
 /// Sessions that only requests can tell apart are none of connections.
 fn sessions_of_connections(checker: &mut Checker<'_>, listener: &Listener, pool: &Pool, place: &Place<'_>) {
     let Some(sticky @ (Sticky::Cookie(_) | Sticky::Learn(_))) = &pool.sticky else { return };
+    if matches!(listener.protocol, Protocol::Udp { .. }) && sticky.is_of_quic() {
+        return;
+    }
     let (name, word) = (&listener.name, sticky.word());
     let message =
         format!("connections of `listeners.{name}` bring nothing that `sticky: {word}` could know them by");

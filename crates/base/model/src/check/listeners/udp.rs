@@ -3,7 +3,7 @@
 use super::tcp::ABOUT_REQUESTS;
 use crate::check::checker::{Checker, Names, reference};
 use crate::document;
-use crate::model::{Listener, Pool, Protocol, ProxyVersion, Udp};
+use crate::model::{Action, Listener, Pool, Protocol, ProxyVersion, Route, Sticky, Udp};
 use crate::text::Place;
 
 /// What of a listener is about connections. Where there are none, it cannot be had.
@@ -45,10 +45,23 @@ pub(super) fn protocol(
 }
 
 /// Refuses what a pool cannot do with datagrams, and says what it does not need without them.
-pub(super) fn users_of_pools(checker: &mut Checker<'_>, listeners: &[Listener], pools: &[Pool]) {
+pub(super) fn users_of_pools(
+    checker: &mut Checker<'_>,
+    (listeners, routes): (&[Listener], &[Route]),
+    pools: &[Pool],
+) {
     let top = Place::ROOT.key("pools");
     for (index, pool) in pools.iter().enumerate() {
-        users_of_pool(checker, listeners, (index, pool), &top.key(&pool.name));
+        let place = top.key(&pool.name);
+        let leads_there = |route: &&Route| matches!(&route.action, Action::Proxy(shares) if shares.iter().any(|share| share.pool == index));
+        if pool.sticky.as_ref().is_some_and(Sticky::is_of_quic)
+            && let Some(route) = routes.iter().find(leads_there)
+        {
+            let message = format!("requests of route `{}` have no connection id of QUIC", route.name);
+            let help = "write `source` or `{cookie: NAME}`, or give the route a pool of its own";
+            checker.key_error("needs-datagrams", message, &place.key("sticky"), help);
+        }
+        users_of_pool(checker, listeners, (index, pool), &place);
     }
 }
 

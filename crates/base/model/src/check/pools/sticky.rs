@@ -125,6 +125,7 @@ fn session_name(checker: &mut Checker<'_>, from: &document::LearnFrom, place: &P
             }
             SessionName::Header(name.into())
         }
+        document::LearnFrom::Quic => SessionName::ConnectionId,
     }
 }
 
