@@ -227,6 +227,26 @@ fn a_refused_datagram_goes_elsewhere() {
     assert_eq!(ended(&aya, "failed"), 0.0);
 }
 
+/// Of clients that ask twice at once, none goes without, though the endpoint is found to be gone between one question and the next.
+#[test]
+fn what_is_under_way_outlives_the_ejection() {
+    let (_held, gone) = nobody();
+    let there = Endpoint::named("there ");
+    let aya = Aya::start(&config("", "udp: {replies: 1}", &[gone, there.address]));
+    let clients: Vec<_> = (0..60).map(|_| client(&aya)).collect();
+    for question in [b"one", b"two"] {
+        for client in &clients {
+            client.send(question).expect("there is room");
+        }
+    }
+    for client in &clients {
+        let mut answers = [receive(client), receive(client)];
+        answers.sort();
+        assert_eq!(answers, [b"there one".as_slice(), b"there two"]);
+    }
+    assert_eq!(ended(&aya, "failed"), 0.0);
+}
+
 /// An endpoint that owes a reply is to blame; one of which nothing is known is not.
 #[test]
 fn silence_is_a_failure_where_a_reply_is_owed() {

@@ -208,28 +208,35 @@ impl DatagramSession {
         };
         match sent {
             Err(error) if !is_lost(&error) => self.broke(&error),
-            _ if replies == Some(0) => self.end(),
+            _ if replies == Some(0) => self.over(Ok(())),
             _ => self.rest(),
         }
     }
 
-    /// Ends it: nothing more is expected of it.
-    pub(crate) fn end(&self) {
-        self.over(Ok(()));
+    /// Its client's next datagrams go elsewhere. It stays for what it is owed still, be it a reply or word that nobody has got what was sent.
+    pub(crate) fn leave(&self) {
+        let is_owed = {
+            let state = self.state.borrow();
+            state.awaited > 0 || !state.was_answered()
+        };
+        if !is_owed {
+            self.over(Ok(()));
+        }
     }
 
     /// Sends back what comes from the endpoint, until it is over. Then writes down what became of it.
     pub(crate) async fn run(&self) {
         let catch = self.worker.catch();
         while let Some(way) = self.way() {
-            // In this order, so that what has come is taken before its time is up.
+            // In this order, so that what an endpoint that is left behind says is not taken for the next one's, and what has come is taken before
+            // its time is up.
             tokio::select! {
                 biased;
+                () = self.changed.notified() => {}
                 received = way.socket.receive(catch) => match received {
                     Ok(()) => catch.borrow().pieces().for_each(|piece| self.send_back(&piece)),
                     Err(error) => self.broke(&error),
                 },
-                () = self.changed.notified() => {}
                 () = poll_fn(|cx| self.timer.poll_expired(cx)) => self.time_out(),
             }
         }

@@ -134,7 +134,7 @@ impl Door {
                 session.send(piece);
                 return;
             }
-            session.end();
+            session.leave();
             self.forget(flow, &session);
         }
         if !self.has_room(listener, piece) {
